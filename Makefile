@@ -1,0 +1,4 @@
+# wshub: ISC licence, see LICENSE.
+.POSIX:
+CC = cc
+CFLAGS = -O2 -g

@@ -1,0 +1,207 @@
+/* wshub: ISC licence, see LICENSE. */
+/*
+ * wshub ctl: sends JSON to a running hub, prints its replies.
+ *
+ * It writes and reads at the same time: a hub whose replies nobody takes stops
+ * reading. Our end of the stream is shut after the last object, the hub closes
+ * after the last reply.
+ */
+#define _GNU_SOURCE /* MSG_NOSIGNAL, on systems that have it */
+#include <sys/types.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ws.h"
+
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0
+#endif
+
+/* What is going out: the arguments one by one, or standard input. */
+struct input {
+	char **args; /* NULL: standard input */
+	const char *at;
+	size_t len;
+	int newline; /* the last byte was one */
+	int ended;
+	char buf[65536];
+};
+
+/* Replies as they come, cut anywhere: how many, and how many are ERR. */
+struct replies {
+	enum { WORD, O, E, ER, AFTER, DETAIL } at;
+	unsigned long words, errors;
+};
+
+static void
+count(struct replies *r, const char *p, size_t n)
+{
+	for (; n > 0; p++, n--) {
+		if (r->at == AFTER)
+			r->at = *p == ' ' ? DETAIL : WORD;
+		switch (r->at) {
+		case WORD:
+			r->at = *p == 'O' ? O : E;
+			r->words++;
+			break;
+		case O:
+		case ER:
+			r->errors += r->at == ER;
+			r->at = AFTER;
+			break;
+		case E:
+			r->at = ER;
+			break;
+		case DETAIL:
+			if (*p == '\n')
+				r->at = WORD;
+			break;
+		case AFTER:
+			break;
+		}
+	}
+}
+
+static int
+complain(const char *what, const char *why)
+{
+	fprintf(stderr, "wshub: %s: %s\n", what, why);
+	return 1;
+}
+
+/* Each object ends with a newline, so that its reply has a line. */
+static int
+fill(struct input *in)
+{
+	static const char newline[] = "\n";
+	ssize_t n;
+
+	if (in->len != 0 || in->ended)
+		return 0;
+	if (in->args == NULL) {
+		n = read(STDIN_FILENO, in->buf, sizeof in->buf);
+		if (n < 0)
+			return errno == EINTR || errno == EAGAIN ? 0 : -1;
+		in->at = in->buf;
+		in->len = (size_t)n;
+		in->ended = n == 0;
+	} else if (in->newline) {
+		in->ended = *in->args == NULL;
+		if (in->ended)
+			return 0;
+		in->at = *in->args++;
+		in->len = strlen(in->at);
+	}
+	if (in->len > 0) {
+		in->newline = in->at[in->len - 1] == '\n';
+	} else if (!in->newline) {
+		in->at = newline;
+		in->len = 1;
+		in->newline = 1;
+	}
+	return 0;
+}
+
+static int
+print(const char *p, size_t len)
+{
+	ssize_t n;
+
+	for (; len > 0; p += n, len -= (size_t)n) {
+		n = write(STDOUT_FILENO, p, len);
+		if (n < 0 && errno != EINTR)
+			return -1;
+		if (n < 0)
+			n = 0;
+	}
+	return 0;
+}
+
+static int
+talk(int fd, const char *path, struct input *in, struct replies *r)
+{
+	char buf[65536];
+	struct pollfd p[2];
+	int shut = 0, sent = 0;
+	ssize_t n;
+
+	for (;;) {
+		p[0].fd = fd;
+		p[0].events = (short)(POLLIN | (in->len > 0 ? POLLOUT : 0));
+		p[1].fd = in->len == 0 && !in->ended && in->args == NULL ?
+		    STDIN_FILENO : -1;
+		p[1].events = POLLIN;
+		p[0].revents = p[1].revents = 0;
+		/* Arguments are there without waiting. */
+		if (poll(p, 2, in->args != NULL && in->len == 0 &&
+		    !in->ended ? 0 : -1) < 0 && errno != EINTR)
+			return complain("poll", strerror(errno));
+		if ((in->args != NULL || p[1].revents != 0) && fill(in) != 0)
+			return complain("standard input", strerror(errno));
+		if (in->len > 0 && (p[0].revents & POLLOUT) != 0) {
+			n = send(fd, in->at, in->len,
+			    MSG_NOSIGNAL | MSG_DONTWAIT);
+			if (n < 0 && errno != EAGAIN && errno != EINTR)
+				return complain(path, strerror(errno));
+			if (n > 0) {
+				in->at += n;
+				in->len -= (size_t)n;
+				sent = 1;
+			}
+		}
+		if (in->ended && in->len == 0 && !shut) {
+			shutdown(fd, SHUT_WR);
+			shut = 1;
+		}
+		if ((p[0].revents & ~POLLOUT) == 0)
+			continue;
+		n = recv(fd, buf, sizeof buf, MSG_DONTWAIT);
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			continue;
+		if (n < 0)
+			return complain(path, strerror(errno));
+		if (n == 0)
+			break;
+		count(r, buf, (size_t)n);
+		if (print(buf, (size_t)n) != 0)
+			return complain("standard output", strerror(errno));
+	}
+	if (!shut || (sent && r->words == 0))
+		return complain(path, "the hub has closed the connection");
+	return r->errors != 0;
+}
+
+/* see ws.h */
+int
+ws_ctl(const char *path, char **args)
+{
+	struct sockaddr_un un;
+	struct input in;
+	struct replies r;
+	int fd, status;
+
+	memset(&un, 0, sizeof un);
+	memset(&r, 0, sizeof r);
+	memset(&in, 0, sizeof in);
+	in.args = *args == NULL ? NULL : args;
+	in.newline = 1;
+	un.sun_family = AF_UNIX;
+	if (strlen(path) >= sizeof un.sun_path)
+		return complain(path, strerror(ENAMETOOLONG));
+	memcpy(un.sun_path, path, strlen(path) + 1);
+	fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	if (fd == -1)
+		return complain("socket", strerror(errno));
+	if (connect(fd, (struct sockaddr *)&un, sizeof un) == -1)
+		status = complain(path, strerror(errno));
+	else
+		status = talk(fd, path, &in, &r);
+	close(fd);
+	return status;
+}

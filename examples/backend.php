@@ -1,0 +1,195 @@
+<?php
+/*
+ * A whole backend in one page: a browser connects to the hub, gives this page
+ * its device id, and is subscribed to a channel; a person sends messages to
+ * everybody, to a channel or to a device.
+ *
+ * wshub: ISC licence, see LICENSE.
+ *
+ *     wshub &
+ *     php -S 127.0.0.1:8000 examples/backend.php
+ *
+ * WSHUB_SOCK   the hub's control socket     wshub.sock
+ * WSHUB_URL    where browsers find the hub  ws://127.0.0.1:8080/
+ *
+ * There is no log-in here, so anybody who sees the page may send. A real
+ * backend knows who is asking, and decides by that which channels they get:
+ * the hub does what it is told.
+ */
+
+/*
+ * One object to the hub, and its answer: "OK 3", "ERR unknown device ...". The
+ * newline at the end is what asks for more than a bare OK.
+ */
+function hub(array $object): string
+{
+    $path = getenv('WSHUB_SOCK') ?: 'wshub.sock';
+    $socket = @stream_socket_client("unix://$path", $code, $why, 5);
+    if ($socket === false)
+        return "ERR no hub at $path: $why";
+    stream_set_timeout($socket, 5);
+    fwrite($socket, json_encode($object, JSON_INVALID_UTF8_SUBSTITUTE) . "\n");
+    $answer = fgets($socket);
+    return $answer === false ? 'ERR no answer' : rtrim($answer, "\n");
+}
+
+/* What the form asks for, or null. */
+function asked(array $form): ?array
+{
+    foreach ($form as $value)
+        if (!is_string($value))
+            return null;
+    $form += ['do' => '', 'device' => '', 'channel' => '', 'text' => ''];
+    $data = ['action' => 'message', 'data' => ['text' => $form['text']]];
+    switch ($form['do']) {
+    case 'everybody':
+        return ['action' => 'multicast', 'data' => $data];
+    case 'channel':
+        return ['action' => 'sendToChannel', 'channel' => $form['channel'],
+            'data' => $data];
+    case 'device':
+        return ['action' => 'sendToDevice', 'device' => $form['device'],
+            'data' => $data];
+    case 'subscribe':
+    case 'unsubscribe':
+        return ['action' => $form['do'], 'device' => $form['device'],
+            'channel' => $form['channel']];
+    }
+    return null;
+}
+
+function e(string $text): string
+{
+    return htmlspecialchars($text, ENT_QUOTES | ENT_SUBSTITUTE, 'UTF-8');
+}
+
+/* php -S asks us for every path; a web server has hub.js for itself. */
+if (PHP_SAPI === 'cli-server') {
+    $path = parse_url($_SERVER['REQUEST_URI'], PHP_URL_PATH);
+    if ($path === '/hub.js') {
+        header('Content-Type: text/javascript; charset=utf-8');
+        readfile(__DIR__ . '/hub.js');
+        return;
+    }
+    if ($path !== '/' && $path !== '/backend.php') {
+        http_response_code(404);
+        header('Content-Type: text/plain');
+        echo "not found\n";
+        return;
+    }
+}
+
+header('Cache-Control: no-store');
+header('X-Content-Type-Options: nosniff');
+header('Vary: Accept');
+
+$form = ['do' => 'everybody', 'device' => '', 'channel' => 'news', 'text' => ''];
+$answer = '';
+if ($_SERVER['REQUEST_METHOD'] === 'POST') {
+    /* Other sites' pages can post here too, but their browser says so. */
+    $origin = $_SERVER['HTTP_ORIGIN'] ?? null;
+    $host = $_SERVER['HTTP_HOST'] ?? '';
+    if ($origin !== null && preg_replace('~^https?://~', '', $origin) !== $host) {
+        http_response_code(403);
+        $answer = 'ERR the request comes from another site';
+    } elseif (($object = asked($_POST)) === null) {
+        http_response_code(400);
+        $answer = 'ERR the form is not complete';
+    } else {
+        $answer = hub($object);
+        $form = array_intersect_key($_POST, $form) + $form;
+    }
+    /* The page's script wants the answer alone, to stay connected. */
+    if (($_SERVER['HTTP_ACCEPT'] ?? '') === 'text/plain') {
+        header('Content-Type: text/plain; charset=utf-8');
+        echo $answer, "\n";
+        return;
+    }
+}
+
+$url = getenv('WSHUB_URL') ?: 'ws://127.0.0.1:8080/';
+header('Content-Type: text/html; charset=utf-8');
+?>
+<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>wshub: a backend</title>
+<link rel="icon" href="data:,">
+<style>
+body { max-width: 40rem; margin: 0 auto; padding: 1rem; font: 1rem/1.5 system-ui, sans-serif; }
+label { display: block; margin-top: .6rem; }
+input, textarea { display: block; width: 100%; box-sizing: border-box; }
+input, textarea, button { padding: .5rem; font: inherit; }
+button { margin: .6rem .3rem 0 0; cursor: pointer; }
+output { display: block; min-height: 1.5em; margin-top: .6rem; font-family: ui-monospace, monospace; }
+li { overflow-wrap: anywhere; }
+</style>
+
+<h1>A backend</h1>
+
+<form method="post" id="form">
+<label>Message <textarea name="text" rows="2"><?= e("\n" . $form['text']) ?></textarea></label>
+<label>Channel <input name="channel" maxlength="255" value="<?= e($form['channel']) ?>"></label>
+<label>Device <input name="device" maxlength="255" value="<?= e($form['device']) ?>"></label>
+<button name="do" value="everybody">Send to everybody</button>
+<button name="do" value="channel">Send to the channel</button>
+<button name="do" value="device">Send to the device</button>
+<button name="do" value="subscribe">Subscribe the device</button>
+<button name="do" value="unsubscribe">Unsubscribe the device</button>
+<output id="answer"><?= e($answer) ?></output>
+</form>
+
+<h2>A browser</h2>
+<p>This page is device <code id="device">none</code>, <span id="state">connecting</span>.</p>
+<ol id="messages" reversed></ol>
+
+<script src="hub.js"></script>
+<script>
+"use strict";
+const url = <?= json_encode($url, JSON_HEX_TAG | JSON_HEX_AMP | JSON_INVALID_UTF8_SUBSTITUTE) ?>;
+const $ = (id) => document.getElementById(id);
+
+/* Posts to the backend, and shows what the hub answered. */
+async function post(fields) {
+	try {
+		const answer = await fetch(location.pathname, {
+			method: "POST", body: fields, headers: { Accept: "text/plain" },
+		});
+		$("answer").textContent = await answer.text();
+	} catch (error) {
+		$("answer").textContent = error.message;
+	}
+}
+
+$("form").addEventListener("submit", (event) => {
+	event.preventDefault();
+	const fields = new FormData($("form"));
+	fields.set("do", event.submitter?.value ?? "everybody");
+	post(fields);
+});
+
+new Hub(url, {
+	deadAfter: 150000,
+	onstate(state) {
+		$("state").textContent = state;
+	},
+	onopen(deviceId) {  // each time: the id is new, and in no channel yet
+		const field = $("form").device;
+		if (["", $("device").textContent].includes(field.value))
+			field.value = deviceId;
+		$("device").textContent = deviceId;
+		post(new URLSearchParams({
+			do: "subscribe", device: deviceId, channel: "news",
+		}));
+	},
+	onmessage(message, text) {
+		const item = document.createElement("li");
+		item.textContent = message?.data?.text ?? text;
+		$("messages").prepend(item);
+		if ($("messages").childElementCount > 100)
+			$("messages").lastElementChild.remove();
+	},
+});
+</script>

@@ -1,0 +1,176 @@
+#!/usr/bin/env python3
+"""
+Sending from Python: one object a line, as many as you like before the first
+answer, and the answers line by line. Nothing but the standard library.
+
+wshub: ISC licence, see LICENSE.
+
+    with Hub("wshub.sock") as hub:
+        hub.subscribe(device_id, "news")         # True: it was not before
+        hub.channel("news", {"headline": "..."}) # the number of devices
+        for answer in hub.pipeline(objects):     # thousands in one go
+            ...                                  # "OK 3" or "ERR why"
+
+From a shell ([-s PATH] comes first; the default is $WSHUB_SOCK or wshub.sock):
+
+    send.py multicast DATA                       DATA is any JSON value
+    send.py channel CHANNEL DATA
+    send.py device DEVICE DATA
+    send.py subscribe DEVICE CHANNEL
+    send.py unsubscribe DEVICE CHANNEL
+    send.py -                                    objects, one on each line of
+                                                 standard input, pipelined
+
+prints the answers, and exits 1 if one of them was ERR.
+"""
+import getopt
+import json
+import os
+import select
+import socket
+import sys
+
+
+class HubError(Exception):
+    """The hub's ERR, in its words."""
+
+
+class Hub:
+    def __init__(self, path="wshub.sock", timeout=10):
+        self.timeout = timeout
+        self.sock = socket.socket(socket.AF_UNIX)
+        try:
+            self.sock.connect(path)
+        except OSError:
+            self.sock.close()
+            raise
+        self.sock.setblocking(False)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+    def close(self):
+        self.sock.close()
+
+    def multicast(self, data):
+        return self.ask({"action": "multicast", "data": data})
+
+    def channel(self, channel, data):
+        return self.ask(
+            {"action": "sendToChannel", "channel": channel, "data": data})
+
+    def device(self, device, data):
+        return self.ask(
+            {"action": "sendToDevice", "device": device, "data": data})
+
+    def subscribe(self, device, channel):
+        return self.ask({"action": "subscribe", "device": device,
+                         "channel": channel}) == 1
+
+    def unsubscribe(self, device, channel):
+        return self.ask({"action": "unsubscribe", "device": device,
+                         "channel": channel}) == 1
+
+    def ask(self, message):
+        """One object; the number in its answer. Raises HubError."""
+        [answer] = self.pipeline([message])
+        word, _, detail = answer.partition(" ")
+        if word != "OK":
+            raise HubError(detail)
+        return int(detail)
+
+    def pipeline(self, messages):
+        """
+        Sends objects (or JSON texts of one line) and yields the answers in
+        order, to be read to the end. It writes and reads at once: the hub
+        does not read from a backend that does not read its answers.
+        """
+        source = iter(messages)
+        unsent, answers = b"", b""
+        waiting = 0                          # for so many answers
+        while True:
+            while source is not None and len(unsent) < 65536:
+                message = next(source, None)
+                if message is None:
+                    source = None
+                    break
+                unsent += self.line(message)
+                waiting += 1
+            if waiting == 0:
+                return
+            readable, writable, _ = select.select(
+                [self.sock], [self.sock] if unsent else [], [], self.timeout)
+            if not readable and not writable:
+                raise TimeoutError("the hub does not answer")
+            if writable:
+                unsent = unsent[self.sock.send(unsent):]
+            if readable:
+                got = self.sock.recv(65536)
+                if not got:
+                    raise ConnectionError("the hub has gone")
+                *lines, answers = (answers + got).split(b"\n")
+                waiting -= len(lines)
+                for line in lines:
+                    yield line.decode("utf-8", "replace")
+
+    @staticmethod
+    def line(message):
+        if not isinstance(message, str):
+            message = json.dumps(
+                message, separators=(",", ":"), allow_nan=False)
+        return message.encode() + b"\n"
+
+
+def usage():
+    sys.exit(__doc__.strip())
+
+
+def main():
+    try:
+        options, args = getopt.getopt(sys.argv[1:], "s:")
+    except getopt.GetoptError as error:
+        sys.exit("send.py: %s" % error)
+    path = dict(options).get("-s", os.environ.get("WSHUB_SOCK", "wshub.sock"))
+    fields = {
+        "multicast": ("multicast", "data"),
+        "channel": ("sendToChannel", "channel", "data"),
+        "device": ("sendToDevice", "device", "data"),
+        "subscribe": ("subscribe", "device", "channel"),
+        "unsubscribe": ("unsubscribe", "device", "channel"),
+    }
+    if args == ["-"]:
+        messages = (line.strip() for line in sys.stdin if line.strip())
+    elif args and len(args) == len(fields.get(args[0], ())):
+        action, *names = fields[args[0]]
+        # DATA goes as it was written: numbers keep all their digits.
+        members = ['"action":"%s"' % action]
+        for name, value in zip(names, args[1:]):
+            if name == "data":
+                try:
+                    json.loads(value)
+                except ValueError as error:
+                    sys.exit("send.py: DATA is not JSON: %s" % error)
+                value = value.replace("\n", " ").replace("\r", " ")
+            else:
+                value = json.dumps(value)
+            members.append('"%s":%s' % (name, value))
+        messages = ["{%s}" % ",".join(members)]
+    else:
+        usage()
+    status = 0
+    try:
+        with Hub(path) as hub:
+            for answer in hub.pipeline(messages):
+                print(answer)
+                if not answer.startswith("OK"):
+                    status = 1
+    except OSError as error:
+        sys.exit("send.py: %s: %s" % (path, error))
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+/* wshub: ISC licence, see LICENSE. */
+/*
+ * What the tests share: cases that speak, and memory that ends at a page.
+ *
+ * A program of tests is a main() of CASE(...) blocks that ends with
+ * "return test_end();". Each case prints one line, "ok - NAME" or "not ok -
+ * NAME", after a line for each EXPECT in it that did not hold, saying what was
+ * tried and what came back.
+ */
+#ifndef TEST_H
+#define TEST_H
+
+#include <sys/mman.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static unsigned test_passed, test_failed, test_broken;
+static const char *test_name;
+
+static void
+test_close(void)
+{
+	if (test_name == NULL)
+		return;
+	printf("%s - %s\n", test_broken ? "not ok" : "ok", test_name);
+	fflush(stdout);
+	if (test_broken)
+		test_failed++;
+	else
+		test_passed++;
+	test_name = NULL;
+	test_broken = 0;
+}
+
+/* Begins a case; the one before it ends. */
+#define CASE(name) (test_close(), test_name = (name))
+
+#if defined(__GNUC__)
+__attribute__((format(printf, 4, 5)))
+#endif
+static void
+test_expect(int held, const char *file, int line, const char *format, ...)
+{
+	va_list ap;
+
+	if (held)
+		return;
+	if (++test_broken > 10)
+		return;
+	printf("    %s:%d: ", file, line);
+	va_start(ap, format);
+	vprintf(format, ap);
+	va_end(ap);
+	printf("\n");
+	fflush(stdout);
+}
+
+/* EXPECT(n == 3, "reading \"%s\": used %d bytes", input, n); */
+#define EXPECT(held, ...) \
+	test_expect((held) ? 1 : 0, __FILE__, __LINE__, __VA_ARGS__)
+
+/* The last line of main: the counts that test/run adds up. */
+static int
+test_end(void)
+{
+	test_close();
+	printf("# %u passed, %u failed\n", test_passed, test_failed);
+	return test_failed != 0;
+}
+
+/*
+ * A copy of data that ends right before an unmapped page, so that reading one
+ * byte too far ends the program. test_unguard gives it back.
+ */
+#if defined(__GNUC__)
+__attribute__((unused))
+#endif
+static void *
+test_guard(const void *data, size_t len)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t room = (len + page) / page * page;
+	char *p = mmap(NULL, room + page, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED || mprotect(p + room, page, PROT_NONE) != 0) {
+		perror("mmap");
+		exit(1);
+	}
+	if (len != 0)
+		memcpy(p + room - len, data, len);
+	return p + room - len;
+}
+
+#if defined(__GNUC__)
+__attribute__((unused))
+#endif
+static void
+test_unguard(void *data, size_t len)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t room = (len + page) / page * page;
+
+	munmap((char *)data + len - room, room + page);
+}
+
+#endif

@@ -1,0 +1,1579 @@
+/* wshub: ISC licence, see LICENSE. */
+/*
+ * Tests of ws.c.
+ *
+ * Wrong input, of a head or of frames, is written up to the byte that gives
+ * it away and no further: every shorter prefix must be WS_MORE (or whole
+ * frames), that byte must be refused, and anything after it must change
+ * nothing.
+ *
+ * What a framer says is written down as text: T<...> and B<...> are messages,
+ * put together from their pieces, with control frames where they came, (ping
+ * ...), (pong ...), (close CODE ...), and at the end perhaps "bad CODE". That
+ * text may not depend on how the input was cut up.
+ */
+#define _GNU_SOURCE
+#include <ctype.h>
+
+#include "../ws.c"
+#include "test.h"
+
+#define ARENA 262144
+#define LEN(a) (sizeof(a) / sizeof((a)[0]))
+
+static unsigned char *arena; /* ARENA bytes, then an unmapped page */
+static uint32_t seed = 1;
+
+/* The same data right before the unmapped page. */
+static void *
+place(const void *data, size_t len)
+{
+	if (len != 0)
+		memmove(arena + ARENA - len, data, len);
+	return arena + ARENA - len;
+}
+
+static unsigned
+dice(unsigned sides)
+{
+	seed = seed * 1664525 + 1013904223;
+	return (seed >> 8) % sides;
+}
+
+static void
+hex(char *out, const unsigned char *p, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		snprintf(out + 2 * i, 3, "%02x", p[i]);
+}
+
+/* ------------------------------------------------------ SHA-1 and base64 */
+
+static void
+sha1_is(const void *data, size_t len, const char *want)
+{
+	unsigned char digest[20];
+	char got[41];
+
+	ws_sha1(digest, data, len);
+	hex(got, digest, 20);
+	EXPECT(strcmp(got, want) == 0, "SHA-1 of %zu bytes: %s, not %s", len,
+	    got, want);
+}
+
+static void
+digests(void)
+{
+	static const struct {
+		const char *data, *want;
+	} sha[] = {
+		{ "", "da39a3ee5e6b4b0d3255bfef95601890afd80709" },
+		{ "abc", "a9993e364706816aba3e25717850c26c9cd0d89d" },
+		{ "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
+		  "84983e441c3bd26ebaae4aa1f95129e5e54670f1" },
+		{ "abcdefghbcdefghicdefghijdefghijkefghijklfghijklmghijklmn"
+		  "hijklmnoijklmnopjklmnopqklmnopqrlmnopqrsmnopqrstnopqrstu",
+		  "a49b2446a02c645bf419f995b67091253a04a259" }
+	}, b64[] = {
+		{ "", "" }, { "f", "Zg==" }, { "fo", "Zm8=" },
+		{ "foo", "Zm9v" }, { "foob", "Zm9vYg==" },
+		{ "fooba", "Zm9vYmE=" }, { "foobar", "Zm9vYmFy" },
+		{ "\xfb\xff\xbf", "+/+/" }, { "\xff\xfe", "//4=" }
+	};
+	unsigned char all[20 * 301], pattern[300];
+	char *million, text[8192], *at = text, *out;
+	size_t i, n;
+
+	CASE("SHA-1: the vectors of FIPS 180-4");
+	for (i = 0; i < LEN(sha); i++)
+		sha1_is(place(sha[i].data, strlen(sha[i].data)),
+		    strlen(sha[i].data), sha[i].want);
+	if ((million = malloc(1000000)) != NULL) {
+		memset(million, 'a', 1000000);
+		sha1_is(million, 1000000,
+		    "34aa973cd4c4daa4f61eeb2bdbad27316534016f");
+		free(million);
+	}
+	sha1_is(NULL, 0, sha[0].want);
+
+	CASE("SHA-1: every length from 0 to 300");
+	for (i = 0; i < sizeof(pattern); i++)
+		pattern[i] = (unsigned char)((i * 7 + 3) & 0xff);
+	for (i = 0; i <= sizeof(pattern); i++)
+		ws_sha1(all + 20 * i, place(pattern, i), i);
+	/* Python's hashlib says so. */
+	sha1_is(all, sizeof(all), "43debf5006166594c976375f1c06253e43d53ddf");
+
+	CASE("base64: the vectors of RFC 4648");
+	for (i = 0; i < LEN(b64); i++) {
+		memset(text, 'x', sizeof(text));
+		n = strlen(b64[i].data);
+		n = ws_base64(text, place(b64[i].data, n), n);
+		EXPECT(n == strlen(b64[i].want) && text[n] == '\0' &&
+		    strcmp(text, b64[i].want) == 0,
+		    "\"%s\": %zu, \"%.12s\"", b64[i].data, n, text);
+	}
+
+	CASE("base64: every length from 0 to 96, no byte beyond the NUL");
+	for (i = 0; i <= 96; i++) {
+		n = 4 * ((i + 2) / 3);
+		out = (char *)arena + ARENA - n - 1;
+		EXPECT(ws_base64(out, pattern, i) == n, "length of %zu", i);
+		EXPECT(strlen(out) == n, "no NUL after %zu", i);
+		memcpy(at, out, n);
+		at += n;
+	}
+	sha1_is(text, (size_t)(at - text),
+	    "203642ad1355d3203f8d431d7c436301843331c2");
+}
+
+/* ------------------------------------------------------ opening handshake */
+
+#define GET "GET /chat HTTP/1.1\r\n"
+#define HOST "Host: server.example.com\r\n"
+#define UP "Upgrade: websocket\r\n"
+#define CO "Connection: Upgrade\r\n"
+#define VE "Sec-WebSocket-Version: 13\r\n"
+#define KEY "dGhlIHNhbXBsZSBub25jZQ=="
+#define KE "Sec-WebSocket-Key: " KEY "\r\n"
+#define ALL HOST UP CO VE KE
+#define END "\r\n"
+
+/* Tries head at every split, and with more after it. */
+static void
+head_is(const char *head, size_t len, int status)
+{
+	static char more[WS_HEAD_MAX + 64];
+	struct ws_request r;
+	ssize_t n, want = status == 400 || status == 431 ? WS_BAD :
+	    (ssize_t)len;
+	size_t i;
+
+	for (i = 0; i <= len + 9; i++) {
+		memset(&r, 0xee, sizeof(r));
+		memcpy(more, head, len);
+		memcpy(more + len, "\r\n\x81\x80\n\0 :x", 9);
+		n = ws_request(&r, place(more, i), i);
+		if (i < len) {
+			EXPECT(n == WS_MORE,
+			    "%zu bytes of \"%.*s\": %zd, %d %s", i, (int)i,
+			    head, n, n == WS_BAD ? r.status : 0,
+			    n == WS_BAD ? r.why : "");
+			if (n != WS_MORE)
+				return;
+			continue;
+		}
+		EXPECT(n == want, "\"%s\", %zu of %zu bytes: %zd, not %zd",
+		    head, i, len, n, want);
+		if (n == WS_MORE)
+			return;
+		EXPECT(r.status == status, "\"%s\": %d %s, not %d", head,
+		    r.status, r.why, status);
+		EXPECT((strlen(r.why) != 0) == (status != 101) &&
+		    strlen(r.why) < 64, "%d: \"%s\"", status, r.why);
+		EXPECT(strlen(r.key) == (status == 101 ? 24 : 0),
+		    "%d: key \"%.25s\"", status, r.key);
+	}
+}
+
+static void
+heads(const char *name, int status, const char *const *list, size_t n)
+{
+	size_t i;
+
+	CASE(name);
+	for (i = 0; i < n; i++)
+		head_is(list[i], strlen(list[i]), status);
+}
+
+static const char *const real[] = {
+	/* Chrome */
+	"GET /ws?token=abc%20d HTTP/1.1\r\nHost: localhost:8080\r\n"
+	"Connection: Upgrade\r\nPragma: no-cache\r\nCache-Control: no-cache\r\n"
+	"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML,"
+	" like Gecko) Chrome/129.0.0.0 Safari/537.36\r\nUpgrade: websocket\r\n"
+	"Origin: http://localhost:8000\r\nSec-WebSocket-Version: 13\r\n"
+	"Accept-Encoding: gzip, deflate, br, zstd\r\n"
+	"Accept-Language: en-GB,en;q=0.9,de;q=0.8\r\nCookie: a=b; c=\"d\"\r\n"
+	"Sec-WebSocket-Key: 4Vd2G8sUWxrnpLcVjmzIZg==\r\n"
+	"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"
+	"\r\n\r\n",
+	/* Firefox */
+	"GET / HTTP/1.1\r\nHost: [::1]:8080\r\nUser-Agent: Mozilla/5.0 (X11; "
+	"Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\nAccept: */*"
+	"\r\nAccept-Language: en-US,en;q=0.5\r\n"
+	"Accept-Encoding: gzip, deflate, br, zstd\r\n"
+	"Sec-WebSocket-Version: 13\r\nOrigin: null\r\n"
+	"Sec-WebSocket-Extensions: permessage-deflate\r\n"
+	"Sec-WebSocket-Key: sN9cRrP/n9NdMgdcy2VJFQ==\r\nDNT: 1\r\n"
+	"Connection: keep-alive, Upgrade\r\nSec-Fetch-Dest: empty\r\n"
+	"Sec-Fetch-Mode: websocket\r\nSec-Fetch-Site: same-site\r\n"
+	"Pragma: no-cache\r\nCache-Control: no-cache\r\n"
+	"Upgrade: websocket\r\n\r\n",
+	/* Safari */
+	"GET /push HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+	"Host: push.example.org\r\nOrigin: https://push.example.org\r\n"
+	"Pragma: no-cache\r\nCache-Control: no-cache\r\n"
+	"Sec-WebSocket-Key: kZr2VYb0WQ8E4vKfY2nTXg==\r\n"
+	"Sec-WebSocket-Version: 13\r\n"
+	"Sec-WebSocket-Extensions: x-webkit-deflate-frame\r\n"
+	"User-Agent: Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) "
+	"AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.6 Safari/605.1.15"
+	"\r\n\r\n",
+	/* curl 8 */
+	"GET / HTTP/1.1\r\nHost: localhost:8080\r\nUser-Agent: curl/8.5.0\r\n"
+	"Accept: */*\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+	"Sec-WebSocket-Key: 2pGIZtWS1pNRL8Sv0dsl3w==\r\n"
+	"Connection: Upgrade\r\n\r\n",
+	/* PHP: Ratchet/Pawl */
+	"GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: Ratchet-Pawl/"
+	"0.4.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+	"Sec-WebSocket-Version: 13\r\n"
+	"Sec-WebSocket-Key: Gd7bM4fY9Q5mvb3S5lZf0Q==\r\n\r\n",
+	/* PHP: textalk/websocket, field names in lower case */
+	"GET / HTTP/1.1\r\nhost: 127.0.0.1:8080\r\n"
+	"user-agent: websocket-client-php\r\nconnection: Upgrade\r\n"
+	"upgrade: websocket\r\nsec-websocket-key: jbVg6EhXk3o1Zp1rQyG2Zg=="
+	"\r\nsec-websocket-version: 13\r\n\r\n",
+	/* python-websockets */
+	"GET / HTTP/1.1\r\nHost: localhost:8765\r\nUpgrade: websocket\r\n"
+	"Connection: Upgrade\r\nSec-WebSocket-Key: eH2tYmWlbc5VRZoAvQZ3AA=="
+	"\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Extensions: "
+	"permessage-deflate; client_max_window_bits\r\n"
+	"User-Agent: Python/3.11 websockets/12.0\r\n\r\n"
+};
+
+static const char *const odd[] = {
+	GET ALL END,
+	"GET /chat HTTP/1.9\r\n" ALL END,
+	"GET * HTTP/1.1\r\n" ALL END,
+	"GET http://h/%00?#x HTTP/1.1\r\n" ALL END,
+	"GET /\xc3\xa4\xff HTTP/1.1\r\n" ALL END,
+	GET "Host:\r\n" UP CO VE KE END,
+	GET "hOST:\t h:80\t \r\n" UP CO VE KE END,
+	GET HOST "Upgrade: h2c, WebSocket\r\n" CO VE KE END,
+	GET HOST "Upgrade: h2c\r\nupgrade:\t,,websocket ,\r\n" CO VE KE END,
+	GET HOST UP "Connection: keep-alive\r\n" CO VE KE END,
+	GET HOST UP CO "Connection: keep-alive\r\n" VE KE END,
+	GET HOST UP "Upgrade: h2c\r\n" CO VE KE END,
+	GET HOST UP "CONNECTION:close,UPGRADE\r\n" VE KE END,
+	GET HOST UP CO "Sec-WebSocket-Version:13  \r\n" KE END,
+	GET HOST UP CO VE "Sec-WebSocket-Key:\t" KEY "\t\r\n" END,
+	/* its low bits are not zero; other letters */
+	GET HOST UP CO VE "sec-websocket-key: dGhlIHNhbXBsZSBub25jZf==\r\n"
+	    END,
+	GET HOST UP CO VE "sec-websocket-key: ++//++//AZaz09AZaz09+/==\r\n"
+	    END,
+	GET ALL "Content-Length: 0\r\n" END,
+	GET ALL "X-Empty:\r\nX:::\r\n!#$%&'*+-.^_`|~09azAZ: \t\x80\xff\r\n" END,
+	GET ALL "Upgrad: x\r\nUpgrades: x\r\nHosts: x\r\n" END
+};
+
+static const char *const bad[] = {
+	/* the request line */
+	" ", "\r", "\n", "\x7f", "\x80", ":", "(", "GET\t", "GET\r", "GET\n",
+	"\x16", "G\x16", "GET  ", "GET \r", "GET \n", "GET \t",
+	"GET /\r", "GET /\n", "GET /\t", "GET /\x1f", "GET /\x7f", "GET /  ",
+	"GET / \r", "GET / \n", "GET / h", "GET / HTTP/1.1 ",
+	"GET / HTTP/1.1\n",
+	"GET / HTTP/0", "GET / HTTP/2", "GET / HTTP/11", "GET / HTTP/1/",
+	"GET / HTTP/1./", "GET / HTTP/1.:", "GET / HTTP/1.\r",
+	"GET / HTTP/1.10",
+	"GET / HTTP/1.1\r ", "GET / HTTP/1.1\r\r", "GET / HTTP ",
+	"GET / x", "PRI * HTTP/2",
+	/* lines */
+	GET "\n", GET "\r\r", GET "\ra", GET " ", GET "\t", GET HOST " ",
+	GET HOST "\t", GET "Host: h\n", GET "Host\n", GET "H\r",
+	GET "Host: h\rx",
+	GET ":", GET HOST ":", GET "Host ", GET "Host\t", GET "a@", GET "a(",
+	GET "a\x80", GET "\xff", GET "a\x7f", GET "a,", GET "X: \x01",
+	GET "X: a\x1f", GET "X: a\x08", GET "X: \x7f", GET ALL "\rx",
+	GET ALL "\n",
+	/* Host */
+	GET "Host: a b\r", GET "Host: a\tb\r", GET "Host: a/b\r",
+	GET "Host: a@b\r", GET "Host: a?\r", GET "Host: #\r", GET "Host: a,b\r",
+	GET HOST "Host: server.example.com\r", GET HOST "host:\r",
+	"GET / HTTP/1.0\r\nHost: a\r\nHost: a\r",
+	/* whole heads */
+	GET UP CO VE KE END, GET END, "POST / HTTP/1.1\r\n" END,
+	"GET / HTTP/1.2\r\n" END,
+	GET HOST UP CO VE END, GET ALL KE END,
+	GET ALL "Sec-WebSocket-Key: \r\n" END,
+	GET HOST UP CO VE "Sec-WebSocket-Key:\r\n" END,
+	GET HOST UP CO VE "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=\r\n" END,
+	GET HOST UP CO VE "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ===\r\n"
+	    END,
+	GET HOST UP CO VE "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=A\r\n" END,
+	GET HOST UP CO VE "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQA=\r\n" END,
+	GET HOST UP CO VE "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZ===\r\n" END,
+	GET HOST UP CO VE "Sec-WebSocket-Key: dGhlIHNhbXBs ZSub25jZQ==\r\n" END,
+	GET HOST UP CO VE "Sec-WebSocket-Key: -GhlIHNhbXBsZSBub25jZQ==\r\n" END,
+	GET HOST UP CO VE "Sec-WebSocket-Key: dGhlIHNhbXB_ZSBub25jZQ==\r\n" END,
+	GET HOST UP CO VE "Sec-WebSocket-Key: \xe4GhlIHNhbXBZSBub25jZQ==\r\n"
+	    END,
+	GET ALL "Content-Length: 1\r\n" END,
+	GET ALL "Content-Length: 0\r\ncontent-length: 5\r\n" END,
+	GET ALL "Content-Length: 5\r\ncontent-length: 0\r\n" END,
+	GET ALL "Content-Length:\r\n" END, GET ALL "Content-Length: 00\r\n" END,
+	GET ALL "Transfer-Encoding: chunked\r\n" END,
+	GET ALL "Transfer-Encoding:\r\n" END
+};
+
+static const char *const other[] = {
+	"POST / HTTP/1.1\r\n" ALL END, "get / HTTP/1.1\r\n" ALL END,
+	"G / HTTP/1.1\r\n" ALL END, "GE / HTTP/1.1\r\n" ALL END,
+	"GETS / HTTP/1.1\r\n" ALL END,
+	"HEAD / HTTP/1.1\r\nHost:\r\n" END, "PUT / HTTP/1.0\r\n" END,
+	"OPTIONS * HTTP/1.1\r\n" HOST END,
+	"POST / HTTP/1.1\r\n" HOST "Content-Length: 5\r\n" END,
+	"POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n" END,
+	"POST / HTTP/1.1\r\n" HOST UP CO END
+};
+
+static const char *const upgrade[] = {
+	GET HOST END, GET HOST CO VE KE END, GET HOST UP VE KE END,
+	GET HOST UP CO KE END,
+	"GET / HTTP/1.0\r\n" END, "GET / HTTP/1.0\r\n" ALL END,
+	GET HOST "Content-Length: 5\r\n" END,
+	GET HOST "Upgrade: websockets\r\n" CO VE KE END,
+	GET HOST "Upgrade: web socket\r\n" CO VE KE END,
+	GET HOST "Upgrade: websocke\r\n" CO VE KE END,
+	GET HOST "Upgrade: websocket/13\r\n" CO VE KE END,
+	GET HOST "Upgrade: h2c\r\n" CO VE KE END,
+	GET HOST "Upgrade:\r\n" CO VE KE END,
+	GET HOST UP "Connection: keep-alive\r\n" VE KE END,
+	GET HOST UP "Connection: upgrade-insecure, xupgrade\r\n" VE KE END,
+	GET HOST UP "Connection:\r\n" VE KE END,
+	GET HOST UP CO "Sec-WebSocket-Version: 8\r\n" KE END,
+	GET HOST UP CO "Sec-WebSocket-Version: 14\r\n" KE END,
+	GET HOST UP CO "Sec-WebSocket-Version: 013\r\n" KE END,
+	GET HOST UP CO "Sec-WebSocket-Version: 130\r\n" KE END,
+	GET HOST UP CO "Sec-WebSocket-Version: 13, 8\r\n" KE END,
+	GET HOST UP CO "Sec-WebSocket-Version:\r\n" KE END,
+	GET HOST UP CO VE VE KE END,
+	GET HOST UP CO VE "Sec-WebSocket-Version: 8\r\n" KE END,
+	/* the version is judged before the key */
+	GET HOST UP CO END
+};
+
+/* A good head of exactly len bytes. */
+static void
+padded(char *out, size_t len)
+{
+	size_t n = strlen(GET ALL);
+
+	memcpy(out, GET ALL, n);
+	memset(out + n, 'x', len - n);
+	memcpy(out + n, "X: ", 3);
+	memcpy(out + len - 4, "\r\n\r\n", 4);
+}
+
+static void
+requests(void)
+{
+	static char head[WS_HEAD_MAX + 200];
+	struct ws_request r;
+	ssize_t n;
+	size_t i, len;
+	int c;
+
+	CASE("token characters");
+	for (c = 0; c < 256; c++) {
+		int want = c < 128 && (isalnum(c) ||
+		    (c != 0 && strchr("!#$%&'*+-.^_`|~", c) != NULL)) ?
+		    tolower(c) : 0;
+		EXPECT(token[c] == want, "0x%02x: %d, not %d", (unsigned)c,
+		    token[c], want);
+	}
+
+	heads("requests of browsers, curl, PHP and Python: 101", 101, real,
+	    LEN(real));
+	heads("odd but right requests: 101", 101, odd, LEN(odd));
+	heads("malformed requests: 400 at the offending byte", 400, bad,
+	    LEN(bad));
+	heads("other methods: 405", 405, other, LEN(other));
+	heads("no upgrade, no version 13: 426", 426, upgrade, LEN(upgrade));
+
+	CASE("the key comes out");
+	n = ws_request(&r, GET ALL END, strlen(GET ALL END));
+	EXPECT(n > 0 && strcmp(r.key, KEY) == 0, "%zd, \"%.25s\"", n, r.key);
+
+	CASE("NUL is refused anywhere in a head");
+	head_is("\0", 1, 400);
+	head_is("GET\0", 4, 400);
+	head_is("GET /\0", 6, 400);
+	head_is("GET / \0", 7, 400);
+	head_is("GET / HTTP/1.\0", 14, 400);
+	head_is("GET / HTTP/1.1\0", 15, 400);
+	head_is(GET "\0", strlen(GET) + 1, 400);
+	head_is(GET "Host\0", strlen(GET) + 5, 400);
+	head_is(GET "Host: \0", strlen(GET) + 7, 400);
+
+	CASE("any control character, at any place, is refused there");
+	len = strlen(real[0]);
+	for (i = 0; i < len; i++)
+		for (c = 0; c < 0x80; c == 0x1f ? c = 0x7f : c++) {
+			if (c == real[0][i] || c == '\t' || c == '\r')
+				continue;
+			memcpy(head, real[0], len);
+			head[i] = (char)c;
+			n = ws_request(&r, place(head, i + 1), i + 1);
+			EXPECT(n == WS_BAD && r.status == 400,
+			    "0x%02x at %zu: %zd", (unsigned)c, i, n);
+			if (i > 0 && c == '\n')
+				EXPECT(strcmp(r.why, real[0][i - 1] == '\r' ?
+				    "" : "bare line feed") == 0,
+				    "\\n at %zu: %s", i, r.why);
+		}
+
+	CASE("a carriage return is refused unless a line feed follows");
+	for (i = 0; i + 1 < len; i++) {
+		if (real[0][i] == '\r' || real[0][i + 1] == '\n')
+			continue;
+		memcpy(head, real[0], len);
+		head[i] = '\r';
+		n = ws_request(&r, place(head, i + 2), i + 2);
+		EXPECT(n == WS_BAD && r.status == 400, "at %zu: %zd", i, n);
+	}
+
+	CASE("why: words for somebody with curl");
+	ws_request(&r, "\x16", 1);
+	EXPECT(strcmp(r.why, "TLS on a port without TLS") == 0, "%s", r.why);
+	ws_request(&r, GET "\n", strlen(GET "\n"));
+	EXPECT(strcmp(r.why, "bare line feed") == 0, "%s", r.why);
+	ws_request(&r, GET "Host :", strlen(GET "Host :"));
+	EXPECT(strcmp(r.why, "white space around a header's name") == 0, "%s",
+	    r.why);
+	ws_request(&r, GET END, strlen(GET END));
+	EXPECT(strcmp(r.why, "no Host header") == 0, "%s", r.why);
+	ws_request(&r, GET HOST END, strlen(GET HOST END));
+	EXPECT(strcmp(r.why, "a WebSocket upgrade is needed here") == 0, "%s",
+	    r.why);
+
+	CASE("a head of 8192 bytes is right, one of 8193 is 431");
+	padded(head, WS_HEAD_MAX);
+	head_is(head, WS_HEAD_MAX, 101);
+	padded(head, WS_HEAD_MAX - 1);
+	head_is(head, WS_HEAD_MAX - 1, 101);
+	padded(head, WS_HEAD_MAX + 1);
+	head_is(head, WS_HEAD_MAX, 431);
+	n = ws_request(&r, place(head, WS_HEAD_MAX + 1), WS_HEAD_MAX + 1);
+	EXPECT(n == WS_BAD && r.status == 431, "whole: %zd", n);
+	memset(head, 'x', sizeof(head));
+	head_is(head, WS_HEAD_MAX, 431);
+
+	CASE("what is wrong before the limit is 400, after it 431");
+	padded(head, WS_HEAD_MAX + 100);
+	head[WS_HEAD_MAX - 1] = '\n';
+	head_is(head, WS_HEAD_MAX, 400);
+	padded(head, WS_HEAD_MAX + 100);
+	head[WS_HEAD_MAX] = '\n';
+	head_is(head, WS_HEAD_MAX, 431);
+}
+
+#define ANSWER(words, fields, length) \
+	"HTTP/1.1 " words "\r\n" fields "Connection: close\r\n" \
+	"Content-Type: text/plain\r\nContent-Length: " length "\r\n\r\n"
+
+static void
+answers(void)
+{
+	static const struct {
+		int status;
+		const char *why, *want;
+	} t[] = {
+		{ 400, "no", ANSWER("400 Bad Request", "", "3") "no\n" },
+		{ 405, "not so", ANSWER("405 Method Not Allowed",
+		    "Allow: GET\r\n", "7") "not so\n" },
+		{ 408, "too late", ANSWER("408 Request Timeout", "", "9")
+		    "too late\n" },
+		{ 426, "up, please", ANSWER("426 Upgrade Required",
+		    "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+		    "Sec-WebSocket-Version: 13\r\n", "11") "up, please\n" },
+		{ 431, "", ANSWER("431 Request Header Fields Too Large", "",
+		    "1") "\n" },
+		{ 503, "full", ANSWER("503 Service Unavailable",
+		    "Retry-After: 5\r\n", "5") "full\n" },
+		{ 999, "?", ANSWER("400 Bad Request", "", "2") "?\n" }
+	};
+	static const char accept[] = "HTTP/1.1 101 Switching Protocols\r\n"
+	    "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+	    "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+	char *out = (char *)arena + ARENA - WS_ANSWER_MAX, why[1001];
+	const char *body, *length;
+	size_t i, n;
+
+	CASE("the 101 answer, with the key of RFC 6455 section 1.3");
+	n = ws_accept(out, KEY);
+	EXPECT(n == strlen(accept) && memcmp(out, accept, n) == 0,
+	    "%zu bytes: %.*s", n, (int)n, out);
+
+	CASE("the text of every refusal");
+	for (i = 0; i < LEN(t); i++) {
+		n = ws_refuse(out, t[i].status, t[i].why);
+		EXPECT(n == strlen(t[i].want) && memcmp(out, t[i].want, n) == 0,
+		    "%d: %zu bytes: %.*s", t[i].status, n, (int)n, out);
+	}
+
+	CASE("a long why is cut to fit, and Content-Length is right");
+	for (i = 0; i < 6 * 1000; i++) {
+		memset(why, 'w', sizeof(why));
+		why[i / 6] = '\0';
+		n = ws_refuse(out, t[i % 6].status, why);
+		if (n >= WS_ANSWER_MAX) {
+			EXPECT(0, "%d: %zu bytes", t[i % 6].status, n);
+			continue;
+		}
+		out[n] = '\0';
+		body = strstr(out, "\r\n\r\n");
+		length = strstr(out, "Content-Length: ");
+		EXPECT(body != NULL && length != NULL && strlen(body + 4) ==
+		    strtoul(length + 16, NULL, 10), "%d, %zu: %s",
+		    t[i % 6].status, i / 6, out);
+		EXPECT(body != NULL && (strlen(body + 4) == i / 6 + 1 ||
+		    strlen(body + 4) == 257) && out[n - 1] == '\n',
+		    "%d, %zu: %s", t[i % 6].status, i / 6, out);
+	}
+}
+
+/* ---------------------------------------------------------------- UTF-8 */
+
+/*
+ * What UTF-8 is, from the other side: every character there is, encoded.
+ * whole[n] has a bit for each encoding of n bytes, begun[n] for each n first
+ * bytes of a longer one. Those of four bytes are looked at in place.
+ */
+static unsigned char whole[4][1 << 21], begun[4][1 << 21];
+
+#define BIT(set, x) ((set)[(x) >> 3] >> ((x) & 7) & 1)
+#define SET(set, x) ((set)[(x) >> 3] |= (unsigned char)(1 << ((x) & 7)))
+
+static unsigned
+encode(unsigned char *p, uint32_t c)
+{
+	unsigned i, n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+	static const unsigned char lead[] = { 0, 0x00, 0xc0, 0xe0, 0xf0 };
+
+	for (i = n - 1; i > 0; i--, c >>= 6)
+		p[i] = (unsigned char)(0x80 | (c & 0x3f));
+	p[0] = (unsigned char)(lead[n] | c);
+	return n;
+}
+
+static void
+encode_all(void)
+{
+	unsigned char p[4];
+	uint32_t c, x;
+	unsigned i, n;
+
+	for (c = 0; c < 0x110000; c++) {
+		if (c == 0xd800)
+			c = 0xe000;
+		n = encode(p, c);
+		for (i = 1, x = 0; i <= n && i < 4; i++) {
+			x = x << 8 | p[i - 1];
+			if (i == n)
+				SET(whole[i], x);
+			else
+				SET(begun[i], x);
+		}
+	}
+}
+
+/* The index of the first wrong byte of n < 4, or n; *in: inside a character */
+static size_t
+utf8_wrong(const unsigned char *p, size_t n, int *in)
+{
+	size_t i, have = 0;
+	uint32_t x = 0;
+
+	for (i = 0; i < n; i++) {
+		x = x << 8 | p[i];
+		have++;
+		if (BIT(whole[have], x))
+			x = 0, have = 0;
+		else if (!BIT(begun[have], x))
+			return i;
+	}
+	*in = have != 0;
+	return n;
+}
+
+static void
+utf8_try(const unsigned char *p, size_t n)
+{
+	struct ws_utf8 u = { 0, 0, 0 };
+	int in = 0;
+	size_t got = ws_utf8(&u, p, n), want = utf8_wrong(p, n, &in);
+
+	if (got != want || (got == n && (u.left != 0) != in))
+		EXPECT(0, "%02x %02x %02x (%zu): %zu, not %zu; left %u", p[0],
+		    p[1], p[2], n, got, want, u.left);
+}
+
+static void
+texts(void)
+{
+	unsigned char p[64], *q;
+	struct ws_utf8 u, v;
+	uint32_t x;
+	size_t i, j, k, n, got;
+	unsigned c;
+
+	encode_all();
+	memset(p, 0, sizeof(p));
+	CASE("UTF-8: every sequence of one, two and three bytes");
+	for (x = 0; x < 1 << 24; x++) {
+		p[0] = (unsigned char)(x >> 16 & 0xff);
+		p[1] = (unsigned char)(x >> 8 & 0xff);
+		p[2] = (unsigned char)(x & 0xff);
+		utf8_try(p, 3);
+		if ((x & 0xff) == 0)
+			utf8_try(p, 2);
+		if ((x & 0xffff) == 0)
+			utf8_try(p, 1);
+	}
+
+	CASE("UTF-8: every last byte after every three that begin four");
+	for (x = 0x10000; x < 0x110000; x += 64) {
+		encode(p, x);
+		memset(&v, 0, sizeof(v));
+		EXPECT(ws_utf8(&v, p, 3) == 3 && v.left == 1, "U+%04X", x);
+		for (c = 0; c < 256; c++) {
+			u = v;
+			p[3] = (unsigned char)c;
+			got = ws_utf8(&u, p + 3, 1);
+			EXPECT(got == (c >> 6 == 2) &&
+			    u.left == (c >> 6 == 2 ? 0 : 1),
+			    "U+%04X, 0x%02x: %zu", x, c, got);
+		}
+	}
+
+	CASE("UTF-8: no character above U+10FFFF, no lead byte above 0xf4");
+	for (x = 0; x < 1 << 16; x++) {
+		p[0] = (unsigned char)(0xf0 | (x >> 12));
+		p[1] = (unsigned char)(0x80 | (x >> 6 & 0x3f));
+		p[2] = (unsigned char)(0x80 | (x & 0x3f));
+		utf8_try(p, 3);
+	}
+
+	CASE("UTF-8: eight at a time, wherever the other bytes are");
+	for (n = 0; n <= 40; n++)
+		for (i = 0; i < n; i++)
+			for (c = 0x70; c < 0x100; c++)
+				for (j = 0; j < 2; j++) {
+					memset(p, 'a', sizeof(p));
+					p[i] = (unsigned char)c;
+					if (j && i + 1 < n)
+						p[i + 1] = 0x80;
+					q = place(p, n);
+					memset(&u, 0, sizeof(u));
+					memset(&v, 0, sizeof(v));
+					got = ws_utf8(&u, q, n);
+					for (k = 0; k < n; k++)
+						if (ws_utf8_byte(&v, q[k]) != 0)
+							break;
+					EXPECT(got == k && u.left == v.left,
+					    "%zu: 0x%02x at %zu: %zu, not %zu",
+					    n, c, i, got, k);
+				}
+}
+
+static void
+masks(void)
+{
+	static const unsigned char mask[4] = { 0x37, 0xfa, 0x21, 0x3d };
+	unsigned char want[96], *p;
+	size_t off, len, i;
+	unsigned turn;
+
+	CASE("masking: every alignment, length and turn, as byte by byte");
+	for (off = 0; off < 9; off++)
+		for (len = 0; len <= 48; len++)
+			for (turn = 0; turn < 4; turn++) {
+				for (i = 0; i < sizeof(want); i++)
+					want[i] = (unsigned char)(i * 11 + 5);
+				p = place(want, 8 + len + off);
+				for (i = 0; i < len; i++)
+					want[8 + i] ^= mask[(turn + i) % 4];
+				ws_mask(p + 8, len, mask, turn);
+				EXPECT(memcmp(p, want, 8 + len + off) == 0,
+				    "offset %zu, %zu bytes, turn %u", off, len,
+				    turn);
+			}
+}
+
+/* ---------------------------------------------------------------- frames */
+
+static unsigned char in[ARENA]; /* the frames of a test */
+static size_t in_len;
+static int in_masked;
+static unsigned in_turn;
+static const unsigned char in_mask[4] = { 0x9c, 0x01, 0xff, 0x62 };
+
+static unsigned char said[2 * ARENA]; /* what the framer made of them */
+static size_t said_len, said_open;
+static size_t bad_at; /* bytes given when it was WS_BAD */
+
+static void
+begin(int masked)
+{
+	in_len = 0;
+	in_masked = masked;
+}
+
+static void
+raw(const void *bytes, size_t n)
+{
+	memcpy(in + in_len, bytes, n);
+	in_len += n;
+}
+
+/* A frame's head, with its length in form: 0 (the shortest), 1, 2 or 8. */
+static void
+head(unsigned first, uint64_t len, unsigned form)
+{
+	unsigned i;
+
+	if (form == 0)
+		form = len < 126 ? 1 : len < 65536 ? 2 : 8;
+	in[in_len++] = (unsigned char)first;
+	in[in_len++] = (unsigned char)((in_masked ? 0x80 : 0) |
+	    (form == 1 ? (unsigned)len : form == 2 ? 126 : 127));
+	for (i = form; form > 1 && i > 0; i--)
+		in[in_len++] = (unsigned char)(len >> (i - 1) * 8 & 0xff);
+	if (in_masked)
+		raw(in_mask, 4);
+	in_turn = 0;
+}
+
+static void
+body(const void *data, size_t n)
+{
+	const unsigned char *p = data;
+
+	for (; n > 0; n--, p++)
+		in[in_len++] = (unsigned char)(*p ^
+		    (in_masked ? in_mask[in_turn++ % 4] : 0));
+}
+
+static void
+frame(unsigned first, const void *data, size_t n)
+{
+	head(first, n, 0);
+	body(data, n);
+}
+
+static void
+say(const void *words, size_t n)
+{
+	memcpy(said + said_len, words, n);
+	said_len += n;
+}
+
+static void
+say_event(const struct ws_event *e)
+{
+	char words[32];
+
+	if (e->opcode == WS_TEXT || e->opcode == WS_BINARY) {
+		EXPECT((e->first != 0) == (said_open == SIZE_MAX),
+		    "first is %d", e->first);
+		if (e->first) {
+			said_open = said_len;
+			say(e->opcode == WS_TEXT ? "T<" : "B<", 2);
+		}
+		EXPECT(said[said_open] == (e->opcode == WS_TEXT ? 'T' : 'B'),
+		    "opcode %u", e->opcode);
+		say(e->data, e->len);
+		if (e->last) {
+			say(">", 1);
+			said_open = SIZE_MAX;
+		}
+		return;
+	}
+	EXPECT(e->first && e->last, "first %d, last %d", e->first, e->last);
+	if (e->opcode == WS_CLOSE)
+		snprintf(words, sizeof(words), "(close %u ", e->code);
+	else
+		snprintf(words, sizeof(words), "(%s ", e->opcode == WS_PING ?
+		    "ping" : e->opcode == WS_PONG ? "pong" : "?");
+	say(words, strlen(words));
+	say(e->data, e->len);
+	say(")", 1);
+}
+
+/* Reads in, all at once (cut 0), byte by byte (SIZE_MAX), or in two parts. */
+static void
+feed(uint32_t limit, size_t cut)
+{
+	static unsigned char have[ARENA];
+	struct ws_framer f, was;
+	struct ws_event e;
+	size_t given, n = 0, step;
+	ssize_t used;
+	unsigned char *p;
+	char words[32];
+
+	said_len = 0;
+	said_open = SIZE_MAX;
+	bad_at = 0;
+	ws_framer_init(&f, in_masked, limit);
+	for (given = 0; given < in_len; ) {
+		step = cut == SIZE_MAX ? 1 : given == 0 && cut != 0 ? cut :
+		    in_len - given;
+		memcpy(have + n, in + given, step);
+		given += step;
+		n += step;
+		for (;;) {
+			p = place(have, n);
+			was = f;
+			memset(&e, 0xee, sizeof(e));
+			used = ws_framer_next(&f, p, n, &e);
+			if (used <= 0)
+				break;
+			if ((size_t)used > n) {
+				EXPECT(0, "%zd of %zu bytes used", used, n);
+				return;
+			}
+			EXPECT(memcmp(p + used, have + used,
+			    n - (size_t)used) == 0, "changed what is not used");
+			EXPECT(e.data + e.len == p + used, "data is elsewhere");
+			say_event(&e);
+			n -= (size_t)used;
+			memmove(have, have + used, n);
+		}
+		if (used == WS_BAD) {
+			/* How much of a message came before depends on cut. */
+			if (said_open != SIZE_MAX)
+				said_len = said_open;
+			bad_at = given;
+			snprintf(words, sizeof(words), "bad %u", e.code);
+			say(words, strlen(words));
+			EXPECT(strlen(e.why) > 0 && strlen(e.why) < 48,
+			    "why: %s", e.why);
+			return;
+		}
+		EXPECT(used == WS_MORE, "%zd", used);
+		EXPECT(memcmp(&f, &was, sizeof(f)) == 0 &&
+		    memcmp(p, have, n) == 0, "WS_MORE with something changed");
+		EXPECT(n < 131, "WS_MORE with %zu bytes", n);
+	}
+	if (n != 0 || said_open != SIZE_MAX)
+		say("...", 3);
+}
+
+static void
+said_is(const void *want, size_t len, const char *how, size_t cut, int line)
+{
+	if (said_len == len && memcmp(said, want, len) == 0)
+		return;
+	EXPECT(0, "line %d, %s, %s %zu: \"%.*s\", not \"%.*s\"", line,
+	    in_masked ? "masked" : "unmasked", how, cut,
+	    (int)(said_len < 200 ? said_len : 200), (const char *)said,
+	    (int)(len < 200 ? len : 200), (const char *)want);
+}
+
+/* What was put in must be want, however it is cut. */
+static void
+frames_are(uint32_t limit, const void *want, size_t len, int line)
+{
+	size_t cut;
+	int wrong = len >= 8 && memcmp((const char *)want + len - 8, "bad ",
+	    4) == 0;
+
+	feed(limit, 0);
+	said_is(want, len, "whole", in_len, line);
+	feed(limit, SIZE_MAX);
+	said_is(want, len, "bytes of", in_len, line);
+	EXPECT(bad_at == (wrong ? in_len : 0), "line %d: bad at %zu of %zu",
+	    line, bad_at, in_len);
+	for (cut = 1; cut < in_len; cut++) {
+		if (cut == 300 && in_len > 1000)
+			cut = in_len - 300;
+		feed(limit, cut);
+		said_is(want, len, "cut at", cut, line);
+	}
+	if (!wrong)
+		return;
+	raw("\x81\x85\x00\x00\xff\xff\x88\x00\x80 ", 10);
+	feed(limit, 0);
+	said_is(want, len, "with more after", in_len - 10, line);
+}
+
+#define FRAMES(limit, want) \
+	frames_are(limit, want, sizeof(want) - 1, __LINE__)
+
+static void
+vectors(void)
+{
+	static unsigned char block[65600];
+	size_t i;
+
+	for (i = 0; i < sizeof(block); i++)
+		block[i] = (unsigned char)(i * 31 + (i >> 8));
+
+	CASE("frames of RFC 6455 section 5.7");
+	begin(0);
+	raw("\x81\x05Hello", 7);
+	FRAMES(65536, "T<Hello>");
+	begin(1);
+	raw("\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58", 11);
+	FRAMES(65536, "T<Hello>");
+	begin(0);
+	raw("\x01\x03Hel\x80\x02lo", 9);
+	FRAMES(65536, "T<Hello>");
+	begin(0);
+	raw("\x89\x05Hello", 7);
+	FRAMES(65536, "(ping Hello)");
+	begin(1);
+	raw("\x8a\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58", 11);
+	FRAMES(65536, "(pong Hello)");
+	begin(0);
+	raw("\x82\x7e\x01\x00", 4);
+	raw(block, 256);
+	feed(65536, 0);
+	EXPECT(said_len == 259 && memcmp(said + 2, block, 256) == 0, "256");
+	begin(0);
+	raw("\x82\x7f\0\0\0\0\0\1\0\0", 10);
+	raw(block, 65536);
+	feed(65536, SIZE_MAX);
+	EXPECT(said_len == 65539 && memcmp(said + 2, block, 65536) == 0,
+	    "64 KiB");
+
+	CASE("no bytes at all are WS_MORE");
+	begin(0);
+	FRAMES(10, "");
+	{
+		struct ws_framer f;
+		struct ws_event e;
+
+		ws_framer_init(&f, 0, 10);
+		EXPECT(ws_framer_next(&f, block, 0, &e) == WS_MORE, "no");
+		EXPECT(ws_framer_next(&f, arena + ARENA, 0, &e) == WS_MORE,
+		    "no");
+	}
+
+	CASE("a data frame's head is used without payload");
+	{
+		struct ws_framer f;
+		struct ws_event e;
+		ssize_t n;
+
+		ws_framer_init(&f, 0, 10);
+		n = ws_framer_next(&f, place("\x81\x02", 2), 2, &e);
+		EXPECT(n == 2 && e.len == 0 && e.first && !e.last &&
+		    e.opcode == WS_TEXT, "%zd, %zu", n, e.len);
+		n = ws_framer_next(&f, arena + ARENA, 0, &e);
+		EXPECT(n == WS_MORE, "%zd", n);
+		n = ws_framer_next(&f, place("a", 1), 1, &e);
+		EXPECT(n == 1 && e.len == 1 && !e.first && !e.last, "%zd", n);
+		n = ws_framer_next(&f, place("b\x81", 2), 2, &e);
+		EXPECT(n == 1 && e.len == 1 && !e.first && e.last, "%zd", n);
+	}
+}
+
+#define LINE_25 "-a-line-of-25-characters-"
+#define LINE_125 LINE_25 LINE_25 LINE_25 LINE_25 LINE_25
+
+static void
+rules(int masked)
+{
+	unsigned i, op;
+	unsigned char c;
+
+	CASE(masked ? "reserved bits, from a client: 1002" :
+	    "reserved bits, from a server: 1002");
+	for (i = 0; i < 256; i++) {
+		if ((i & 0x70) == 0)
+			continue;
+		c = (unsigned char)i;
+		begin(masked);
+		raw(&c, 1);
+		FRAMES(10, "bad 1002");
+		begin(masked);
+		frame(0x81, "ok", 2);
+		raw(&c, 1);
+		FRAMES(10, "T<ok>bad 1002");
+		begin(masked);
+		frame(0x01, "ok", 2);
+		raw(&c, 1);
+		FRAMES(10, "bad 1002");
+	}
+
+	CASE("opcodes: reserved ones are 1002, the others not");
+	for (i = 0; i < 2; i++)
+		for (op = 0; op < 16; op++) {
+			c = (unsigned char)((i ? 0x80 : 0) | op);
+			begin(masked);
+			raw(&c, 1);
+			if (op >= 3 && op != 8 && op != 9 && op != 10)
+				FRAMES(10, "bad 1002");
+			else if (op == 0 || (op >= 8 && i == 0))
+				FRAMES(10, "bad 1002"); /* its place, FIN */
+			else
+				FRAMES(10, "...");
+		}
+
+	CASE("masking the wrong way: 1002");
+	for (i = 0; i < 128; i++) {
+		begin(masked);
+		c = (unsigned char)((masked ? 0x00 : 0x80) | i);
+		raw("\x81", 1);
+		raw(&c, 1);
+		FRAMES(10, "bad 1002");
+	}
+
+	CASE("control frames: 125 bytes, 126 are 1002, fragments are 1002");
+	for (op = 8; op <= 10; op++) {
+		for (i = 126; i < 128; i++) {
+			begin(masked);
+			c = (unsigned char)(0x80 | op);
+			raw(&c, 1);
+			c = (unsigned char)((masked ? 0x80 : 0) | i);
+			raw(&c, 1);
+			FRAMES(10, "bad 1002");
+		}
+		begin(masked);
+		c = (unsigned char)op;
+		raw(&c, 1);
+		FRAMES(10, "bad 1002");
+	}
+	begin(masked);
+	frame(0x89, "", 0);
+	frame(0x8a, "", 0);
+	frame(0x89, LINE_125, 125);
+	FRAMES(0, "(ping )(pong )(ping " LINE_125 ")");
+
+	CASE("fragments, with control frames between them");
+	begin(masked);
+	frame(0x01, "a", 1);
+	frame(0x89, "1", 1);
+	frame(0x00, "", 0);
+	frame(0x8a, "22", 2);
+	frame(0x89, "", 0);
+	frame(0x00, "bc", 2);
+	frame(0x80, "d", 1);
+	frame(0x02, "", 0);
+	frame(0x80, "\xff", 1);
+	frame(0x82, "", 0);
+	frame(0x81, "", 0);
+	frame(0x01, "", 0);
+	frame(0x88, "", 0);
+	frame(0x80, "", 0);
+	FRAMES(4, "T<a(ping 1)(pong 22)(ping )bcd>B<\xff>B<>T<>"
+	    "T<(close 1005 )>");
+
+	CASE("continuation without a message, message in a message: 1002");
+	begin(masked);
+	raw("\x80", 1);
+	FRAMES(10, "bad 1002");
+	begin(masked);
+	frame(0x81, "a", 1);
+	raw("\x00", 1);
+	FRAMES(10, "T<a>bad 1002");
+	begin(masked);
+	frame(0x01, "a", 1);
+	frame(0x80, "b", 1);
+	raw("\x80", 1);
+	FRAMES(10, "T<ab>bad 1002");
+	for (i = 0; i < 4; i++) {
+		c = (unsigned char)("\x01\x02\x81\x82"[i]);
+		begin(masked);
+		frame(0x01, "a", 1);
+		frame(0x89, "b", 1);
+		raw(&c, 1);
+		FRAMES(10, "bad 1002");
+		begin(masked);
+		frame(0x02, "", 0);
+		raw(&c, 1);
+		FRAMES(10, "bad 1002");
+	}
+}
+
+/* A frame's head that is cut after n bytes of its length. */
+static void
+length_bytes(unsigned first, const void *bytes, size_t n, unsigned form)
+{
+	unsigned char c[2];
+
+	c[0] = (unsigned char)first;
+	c[1] = (unsigned char)((in_masked ? 0x80 : 0) | form);
+	raw(c, 2);
+	raw(bytes, n);
+}
+
+static void
+lengths(int masked)
+{
+	static const size_t sizes[] = { 0, 1, 2, 124, 125, 126, 127, 128, 255,
+	    256, 65534, 65535, 65536, 65537, 100000 };
+	static unsigned char data[100000], want[100003];
+	struct ws_framer f;
+	struct ws_event e;
+	unsigned char *p;
+	size_t i;
+	ssize_t n;
+
+	CASE(masked ? "every length, from a client" :
+	    "every length, from a server");
+	for (i = 0; i < sizeof(data); i++)
+		data[i] = (unsigned char)(i * 13 + (i >> 7));
+	for (i = 0; i < LEN(sizes); i++) {
+		memcpy(want, "B<", 2);
+		memcpy(want + 2, data, sizes[i]);
+		want[2 + sizes[i]] = '>';
+		begin(masked);
+		frame(0x82, data, sizes[i]);
+		if (sizes[i] > 300) {
+			feed((uint32_t)sizes[i], 0);
+			said_is(want, sizes[i] + 3, "whole", 0, __LINE__);
+			feed((uint32_t)sizes[i], SIZE_MAX);
+			said_is(want, sizes[i] + 3, "bytes", 0, __LINE__);
+			feed((uint32_t)sizes[i], 12);
+			said_is(want, sizes[i] + 3, "cut at", 12, __LINE__);
+			feed((uint32_t)sizes[i], sizes[i] / 2 + 1);
+			said_is(want, sizes[i] + 3, "halves", 0, __LINE__);
+		} else
+			frames_are((uint32_t)sizes[i], want, sizes[i] + 3,
+			    __LINE__);
+	}
+
+	CASE("lengths not in their shortest form: 1002");
+	for (i = 0; i < 126; i++) {
+		unsigned char c[2] = { 0, 0 };
+
+		c[1] = (unsigned char)i;
+		begin(masked);
+		length_bytes(0x82, c, 2, 126);
+		FRAMES(65536, "bad 1002");
+		begin(masked);
+		length_bytes(0x82, c, 2, 126);
+		FRAMES(0, "bad 1002");
+	}
+	begin(masked);
+	length_bytes(0x82, "\0\0\0\0\0\0", 6, 127); /* 65535 at most */
+	FRAMES(1000000, "bad 1002");
+	begin(masked);
+	length_bytes(0x82, "\0\0\0\0\0\0", 6, 127);
+	FRAMES(0, "bad 1002");
+
+	CASE("64 bits with the first set: 1002");
+	begin(masked);
+	length_bytes(0x82, "\x80", 1, 127);
+	FRAMES(0xffffffff, "bad 1002");
+	begin(masked);
+	length_bytes(0x81, "\xff", 1, 127);
+	FRAMES(10, "bad 1002");
+
+	CASE("messages over the limit: 1009 when the length says so");
+	begin(masked);
+	frame(0x81, "0123456789", 10);
+	length_bytes(0x81, "", 0, 11);
+	FRAMES(10, "T<0123456789>bad 1009");
+	begin(masked);
+	frame(0x01, "01234", 5);
+	frame(0x89, "many bytes of ping", 18);
+	frame(0x80, "56789", 5);
+	frame(0x02, "01234", 5);
+	frame(0x00, "5678", 4);
+	frame(0x00, "", 0);
+	length_bytes(0x00, "", 0, 2);
+	FRAMES(10, "T<01234(ping many bytes of ping)56789>bad 1009");
+	begin(masked);
+	frame(0x82, "", 0);
+	length_bytes(0x82, "", 0, 1);
+	FRAMES(0, "B<>bad 1009");
+	begin(masked);
+	length_bytes(0x82, "\0\x7f", 2, 126);
+	FRAMES(126, "bad 1009");
+	begin(masked);
+	length_bytes(0x82, "\x01", 1, 126);
+	FRAMES(255, "bad 1009");
+	begin(masked);
+	length_bytes(0x82, "\xff\xff", 2, 126);
+	FRAMES(65534, "bad 1009");
+	begin(masked);
+	length_bytes(0x82, "\0\0\0\0\0\1", 6, 127);
+	FRAMES(65535, "bad 1009");
+	begin(masked);
+	length_bytes(0x82, "\0\0\0\0\0\1\0\1", 8, 127);
+	FRAMES(65536, "bad 1009");
+	begin(masked);
+	length_bytes(0x82, "\0\0\0\1", 4, 127);
+	FRAMES(0xffffffff, "bad 1009");
+	begin(masked);
+	length_bytes(0x82, "\x7f", 1, 127);
+	FRAMES(0xffffffff, "bad 1009");
+
+	CASE("the greatest limit: the sum of fragments does not wrap");
+	begin(masked);
+	head(0x02, 0xffffffff, 8);
+	ws_framer_init(&f, masked, 0xffffffff);
+	p = place(in, in_len);
+	n = ws_framer_next(&f, p, in_len, &e);
+	EXPECT(n == (ssize_t)in_len && f.left == 0xffffffff, "%zd", n);
+	f.left = 0; /* four gigabytes later */
+	f.frame = 0;
+	begin(masked);
+	head(0x80, 1, 0);
+	n = ws_framer_next(&f, place(in, in_len), in_len, &e);
+	EXPECT(n == WS_BAD && e.code == 1009, "%zd", n);
+}
+
+static const struct {
+	const char *bytes;
+	size_t wrong; /* index of the first wrong byte, or the length */
+} classes[] = {
+	{ "a", 1 }, { "\x7f", 1 }, { "\xc2\x80", 2 }, { "\xdf\xbf", 2 },
+	{ "\xe0\xa0\x80", 3 }, { "\xe2\x82\xac", 3 }, { "\xed\x9f\xbf", 3 },
+	{ "\xee\x80\x80", 3 }, { "\xef\xbf\xbf", 3 },
+	{ "\xf0\x90\x80\x80", 4 }, { "\xf0\x9f\x98\x80", 4 },
+	{ "\xf4\x8f\xbf\xbf", 4 },
+	{ "\x80", 0 }, { "\xbf", 0 }, { "\xc0\x80", 0 }, { "\xc1\xbf", 0 },
+	{ "\xc2\x7f", 1 }, { "\xc2\xc0", 1 }, { "\xdf\x7f", 1 },
+	{ "\xe0\x9f\xbf", 1 }, { "\xe0\xa0\x7f", 2 }, { "\xe0\xa0\xc0", 2 },
+	{ "\xe2\x28\xa1", 1 }, { "\xed\xa0\x80", 1 }, { "\xed\xbf\xbf", 1 },
+	{ "\xef\xbf\xc0", 2 }, { "\xf0\x8f\xbf\xbf", 1 },
+	{ "\xf0\x90\x7f\x80", 2 }, { "\xf0\x90\x80\x7f", 3 },
+	{ "\xf0\x90\x80\xc0", 3 }, { "\xf4\x90\x80\x80", 1 },
+	{ "\xf5\x80\x80\x80", 0 }, { "\xf8\x88\x80\x80", 0 }, { "\xfe", 0 },
+	{ "\xff", 0 }
+};
+
+static void
+streams(int masked)
+{
+	unsigned char text[32], want[64];
+	size_t i, j, k, n, len, from, to;
+
+	CASE(masked ? "UTF-8 across frames, from a client" :
+	    "UTF-8 across frames, from a server");
+	for (k = 0; k < LEN(classes); k++) {
+		len = strlen(classes[k].bytes);
+		memcpy(text, "ab", 2);
+		memcpy(text + 2, classes[k].bytes, len);
+		memcpy(text + 2 + len, "\xc3\xa4", 2);
+		len += 4;
+		/* In three frames, [0, i), [i, j), [j, len). */
+		for (i = 0; i <= len; i++)
+			for (j = i; j <= len; j++) {
+				n = 2 + classes[k].wrong;
+				begin(masked);
+				for (from = 0; from <= 2; from++) {
+					static const unsigned first[] = {
+						WS_TEXT, WS_CONT,
+						WS_CONT | WS_FIN
+					};
+					size_t a = from == 0 ? 0 :
+					    from == 1 ? i : j;
+					size_t b = from == 0 ? i :
+					    from == 1 ? j : len;
+
+					head(first[from], b - a, 0);
+					to = b;
+					if (n < len - 2 && b > n)
+						to = n + 1;
+					body(text + a, to - a);
+					if (n < len - 2 && b > n)
+						break;
+					if (from == 0)
+						frame(0x89, "\xff", 1);
+				}
+				if (n < len - 2) {
+					FRAMES(100, "bad 1007");
+					continue;
+				}
+				memcpy(want, "T<", 2);
+				memcpy(want + 2, text, i);
+				memcpy(want + 2 + i, "(ping \xff)", 8);
+				memcpy(want + 10 + i, text + i, len - i);
+				memcpy(want + 10 + len, ">", 1);
+				frames_are(100, want, len + 11, __LINE__);
+			}
+	}
+
+	CASE("text that ends inside a character: 1007");
+	for (k = 0; k < LEN(classes); k++) {
+		len = strlen(classes[k].bytes);
+		if (classes[k].wrong != len)
+			continue;
+		for (i = 1; i < len; i++) {
+			begin(masked);
+			frame(0x81, classes[k].bytes, i);
+			FRAMES(100, "bad 1007");
+			begin(masked);
+			frame(0x01, classes[k].bytes, i);
+			frame(0x80, "", 0);
+			FRAMES(100, "bad 1007");
+			begin(masked);
+			frame(0x81, "next", 4);
+			frame(0x01, "x", 1);
+			frame(0x80, classes[k].bytes, i);
+			FRAMES(100, "T<next>bad 1007");
+		}
+	}
+
+	CASE("the state of UTF-8 is each message's own; binary has none");
+	begin(masked);
+	frame(0x02, "\xe2", 1);
+	frame(0x80, "\x82", 1);
+	frame(0x81, "a", 1);
+	frame(0x82, "\xff\xc0", 2);
+	frame(0x89, "\xe2", 1);
+	frame(0x81, "b", 1);
+	FRAMES(100, "B<\xe2\x82>T<a>B<\xff\xc0>(ping \xe2)T<b>");
+}
+
+static int
+code_allowed(unsigned code)
+{
+	static const unsigned registered[] = { 1000, 1001, 1002, 1003, 1007,
+	    1008, 1009, 1010, 1011, 1012, 1013, 1014 };
+	size_t i;
+
+	for (i = 0; i < LEN(registered); i++)
+		if (code == registered[i])
+			return 1;
+	return code / 1000 == 3 || code / 1000 == 4;
+}
+
+static void
+closes(int masked)
+{
+	unsigned char p[125];
+	char want[160];
+	unsigned code;
+	size_t i, len;
+
+	CASE(masked ? "every Close code, from a client" :
+	    "every Close code, from a server");
+	for (code = 0; code < 65536; code++) {
+		p[0] = (unsigned char)(code >> 8);
+		p[1] = (unsigned char)(code & 0xff);
+		memcpy(p + 2, "bye", 3);
+		begin(masked);
+		frame(0x88, p, code & 1 ? 5 : 2);
+		snprintf(want, sizeof(want), code_allowed(code) ?
+		    "(close %u %s)" : "bad 1002", code, code & 1 ? "bye" : "");
+		if (code < 5010)
+			frames_are(0, want, strlen(want), __LINE__);
+		feed(0, 0);
+		said_is(want, strlen(want), "code", code, __LINE__);
+	}
+
+	CASE("a Close of no bytes is 1005, of one is 1002, of 125 is right");
+	begin(masked);
+	frame(0x88, "", 0);
+	FRAMES(0, "(close 1005 )");
+	begin(masked);
+	length_bytes(0x88, "", 0, 1);
+	FRAMES(0, "bad 1002");
+	memset(p, 'x', 125);
+	memcpy(p, "\x03\xe8", 2);
+	begin(masked);
+	frame(0x88, p, 125);
+	memset(want, 'x', sizeof(want));
+	memcpy(want, "(close 1000 ", 12);
+	want[12 + 123] = ')';
+	frames_are(0, want, 12 + 124, __LINE__);
+
+	CASE("a Close whose reason is not UTF-8: 1007");
+	for (i = 0; i < LEN(classes); i++) {
+		len = strlen(classes[i].bytes);
+		memcpy(p, "\x03\xe9", 2);
+		memcpy(p + 2, classes[i].bytes, len);
+		begin(masked);
+		frame(0x88, p, 2 + len);
+		snprintf(want, sizeof(want), classes[i].wrong == len ?
+		    "(close 1001 %s)" : "bad 1007", classes[i].bytes);
+		frames_are(0, want, strlen(want), __LINE__);
+		if (len == 1)
+			continue;
+		begin(masked);
+		frame(0x88, p, 1 + len);
+		FRAMES(0, "bad 1007");
+	}
+}
+
+static void
+round_trip(void)
+{
+	static const uint64_t sizes[] = { 0, 1, 125, 126, 127, 65535, 65536,
+	    100000, 0xffffffff, 0x100000000, 0x7fffffffffffffff };
+	static const char *const heads_are[] = { "8100", "8101", "817d",
+	    "817e007e", "817e007f", "817effff", "817f0000000000010000",
+	    "817f00000000000186a0", "817f00000000ffffffff",
+	    "817f0000000100000000", "817f7fffffffffffffff" };
+	static unsigned char data[100000], want[100003];
+	unsigned char out[WS_FRAME_HEAD_MAX], mask[4];
+	char got[2 * WS_FRAME_HEAD_MAX + 1];
+	size_t i, j, n, size;
+	unsigned op;
+
+	CASE("heads, byte for byte");
+	for (i = 0; i < LEN(sizes); i++) {
+		n = ws_frame_head(out, WS_FIN | WS_TEXT, sizes[i], NULL);
+		hex(got, out, n);
+		EXPECT(strcmp(got, heads_are[i]) == 0, "%s, not %s", got,
+		    heads_are[i]);
+		j = ws_frame_head(out, WS_BINARY, sizes[i],
+		    (const unsigned char *)"\1\2\3\4");
+		hex(got, out, j);
+		EXPECT(j == n + 4 && out[0] == 0x02 && out[1] >> 7 == 1 &&
+		    memcmp(got + 2 * n, "01020304", 8) == 0, "masked: %s", got);
+	}
+
+	CASE("what is written is what is read, as client and as server");
+	for (i = 0; sizes[i] <= sizeof(data); i++)
+		for (op = WS_TEXT; op <= WS_PONG; op++)
+			for (in_masked = 0; in_masked < 2; in_masked++) {
+				if ((op > WS_BINARY && op < WS_PING) ||
+				    (op >= WS_PING && sizes[i] > 125))
+					continue;
+				size = (size_t)sizes[i];
+				for (j = 0; j < size; j++)
+					data[j] = (unsigned char)dice(128);
+				for (j = 0; j < 4; j++)
+					mask[j] = (unsigned char)dice(256);
+				n = (size_t)snprintf((char *)want, 10, "%s",
+				    op == WS_TEXT ? "T<" : op == WS_BINARY ?
+				    "B<" : op == WS_PING ? "(ping " : "(pong ");
+				memcpy(want + n, data, size);
+				want[n + size] = op < WS_CLOSE ? '>' : ')';
+				in_len = ws_frame_head(in, WS_FIN | op, size,
+				    in_masked ? mask : NULL);
+				raw(data, size);
+				if (in_masked)
+					ws_mask(in + in_len - size, size, mask,
+					    0);
+				feed((uint32_t)size, 0);
+				said_is(want, n + size + 1, "round trip", size,
+				    __LINE__);
+				feed((uint32_t)size, in_len / 3 + 1);
+				said_is(want, n + size + 1, "round trip", size,
+				    __LINE__);
+			}
+	in_masked = 0;
+}
+
+static void
+close_frames(void)
+{
+	static const char *const chars[] = { "x", "\xc3\xa4", "\xe2\x82\xac",
+	    "\xf0\x9f\x98\x80" };
+	unsigned char *out = arena + ARENA - (2 + WS_CONTROL_MAX);
+	char why[300], want[300];
+	size_t i, n, pad, most;
+
+	CASE("Close frames, byte for byte");
+	n = ws_close_frame(out, WS_CLOSE_NO_STATUS, NULL);
+	EXPECT(n == 2 && memcmp(out, "\x88\0", 2) == 0, "1005: %zu", n);
+	n = ws_close_frame(out, WS_CLOSE_NO_STATUS, "not sent");
+	EXPECT(n == 2 && memcmp(out, "\x88\0", 2) == 0, "1005: %zu", n);
+	n = ws_close_frame(out, WS_CLOSE_NORMAL, NULL);
+	EXPECT(n == 4 && memcmp(out, "\x88\2\x03\xe8", 4) == 0, "1000: %zu", n);
+	n = ws_close_frame(out, WS_CLOSE_GOING_AWAY, "");
+	EXPECT(n == 4 && memcmp(out, "\x88\2\x03\xe9", 4) == 0, "1001: %zu", n);
+	n = ws_close_frame(out, 4999, "bye");
+	EXPECT(n == 7 && memcmp(out, "\x88\5\x13\x87" "bye", 7) == 0,
+	    "4999: %zu", n);
+
+	CASE("a long reason is cut between characters, as late as can be");
+	for (i = 0; i < LEN(chars); i++)
+		for (pad = 0; pad < 4; pad++) {
+			memset(why, 'x', pad);
+			why[pad] = '\0';
+			for (most = 0; strlen(why) < 290; ) {
+				if (strlen(why) <= 123)
+					most = strlen(why);
+				n = ws_close_frame(out, 1013, why);
+				snprintf(want, sizeof(want),
+				    "(close 1013 %.*s)", (int)most, why);
+				EXPECT(n == 4 + most, "%zu, not %zu", n,
+				    4 + most);
+				begin(0);
+				raw(out, n);
+				feed(0, 0);
+				said_is(want, strlen(want), "reason", most,
+				    __LINE__);
+				memcpy(why + strlen(why), chars[i],
+				    strlen(chars[i]) + 1);
+			}
+		}
+	memset(why, 0x80, sizeof(why) - 1);
+	why[sizeof(why) - 1] = '\0';
+	EXPECT(ws_close_frame(out, 1000, why) == 4, "no character to cut at");
+}
+
+/* Whatever comes, it is the same in whatever pieces. */
+static void
+noise(void)
+{
+	static unsigned char want[2 * ARENA];
+	static const unsigned first[] = { 0x81, 0x01, 0x00, 0x80, 0x82, 0x02,
+	    0x89, 0x8a, 0x88, 0x01, 0x00, 0x80 };
+	unsigned char data[300];
+	size_t len, at;
+	unsigned i, j, frames, good = 0, wrong = 0;
+	uint32_t limit;
+
+	CASE("40,000 streams of damaged frames: no difference how they come");
+	for (i = 0; i < 40000; i++) {
+		begin((int)(i & 1));
+		for (frames = 1 + dice(6); frames > 0; frames--) {
+			len = dice(4) ? dice(12) : dice(300);
+			for (j = 0; j < len; j++)
+				data[j] = (unsigned char)(dice(60) ? dice(128) :
+				    dice(256));
+			memcpy(data, "\x03\xe8", 2);
+			frame(first[dice(LEN(first))], data, len);
+		}
+		for (j = dice(3); j > 0; j--)
+			in[dice((unsigned)in_len)] ^=
+			    (unsigned char)(1 << dice(8));
+		limit = 100 + dice(400);
+		feed(limit, 0);
+		memcpy(want, said, len = said_len);
+		at = bad_at;
+		if (at != 0)
+			wrong++;
+		else
+			good++;
+		feed(limit, SIZE_MAX);
+		said_is(want, len, "bytes", i, __LINE__);
+		EXPECT((at != 0) == (bad_at != 0), "%zu, %zu", at, bad_at);
+		feed(limit, dice((unsigned)in_len));
+		said_is(want, len, "cut", i, __LINE__);
+	}
+	EXPECT(good > 1000 && wrong > 1000, "%u good, %u bad", good, wrong);
+}
+
+int
+main(void)
+{
+	static unsigned char nothing[ARENA];
+	int masked;
+
+	arena = test_guard(nothing, ARENA);
+	digests();
+	requests();
+	answers();
+	texts();
+	masks();
+	vectors();
+	for (masked = 0; masked < 2; masked++) {
+		rules(masked);
+		lengths(masked);
+		streams(masked);
+		closes(masked);
+	}
+	round_trip();
+	close_frames();
+	noise();
+	test_unguard(arena, ARENA);
+	return test_end();
+}

@@ -1,0 +1,904 @@
+/* wshub: ISC licence, see LICENSE. */
+/*
+ * TLS 1.2 for a server that waits a lot, on BearSSL.
+ *
+ *
+ * Lending
+ * -------
+ *
+ * BearSSL's engine wants 33 KB of record buffers beside its 4 KB context, and
+ * never allocates. A hub's clients are silent nearly always, so there is one
+ * pair of buffers, and it is lent to a session for the length of a call:
+ *
+ *     lend()     points the engine at the pair, puts back what was kept
+ *     ...        the engine runs
+ *     settle()   keeps what the engine still needs, takes the pair away
+ *
+ * What an engine needs between calls follows from its registers, which
+ * ssl_engine.c explains. Buffers hold a record at a time, from index 0.
+ *
+ *     in:   bytes [0, max(ixa, ixb)). Between records ixa == ixb == 0. While
+ *           a record comes in, ixa == ixb is where its next byte goes. ixa <
+ *           ixb: plaintext of a handshake that was not yet looked at. (The
+ *           five bytes of the header are not read twice, but they are few.)
+ *     out:  bytes [oxa, oxc), when a finished record is being sent. When none
+ *           is, oxa == oxc; and oxa > oxc while application data gathers for
+ *           a record, which does not happen here between calls, since every
+ *           call that puts data in finishes the record.
+ *
+ * So an idle session needs nothing and owns nothing; one that is stuck in the
+ * middle of a record owns just those bytes, in one block. They are record
+ * bytes: ciphertext, or a handshake's. Other pointers into the buffers
+ * (hbuf_in, hbuf_out, saved_hbuf_out) are set anew whenever the handshake
+ * code is entered. Between calls ibuf and obuf are NULL, so that an engine
+ * that is run without a loan faults at once.
+ *
+ * ibuf, obuf, ixa, ixb, oxa, oxc, shutdown_recv, ecdhe_point_len, version_out
+ * and rng_os_rand_done are members that BearSSL's header shows but does not
+ * promise; they are the same in every release so far (0.3 to 0.6).
+ *
+ *
+ * Templates
+ * ---------
+ *
+ * A configuration holds a server context with everything set; a session is a
+ * copy of it. Of the pointers in a fresh context two point into the context:
+ * policy_vtable, and mhash in the chain handler. In a copy they go on pointing
+ * into the template, where nothing they lead to ever changes, and which lives
+ * as long as the last session. br_ssl_server_reset() sets the others.
+ */
+/* getentropy(2) and the BSDs' and macOS's names beside POSIX's. */
+#define _GNU_SOURCE
+#include <sys/types.h>
+#if defined(__APPLE__)
+#include <sys/random.h>
+#endif
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <assert.h>
+#include <bearssl.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ws.h"
+
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0 /* then SIGPIPE has to be ignored, as main.c does */
+#endif
+#ifndef MSG_MORE
+#define MSG_MORE 0 /* then a handshake takes one segment more */
+#endif
+
+/*
+ * recv(2) calls before somebody else has a turn: a handshake takes about ten,
+ * but a peer can send empty records without end.
+ */
+#define READS_MAX 64
+
+/* 100 bytes a session: 5,242 can resume. Resident only as it fills. */
+#define CACHE_SIZE ((size_t)512 * 1024)
+
+#define RSA_BITS_MIN 2048
+#define RSA_BITS_MAX 4096 /* what br_ssl_engine_context.pad has room for */
+
+/*
+ * BearSSL 0.6's decoder believes that key_data, at its very end, is larger
+ * than it is, and writes past it if the file has a key of over 4,096 bits.
+ */
+#define KEY_SLACK (3 * (BR_X509_BUFSIZE_KEY - BR_X509_BUFSIZE_SIG))
+
+#define EPOCH_DAYS 719528 /* from January 1st of year 0 to that of 1970 */
+
+/* Losses of our own. BearSSL's numbers end at 767, errno is kept negated. */
+enum {
+	LOST_MEMORY = 1024,
+	LOST_HANGUP,
+	LOST_CLOSED,
+	LOST_STUCK
+};
+
+struct ws_tls_config {
+	unsigned refs;
+	br_ssl_server_context fresh; /* the template */
+	br_ssl_session_cache_lru cache;
+	unsigned char *store;       /* the cache's */
+	br_skey_decoder_context key; /* owns the numbers of the key */
+	unsigned char slack[KEY_SLACK];
+	br_x509_certificate *chain;
+	size_t nchain;
+	unsigned char *der;         /* the certificates, one after the other */
+	size_t nder;
+};
+
+struct ws_tls {
+	br_ssl_server_context server;
+	struct ws_tls_config *config;
+	unsigned char *stash; /* nin bytes of ibuf, nout bytes of obuf */
+	int fd;
+	int lost;             /* why: BearSSL's, LOST_..., -errno; 0: not lost */
+	uint16_t nin, nout;
+	unsigned char open;   /* the handshake is over and its last record out */
+	unsigned char closed; /* by us */
+};
+
+/* What blocks a PEM text has. */
+enum { OTHER, CERT, KEY, LOCKED, FOREIGN, KINDS };
+
+struct pem {
+	br_pem_decoder_context decoder;
+	struct ws_text left;
+	int ended;
+};
+
+struct scan {
+	unsigned seen[KINDS];
+	int broken; /* a block of the kind that was wanted */
+};
+
+static unsigned char lent_in[BR_SSL_BUFSIZE_INPUT];
+static unsigned char lent_out[BR_SSL_BUFSIZE_OUTPUT];
+
+/*
+ * For EC and RSA keys, in order of preference where the CPU has no AES
+ * instructions; where it has, the first is passed over and so comes last.
+ * (Of each kind just its own: the engine interprets byte code to compare
+ * every suite of the client with every one of these.)
+ */
+static const uint16_t suites[2][4] = { {
+	BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+	BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+	BR_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+	BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
+}, {
+	BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+	BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+	BR_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+	BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256
+} };
+
+static const char *protocols[] = { "http/1.1" };
+
+/* The words of an alert are the same whoever sent it. */
+#define ALERT(n) (BR_ERR_RECV_FATAL_ALERT + (n))
+
+/* Alerts: RFC 5246 section 7.2.2, RFC 7507, RFC 6066, RFC 7301. */
+static const struct {
+	int code;
+	const char *words;
+} reasons[] = {
+	{ BR_ERR_BAD_PARAM, "malformed message" },
+	{ BR_ERR_UNSUPPORTED_VERSION, "not TLS" },
+	{ BR_ERR_BAD_VERSION, "bad version" },
+	{ BR_ERR_BAD_LENGTH, "bad record length" },
+	{ BR_ERR_TOO_LARGE, "record too large" },
+	{ BR_ERR_BAD_MAC, "bad MAC" },
+	{ BR_ERR_UNEXPECTED, "unexpected message" },
+	{ BR_ERR_BAD_CCS, "bad ChangeCipherSpec" },
+	{ BR_ERR_BAD_HANDSHAKE, "bad handshake" },
+	{ BR_ERR_BAD_FINISHED, "bad Finished" },
+	{ ALERT(10), "unexpected message" },
+	{ ALERT(20), "bad record MAC" },
+	{ ALERT(40), "nothing in common" },
+	{ ALERT(42), "bad certificate" },
+	{ ALERT(45), "certificate expired" },
+	{ ALERT(46), "certificate not accepted" },
+	{ ALERT(47), "illegal parameter" },
+	{ ALERT(48), "unknown CA" },
+	{ ALERT(50), "decode error" },
+	{ ALERT(51), "decrypt error" },
+	{ ALERT(70), "protocol version" },
+	{ ALERT(80), "internal error" },
+	{ ALERT(86), "inappropriate fallback" },
+	{ ALERT(100), "no renegotiation" },
+	{ ALERT(112), "unrecognized name" },
+	{ LOST_MEMORY, "out of memory" },
+	{ LOST_HANGUP, "connection closed during the handshake" },
+	{ LOST_CLOSED, "written to after close" },
+	{ LOST_STUCK, "renegotiation while there was unsent data" }
+};
+
+/* A memset that no compiler can take for a dead store. */
+static void *(*const volatile forget)(void *, int, size_t) = memset;
+
+/* ------------------------------------------------------- configurations */
+
+/* Returns -1, for those who fail with a sentence. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 2, 3)))
+#endif
+static int
+say(char words[WS_TLS_WORDS], const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(words, WS_TLS_WORDS, format, ap);
+	va_end(ap);
+	return -1;
+}
+
+static int
+contains(struct ws_text text, const char *what)
+{
+	size_t i, len = strlen(what);
+
+	for (i = 0; i + len <= text.len; i++)
+		if (memcmp(text.s + i, what, len) == 0)
+			return 1;
+	return 0;
+}
+
+/*
+ * The next event of a PEM text, 0 at its end. BearSSL's decoder acts on whole
+ * lines, and the last may lack its end; and 0.6 does not see a banner's name
+ * before a carriage return.
+ */
+static int
+pem_event(struct pem *p)
+{
+	const char *cr;
+	size_t n;
+	int event;
+
+	while ((event = br_pem_decoder_event(&p->decoder)) == 0) {
+		if (p->left.len == 0) {
+			if (p->ended++)
+				return 0;
+			p->left.s = "\n";
+			p->left.len = 1;
+		}
+		cr = memchr(p->left.s, '\r', p->left.len);
+		n = cr == NULL ? p->left.len : (size_t)(cr - p->left.s);
+		n = n == 0 ? 1 :
+		    br_pem_decoder_push(&p->decoder, p->left.s, n);
+		p->left.s += n;
+		p->left.len -= n;
+	}
+	return event;
+}
+
+static int
+pem_kind(const char *name)
+{
+	static const char end[] = "PRIVATE KEY";
+	size_t len = strlen(name);
+
+	if (strcmp(name, "CERTIFICATE") == 0 ||
+	    strcmp(name, "X509 CERTIFICATE") == 0)
+		return CERT;
+	if (len < sizeof end - 1 ||
+	    strcmp(name + len - (sizeof end - 1), end) != 0)
+		return OTHER;
+	if (strcmp(name, end) == 0 || strcmp(name, "RSA PRIVATE KEY") == 0 ||
+	    strcmp(name, "EC PRIVATE KEY") == 0)
+		return KEY;
+	return strcmp(name, "ENCRYPTED PRIVATE KEY") == 0 ? LOCKED : FOREIGN;
+}
+
+static void
+push_cert(void *arg, const void *data, size_t len)
+{
+	struct ws_tls_config *c = arg;
+
+	memcpy(c->der + c->nder, data, len);
+	c->nder += len;
+}
+
+static void
+push_key(void *arg, const void *data, size_t len)
+{
+	struct ws_tls_config *c = arg;
+
+	br_skey_decoder_push(&c->key, data, len);
+}
+
+/*
+ * Goes through a text, counts its blocks, and takes those that are wanted:
+ * every CERT, or the first KEY. The DER of a key goes right into the decoder,
+ * so that the only copies of it are c->key and the PEM decoder's, wiped here.
+ */
+static void
+scan(struct scan *s, struct ws_tls_config *c, struct ws_text text, int want)
+{
+	struct pem p;
+	int event, kind = OTHER;
+
+	memset(s, 0, sizeof *s);
+	br_pem_decoder_init(&p.decoder);
+	p.left = text;
+	p.ended = 0;
+	while ((event = pem_event(&p)) != 0) {
+		if (event == BR_PEM_BEGIN_OBJ) {
+			kind = pem_kind(br_pem_decoder_name(&p.decoder));
+			s->seen[kind]++;
+			br_pem_decoder_setdest(&p.decoder, NULL, NULL);
+			if (kind == want && kind == CERT) {
+				c->chain[c->nchain].data = c->der + c->nder;
+				br_pem_decoder_setdest(&p.decoder, push_cert,
+				    c);
+			} else if (kind == want && s->seen[kind] == 1) {
+				br_skey_decoder_init(&c->key);
+				br_pem_decoder_setdest(&p.decoder, push_key,
+				    c);
+			}
+			continue;
+		}
+		if (event == BR_PEM_ERROR && kind == KEY &&
+		    contains(text, "Proc-Type: 4,ENCRYPTED")) {
+			s->seen[KEY]--;
+			s->seen[LOCKED]++;
+		} else if (event == BR_PEM_ERROR && kind == want)
+			s->broken = 1;
+		else if (kind == want && kind == CERT) {
+			c->chain[c->nchain].data_len = (size_t)(c->der +
+			    c->nder - c->chain[c->nchain].data);
+			c->nchain++;
+		}
+		kind = OTHER;
+	}
+	if (kind == want)
+		s->broken = 1;
+	forget(&p, 0, sizeof p);
+}
+
+/*
+ * 1 if the private key is the other half of pub. RSA is tried out, since
+ * BearSSL 0.6 cannot compute the modulus of 4096-bit keys; that also finds a
+ * damaged one.
+ */
+static int
+belongs(const struct ws_tls_config *c, const br_x509_pkey *pub)
+{
+	static const unsigned char hash[32] = { 1 };
+	const br_rsa_private_key *rsa = &c->key.key.rsa;
+	br_ec_public_key ec;
+	unsigned char sig[RSA_BITS_MAX / 8], found[sizeof hash];
+	unsigned char q[BR_EC_KBUF_PUB_MAX_SIZE];
+	size_t len;
+
+	if (pub->key_type != c->key.key_type)
+		return 0;
+	if (pub->key_type == BR_KEYTYPE_RSA)
+		return br_rsa_pkcs1_sign_get_default()(BR_HASH_OID_SHA256,
+		    hash, sizeof hash, rsa, sig) == 1 &&
+		    br_rsa_pkcs1_vrfy_get_default()(sig,
+		    (rsa->n_bitlen + 7) / 8, BR_HASH_OID_SHA256, sizeof hash,
+		    &pub->key.rsa, found) == 1 &&
+		    memcmp(hash, found, sizeof hash) == 0;
+	len = br_ec_compute_pub(br_ec_get_default(), &ec, q, &c->key.key.ec);
+	return len != 0 && len == pub->key.ec.qlen &&
+	    ec.curve == pub->key.ec.curve &&
+	    memcmp(q, pub->key.ec.q, len) == 0;
+}
+
+/* A warning, if the certificate is not valid now. */
+static void
+check_dates(const br_x509_decoder_context *d, char words[WS_TLS_WORDS])
+{
+	int64_t now = time(NULL), from, until;
+	time_t when;
+	struct tm tm;
+	char date[32] = "?";
+
+	from = ((int64_t)d->notbefore_days - EPOCH_DAYS) * 86400 +
+	    d->notbefore_seconds;
+	until = ((int64_t)d->notafter_days - EPOCH_DAYS) * 86400 +
+	    d->notafter_seconds;
+	if (from <= now && now <= until)
+		return;
+	when = (time_t)(now < from ? from : until);
+	if (gmtime_r(&when, &tm) != NULL)
+		strftime(date, sizeof date, "%Y-%m-%d %H:%M UTC", &tm);
+	if (now < from)
+		say(words, "the certificate is not valid before %s", date);
+	else
+		say(words, "the certificate expired on %s", date);
+}
+
+/* Takes chain and key apart; -1 with a sentence. */
+static int
+load(struct ws_tls_config *c, struct ws_text chain, struct ws_text key,
+    char words[WS_TLS_WORDS])
+{
+	static const char odd[] = "%s is of an unsupported kind: RSA of 2048 "
+	    "to 4096 bits, or EC (P-256, P-384, P-521) is wanted";
+	struct scan certs, keys;
+	br_x509_decoder_context leaf;
+	const br_x509_pkey *pub;
+	int error;
+
+	scan(&certs, c, chain, CERT);
+	scan(&keys, c, key, KEY);
+	if (certs.broken)
+		return say(words, "broken PEM in a certificate");
+	if (c->nchain == 0 && keys.seen[CERT] != 0 && certs.seen[KEY] +
+	    certs.seen[LOCKED] + certs.seen[FOREIGN] != 0)
+		return say(words, "certificate and key are swapped");
+	if (c->nchain == 0)
+		return say(words, "no certificate: a PEM block \"-----BEGIN "
+		    "CERTIFICATE-----\" is wanted");
+	if (keys.broken)
+		return say(words, "broken PEM in the private key");
+	if (keys.seen[KEY] == 0 && keys.seen[LOCKED] != 0)
+		return say(words, "the private key is encrypted: decrypt it "
+		    "with \"openssl pkey -in KEY -out NEWKEY\"");
+	if (keys.seen[KEY] == 0 && keys.seen[FOREIGN] != 0)
+		return say(words, odd, "the private key");
+	if (keys.seen[KEY] == 0)
+		return say(words, "no private key: a PEM block \"-----BEGIN "
+		    "PRIVATE KEY-----\" is wanted");
+
+	error = br_skey_decoder_last_error(&c->key);
+	if (error == BR_ERR_X509_UNSUPPORTED ||
+	    error == BR_ERR_X509_LIMIT_EXCEEDED ||
+	    (error == 0 && c->key.key_type == BR_KEYTYPE_RSA &&
+	    (c->key.key.rsa.n_bitlen < RSA_BITS_MIN ||
+	    c->key.key.rsa.n_bitlen > RSA_BITS_MAX)))
+		return say(words, odd, "the private key");
+	if (error != 0)
+		return say(words, "the private key is damaged (BearSSL "
+		    "error %d)", error);
+
+	br_x509_decoder_init(&leaf, NULL, NULL);
+	br_x509_decoder_push(&leaf, c->chain[0].data, c->chain[0].data_len);
+	pub = br_x509_decoder_get_pkey(&leaf);
+	error = br_x509_decoder_last_error(&leaf);
+	if (error == BR_ERR_X509_UNSUPPORTED ||
+	    error == BR_ERR_X509_LIMIT_EXCEEDED)
+		return say(words, odd, "the certificate's key");
+	if (pub == NULL)
+		return say(words, "the first certificate is damaged (BearSSL "
+		    "error %d)", error);
+	if (!belongs(c, pub))
+		return say(words, "the private key does not belong to the "
+		    "first certificate");
+	check_dates(&leaf, words);
+	return 0;
+}
+
+/*
+ * Sets everything in the template. The _init_full_ functions would pull in
+ * every cipher there is.
+ */
+static void
+prepare(struct ws_tls_config *c)
+{
+	br_ssl_server_context *s = &c->fresh;
+	br_ssl_engine_context *e = &s->eng;
+	int aes, rsa = c->key.key_type == BR_KEYTYPE_RSA;
+
+	aes = br_aes_x86ni_ctr_get_vtable() != NULL ||
+	    br_aes_pwr8_ctr_get_vtable() != NULL;
+
+	br_ssl_server_zero(s);
+	br_ssl_engine_set_versions(e, BR_TLS12, BR_TLS12);
+	br_ssl_engine_set_suites(e, suites[rsa] + aes, 3);
+	br_ssl_engine_add_flags(e, BR_OPT_ENFORCE_SERVER_PREFERENCES |
+	    BR_OPT_NO_RENEGOTIATION);
+	br_ssl_engine_set_protocol_names(e, protocols,
+	    sizeof protocols / sizeof protocols[0]);
+
+	/* SHA-256 and 384 for the PRF; 512 comes with 384, for signatures. */
+	br_ssl_engine_set_hash(e, br_sha256_ID, &br_sha256_vtable);
+	br_ssl_engine_set_hash(e, br_sha384_ID, &br_sha384_vtable);
+	br_ssl_engine_set_hash(e, br_sha512_ID, &br_sha512_vtable);
+	br_ssl_engine_set_prf_sha256(e, br_tls12_sha256_prf);
+	br_ssl_engine_set_prf_sha384(e, br_tls12_sha384_prf);
+	br_ssl_engine_set_default_ec(e);
+	br_ssl_engine_set_default_aes_gcm(e);
+	br_ssl_engine_set_default_chapol(e);
+
+	if (rsa)
+		/* No suite has the server decrypt with its key. */
+		br_ssl_server_set_single_rsa(s, c->chain, c->nchain,
+		    &c->key.key.rsa, BR_KEYTYPE_SIGN, NULL,
+		    br_rsa_pkcs1_sign_get_default());
+	else
+		br_ssl_server_set_single_ec(s, c->chain, c->nchain,
+		    &c->key.key.ec, BR_KEYTYPE_SIGN, 0,
+		    br_ssl_engine_get_ec(e), br_ecdsa_sign_asn1_get_default());
+
+	br_ssl_session_cache_lru_init(&c->cache, c->store, CACHE_SIZE);
+	br_ssl_server_set_cache(s, &c->cache.vtable);
+	br_ssl_engine_set_buffers_bidi(e, lent_in, sizeof lent_in, lent_out,
+	    sizeof lent_out);
+
+	/*
+	 * The engine would open /dev/urandom for every session, also when it
+	 * has been given entropy, which a process that is chrooted or pledged
+	 * cannot do. ws_tls_new gives it getentropy(2)'s.
+	 */
+	e->rng_os_rand_done = 1;
+}
+
+/* see ws.h */
+struct ws_tls_config *
+ws_tls_config_new(struct ws_text chain, struct ws_text key,
+    char words[WS_TLS_WORDS])
+{
+	struct ws_tls_config *c;
+
+	words[0] = '\0';
+	if ((c = calloc(1, sizeof *c)) == NULL)
+		goto memory;
+	c->refs = 1;
+	/* DER is shorter than its PEM, and no block is under 33 bytes. */
+	c->der = malloc(chain.len + 1);
+	c->chain = calloc(chain.len / 32 + 1, sizeof *c->chain);
+	c->store = malloc(CACHE_SIZE);
+	if (c->der == NULL || c->chain == NULL || c->store == NULL)
+		goto memory;
+	if (load(c, chain, key, words) == -1)
+		goto fail;
+	prepare(c);
+	return c;
+
+memory:
+	say(words, "out of memory");
+fail:
+	ws_tls_config_drop(c);
+	return NULL;
+}
+
+/* see ws.h */
+void
+ws_tls_config_drop(struct ws_tls_config *c)
+{
+	if (c == NULL || --c->refs != 0)
+		return;
+	/* The store has secrets as well, as far as it was ever used. */
+	if (c->cache.store_ptr != 0)
+		forget(c->store, 0, c->cache.store_ptr);
+	free(c->store);
+	free(c->chain);
+	free(c->der);
+	forget(c, 0, sizeof *c);
+	free(c);
+}
+
+/* ------------------------------------------------------------- sessions */
+
+/* The first reason stays. */
+static ssize_t
+lose(struct ws_tls *t, int why)
+{
+	if (t->lost == 0)
+		t->lost = why;
+	return WS_ERROR;
+}
+
+static void
+lend(struct ws_tls *t)
+{
+	br_ssl_engine_context *e = &t->server.eng;
+
+	e->ibuf = lent_in;
+	e->obuf = lent_out;
+	if (t->nin != 0)
+		memcpy(lent_in, t->stash, t->nin);
+	if (t->nout != 0)
+		memcpy(lent_out + e->oxa, t->stash + t->nin, t->nout);
+}
+
+/*
+ * Ends a loan; passes on r, what the call is to return. If there is no memory
+ * for the stash, the session is lost, and nobody else.
+ */
+static ssize_t
+settle(struct ws_tls *t, ssize_t r)
+{
+	br_ssl_engine_context *e = &t->server.eng;
+	unsigned char *stash;
+	size_t in = 0, out = 0;
+
+	if (t->lost == 0 &&
+	    br_ssl_engine_current_state(e) != BR_SSL_CLOSED) {
+		assert(e->oxa <= e->oxc);
+		in = e->ixa > e->ixb ? e->ixa : e->ixb;
+		out = e->oxc - e->oxa;
+	}
+	if (in + out != 0) {
+		if ((stash = realloc(t->stash, in + out)) == NULL) {
+			in = out = 0;
+			r = lose(t, LOST_MEMORY);
+		} else {
+			memcpy(stash, lent_in, in);
+			memcpy(stash + in, lent_out + e->oxa, out);
+			t->stash = stash;
+		}
+	}
+	if (in + out == 0) {
+		free(t->stash);
+		t->stash = NULL;
+	}
+	t->nin = (uint16_t)in;
+	t->nout = (uint16_t)out;
+	e->ibuf = e->obuf = NULL;
+	return r;
+}
+
+/*
+ * Sends finished records: 0 when none is left. A ChangeCipherSpec (20, and
+ * six bytes long) waits for the Finished that always follows at once.
+ */
+static ssize_t
+push(struct ws_tls *t)
+{
+	br_ssl_engine_context *e = &t->server.eng;
+	unsigned char *p;
+	size_t len;
+	ssize_t n;
+
+	while ((p = br_ssl_engine_sendrec_buf(e, &len)) != NULL) {
+		n = send(t->fd, p, len, MSG_NOSIGNAL |
+		    (!t->open && len == 6 && p[0] == 20 ? MSG_MORE : 0));
+		if (n >= 0)
+			br_ssl_engine_sendrec_ack(e, (size_t)n);
+		else if (errno == EAGAIN || errno == EWOULDBLOCK)
+			return WS_WANT_OUT;
+		else if (errno != EINTR)
+			return lose(t, -errno);
+	}
+	return 0;
+}
+
+/*
+ * Sends what there is and finds out where the session stands: 0, WS_WANT_OUT,
+ * or WS_ERROR, which includes the engine's reasons. An engine that gives up
+ * may have put its alert in a record first: that is out by then.
+ */
+static ssize_t
+advance(struct ws_tls *t)
+{
+	br_ssl_engine_context *e = &t->server.eng;
+	size_t len;
+	ssize_t r = push(t);
+	int error = br_ssl_engine_last_error(e);
+
+	if (r != WS_ERROR && error != BR_ERR_OK)
+		r = lose(t, error);
+	if (r == 0 && br_ssl_engine_sendapp_buf(e, &len) != NULL)
+		t->open = 1;
+	return r;
+}
+
+static ssize_t
+take(struct ws_tls *t, void *buf)
+{
+	br_ssl_engine_context *e = &t->server.eng;
+	unsigned char *p;
+	size_t len;
+	ssize_t n, sent;
+	int reads = 0;
+
+	for (;;) {
+		if ((sent = advance(t)) == WS_ERROR)
+			return WS_ERROR;
+		if ((p = br_ssl_engine_recvapp_buf(e, &len)) != NULL) {
+			memcpy(buf, p, len);
+			br_ssl_engine_recvapp_ack(e, len);
+			return (ssize_t)len;
+		}
+		if (e->shutdown_recv ||
+		    br_ssl_engine_current_state(e) == BR_SSL_CLOSED)
+			return 0;
+		/*
+		 * Application data can wait in the output while more comes
+		 * in; the handshake goes one step after the other.
+		 */
+		if (!t->open && sent == WS_WANT_OUT)
+			return WS_WANT_OUT;
+		/*
+		 * A peer that wants to renegotiate is to be told no, once its
+		 * record is out that is being sent: until then the engine
+		 * lets the request lie, and forgets about it if asked again.
+		 */
+		if ((p = br_ssl_engine_recvrec_buf(e, &len)) == NULL)
+			return sent != 0 ? sent : lose(t, LOST_STUCK);
+		if (reads++ == READS_MAX)
+			return WS_WANT_IN;
+		n = recv(t->fd, p, len, 0);
+		if (n > 0)
+			br_ssl_engine_recvrec_ack(e, (size_t)n);
+		else if (n == 0)
+			return t->open ? 0 : lose(t, LOST_HANGUP);
+		else if (errno == EAGAIN || errno == EWOULDBLOCK)
+			return WS_WANT_IN;
+		else if (errno != EINTR)
+			return lose(t, -errno);
+	}
+}
+
+/* Fills what it can of p from iov[0..n), starting at byte *at of iov[*i]. */
+static size_t
+gather(unsigned char *p, size_t room, const struct iovec *iov, int n, int *i,
+    size_t *at)
+{
+	size_t len, used = 0;
+
+	while (*i < n && used < room) {
+		len = iov[*i].iov_len - *at;
+		if (len > room - used)
+			len = room - used;
+		if (len != 0)
+			memcpy(p + used, (char *)iov[*i].iov_base + *at, len);
+		used += len;
+		if ((*at += len) == iov[*i].iov_len) {
+			*at = 0;
+			(*i)++;
+		}
+	}
+	return used;
+}
+
+static ssize_t
+give(struct ws_tls *t, const struct iovec *iov, int n)
+{
+	br_ssl_engine_context *e = &t->server.eng;
+	unsigned char *p;
+	size_t len, used, at = 0, taken = 0;
+	ssize_t sent;
+	int i = 0;
+
+	for (;;) {
+		if ((sent = advance(t)) == WS_ERROR)
+			return WS_ERROR;
+		if (sent == WS_WANT_OUT)
+			return taken != 0 ? (ssize_t)taken : WS_WANT_OUT;
+		while (i < n && iov[i].iov_len == at) {
+			at = 0;
+			i++;
+		}
+		if (i == n)
+			return (ssize_t)taken;
+		if ((p = br_ssl_engine_sendapp_buf(e, &len)) == NULL) {
+			if (!t->open && !t->closed)
+				return WS_WANT_IN;
+			return lose(t, LOST_CLOSED);
+		}
+		used = gather(p, len, iov, n, &i, &at);
+		br_ssl_engine_sendapp_ack(e, used);
+		br_ssl_engine_flush(e, 0);
+		taken += used;
+	}
+}
+
+/* see ws.h */
+struct ws_tls *
+ws_tls_new(struct ws_tls_config *c, int fd)
+{
+	struct ws_tls *t;
+	unsigned char seed[32];
+	int ready;
+
+	if ((t = malloc(sizeof *t)) == NULL)
+		return NULL;
+	memset(t, 0, sizeof *t);
+	t->server = c->fresh;
+	t->config = c;
+	t->fd = fd;
+	c->refs++;
+	if (getentropy(seed, sizeof seed) == -1)
+		goto fail;
+	br_ssl_engine_inject_entropy(&t->server.eng, seed, sizeof seed);
+	forget(seed, 0, sizeof seed);
+	ready = br_ssl_server_reset(&t->server);
+	settle(t, 0);
+	if (!ready)
+		goto fail;
+	/*
+	 * An alert about a ClientHello's version goes out before the engine
+	 * has chosen one; 0.0 would not be understood (RFC 5246 appendix E.1).
+	 */
+	t->server.eng.version_out = BR_TLS10;
+	return t;
+
+fail:
+	ws_tls_free(t);
+	return NULL;
+}
+
+/* see ws.h */
+void
+ws_tls_free(struct ws_tls *t)
+{
+	if (t == NULL)
+		return;
+	ws_tls_config_drop(t->config);
+	free(t->stash);
+	forget(t, 0, sizeof *t);
+	free(t);
+}
+
+/* see ws.h */
+ssize_t
+ws_tls_read(struct ws_tls *t, void *buf, size_t room)
+{
+	assert(room >= WS_TLS_RECORD);
+	(void)room;
+	if (t->lost != 0)
+		return WS_ERROR;
+	lend(t);
+	return settle(t, take(t, buf));
+}
+
+/* see ws.h */
+ssize_t
+ws_tls_writev(struct ws_tls *t, const struct iovec *iov, int n)
+{
+	if (t->lost != 0)
+		return WS_ERROR;
+	lend(t);
+	return settle(t, give(t, iov, n));
+}
+
+/* see ws.h */
+int
+ws_tls_unsent(const struct ws_tls *t)
+{
+	return t->nout != 0;
+}
+
+/* see ws.h */
+int
+ws_tls_handshaking(const struct ws_tls *t)
+{
+	return !t->open;
+}
+
+/* see ws.h */
+int
+ws_tls_resumed(const struct ws_tls *t)
+{
+	/* Every suite here makes a point for a full handshake. */
+	return t->open && t->server.eng.ecdhe_point_len == 0;
+}
+
+/* see ws.h */
+int
+ws_tls_close(struct ws_tls *t)
+{
+	if (t->lost != 0)
+		return WS_ERROR;
+	lend(t);
+	if (!t->closed) {
+		t->closed = 1;
+		br_ssl_engine_close(&t->server.eng);
+	}
+	return (int)settle(t, advance(t));
+}
+
+/* see ws.h */
+const char *
+ws_tls_error(const struct ws_tls *t)
+{
+	static char words[64];
+	const char *name = NULL;
+	size_t i;
+	int code = t->lost;
+
+	if (code == 0)
+		return "no error";
+	if (code < 0)
+		return strerror(-code);
+	if (code >= BR_ERR_SEND_FATAL_ALERT && code < LOST_MEMORY)
+		code = ALERT(code - BR_ERR_SEND_FATAL_ALERT);
+	for (i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
+		if (reasons[i].code == code)
+			name = reasons[i].words;
+	if (code >= ALERT(0) && code <= ALERT(255))
+		snprintf(words, sizeof words, "%s alert %d (%s)",
+		    t->lost == code ? "received" : "sent", code - ALERT(0),
+		    name == NULL ? "?" : name);
+	else if (name != NULL)
+		return name;
+	else
+		snprintf(words, sizeof words, "BearSSL error %d", code);
+	return words;
+}

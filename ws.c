@@ -1,0 +1,730 @@
+/* wshub: ISC licence, see LICENSE. */
+/*
+ * RFC 6455 without a socket: the opening handshake, frames, UTF-8.
+ *
+ * The request head
+ *
+ * ws_request starts again at the first byte whenever more has come: there is
+ * no state to keep for a client that has not said who it is, and a head is
+ * 8 KiB at most. It goes byte by byte through
+ *
+ *   METHOD SP TARGET SP VERSION CR LF, then per field NAME ':' VALUE CR LF,
+ *   then CR LF
+ *
+ * so that a byte which no request can have there is refused when it is seen
+ * and not when, perhaps never, the head ends: a TLS ClientHello on the wrong
+ * port, or a bare line feed, which is how requests are smuggled past a proxy
+ * that reads lines otherwise. What a field says is noted on the way in struct
+ * head, and weighed when the head is whole, as one field can come before or
+ * after another. Nothing is skipped or repaired (RFC 9112 section 2.2 lets a
+ * server be lenient, section 11.2 says what that costs).
+ *
+ * Frames
+ *
+ * The framer is between two frames (frame == 0) or inside a data frame (frame
+ * is its FIN bit | 1, and left > 0 payload bytes are still to come); and it is
+ * between two messages (message == 0) or inside one (its opcode). Control
+ * frames come whole or not at all, at most 2 + 4 + 125 = 131 bytes, and so
+ * need no state; only data frames do, as their payload is passed on as it
+ * comes. A data frame's head is used up as soon as it is whole, even if no
+ * payload is there: that is a piece of no bytes.
+ *
+ * Invariants:	size <= limit, so limit - size cannot wrap
+ *		size counts whole frames, the one under way in full
+ *		frame != 0 implies message != 0
+ *		utf8 is that of the message's bytes so far, if it is text;
+ *		control frames in between do not touch it
+ *		turn is the payload bytes of this frame so far, modulo 4
+ *
+ * A head is judged from as many of its bytes as there are. A length of which
+ * some bytes are missing is an interval: from the bytes it has with zeros
+ * after them, to the same with ones. It is not the shortest form if even the
+ * greatest of these fits a shorter one, too big if even the least is.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "ws.h"
+
+#define KEY_LEN 24 /* 16 bytes in base64: 22 characters and "==" */
+
+/*
+ * The byte in lower case if a token may have it (RFC 9110 section 5.6.2),
+ * else NUL.
+ */
+static const char token[256] =
+    "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0" "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+    "\0!\0#$%&'\0\0*+\0-.\0" "0123456789\0\0\0\0\0\0"
+    "\0abcdefghijklmno" "pqrstuvwxyz\0\0\0^_"
+    "`abcdefghijklmno" "pqrstuvwxyz\0|\0~";
+
+static const char base64[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/* Refusals, and the fields that RFC 9110 section 15 wants with them. */
+static const struct refusal {
+	int status;
+	const char *phrase;
+	const char *fields;
+} refusals[] = {
+	{ 405, "Method Not Allowed", "Allow: GET\r\n" },
+	{ 408, "Request Timeout", "" },
+	{ 426, "Upgrade Required", "Upgrade: websocket\r\n"
+	    "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" },
+	{ 431, "Request Header Fields Too Large", "" },
+	{ 503, "Service Unavailable", "Retry-After: 5\r\n" },
+	{ 400, "Bad Request", "" }
+};
+
+/* What a request head has said so far. */
+struct head {
+	int get;                      /* the method is GET */
+	int minor;                    /* HTTP/1.minor */
+	int upgrade, connection;      /* websocket, upgrade were listed there */
+	int body;                     /* bytes would follow the head */
+	unsigned hosts, keys;         /* fields of that name */
+	unsigned version;             /* 1: one field, and it says 13 */
+	struct ws_text key;
+};
+
+/* ------------------------------------------------------ SHA-1 and base64 */
+
+static uint32_t
+rotate(uint32_t x, unsigned n)
+{
+	return x << n | x >> (32 - n);
+}
+
+/* FIPS 180-4 section 6.1.2. */
+static void
+sha1_block(uint32_t h[5], const unsigned char *p)
+{
+	uint32_t w[80], a = h[0], b = h[1], c = h[2], d = h[3], e = h[4], x;
+	unsigned t;
+
+	for (t = 0; t < 16; t++, p += 4)
+		w[t] = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 |
+		    (uint32_t)p[2] << 8 | p[3];
+	for (; t < 80; t++)
+		w[t] = rotate(w[t - 3] ^ w[t - 8] ^ w[t - 14] ^ w[t - 16], 1);
+
+	for (t = 0; t < 80; t++) {
+		if (t < 20)
+			x = ((b & c) | (~b & d)) + 0x5a827999;
+		else if (t < 40)
+			x = (b ^ c ^ d) + 0x6ed9eba1;
+		else if (t < 60)
+			x = ((b & c) | (b & d) | (c & d)) + 0x8f1bbcdc;
+		else
+			x = (b ^ c ^ d) + 0xca62c1d6;
+		x += rotate(a, 5) + e + w[t];
+		e = d;
+		d = c;
+		c = rotate(b, 30);
+		b = a;
+		a = x;
+	}
+
+	h[0] += a;
+	h[1] += b;
+	h[2] += c;
+	h[3] += d;
+	h[4] += e;
+}
+
+/* see ws.h */
+void
+ws_sha1(unsigned char digest[20], const void *data, size_t len)
+{
+	uint32_t h[5] = {
+		0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0
+	};
+	unsigned char tail[128] = { 0 };
+	const unsigned char *p = data;
+	size_t left, end, i;
+
+	for (left = len; left >= 64; left -= 64, p += 64)
+		sha1_block(h, p);
+
+	/* The rest, a one bit, and 64 bits of length: one block or two. */
+	for (i = 0; i < left; i++)
+		tail[i] = p[i];
+	tail[left] = 0x80;
+	end = left < 56 ? 64 : 128;
+	for (i = 0; i < 8; i++)
+		tail[end - 1 - i] =
+		    (unsigned char)((uint64_t)len * 8 >> 8 * i & 0xff);
+	sha1_block(h, tail);
+	if (end == 128)
+		sha1_block(h, tail + 64);
+
+	for (i = 0; i < 20; i++)
+		digest[i] = (unsigned char)(h[i / 4] >> (24 - 8 * (i % 4)) &
+		    0xff);
+}
+
+/* see ws.h */
+size_t
+ws_base64(char *text, const void *data, size_t len)
+{
+	const unsigned char *p = data;
+	char *t = text;
+	uint32_t x;
+
+	for (; len >= 3; len -= 3, p += 3) {
+		x = (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2];
+		*t++ = base64[x >> 18];
+		*t++ = base64[x >> 12 & 63];
+		*t++ = base64[x >> 6 & 63];
+		*t++ = base64[x & 63];
+	}
+	if (len != 0) {
+		x = (uint32_t)p[0] << 16;
+		if (len == 2)
+			x |= (uint32_t)p[1] << 8;
+		*t++ = base64[x >> 18];
+		*t++ = base64[x >> 12 & 63];
+		*t++ = len == 2 ? base64[x >> 6 & 63] : '=';
+		*t++ = '=';
+	}
+	*t = '\0';
+	return (size_t)(t - text);
+}
+
+/* ------------------------------------------------------ opening handshake */
+
+/* Without the white space around it: OWS, RFC 9110 section 5.6.3. */
+static struct ws_text
+trim(const char *s, size_t len)
+{
+	struct ws_text t;
+
+	for (; len > 0 && (*s == ' ' || *s == '\t'); len--)
+		s++;
+	while (len > 0 && (s[len - 1] == ' ' || s[len - 1] == '\t'))
+		len--;
+	t.s = s;
+	t.len = len;
+	return t;
+}
+
+/* Whether t is word, which is a token in lower case. */
+static int
+same(struct ws_text t, const char *word)
+{
+	size_t i;
+
+	if (t.len != strlen(word))
+		return 0;
+	for (i = 0; i < t.len; i++)
+		if (token[(unsigned char)t.s[i]] != word[i])
+			return 0;
+	return 1;
+}
+
+/* Whether word is in a list with commas, RFC 9110 section 5.6.1. */
+static int
+lists(struct ws_text t, const char *word)
+{
+	const char *comma;
+	size_t n;
+
+	while ((comma = memchr(t.s, ',', t.len)) != NULL) {
+		n = (size_t)(comma - t.s);
+		if (same(trim(t.s, n), word))
+			return 1;
+		t.s += n + 1;
+		t.len -= n + 1;
+	}
+	return same(trim(t.s, t.len), word);
+}
+
+/* 16 bytes in base64; the last character's low 4 bits say nothing. */
+static int
+key_right(struct ws_text key)
+{
+	size_t i;
+
+	if (key.len != KEY_LEN || memcmp(key.s + KEY_LEN - 2, "==", 2) != 0)
+		return 0;
+	for (i = 0; i < KEY_LEN - 2; i++)
+		if (memchr(base64, key.s[i], 64) == NULL)
+			return 0;
+	return 1;
+}
+
+/* Notes one field. NULL, or what makes the request malformed. */
+static const char *
+field(struct head *h, struct ws_text name, struct ws_text value)
+{
+	size_t i;
+
+	if (same(name, "host")) {
+		/* RFC 9112 section 3.2; a list of two is two Hosts. */
+		if (h->hosts++ != 0)
+			return "more than one Host header";
+		for (i = 0; i < value.len; i++)
+			if (strchr(" \t/@?#,", value.s[i]) != NULL)
+				return "bad character in the Host header";
+	} else if (same(name, "upgrade"))
+		h->upgrade |= lists(value, "websocket");
+	else if (same(name, "connection"))
+		h->connection |= lists(value, "upgrade");
+	else if (same(name, "sec-websocket-version"))
+		h->version += same(value, "13") ? 1 : 2;
+	else if (same(name, "sec-websocket-key")) {
+		h->key = value;
+		h->keys++;
+	} else if (same(name, "content-length"))
+		h->body |= !same(value, "0");
+	else if (same(name, "transfer-encoding"))
+		h->body = 1;
+	return NULL;
+}
+
+static int
+answer(struct ws_request *r, int status, const char *why)
+{
+	r->status = status;
+	r->why = why;
+	return status;
+}
+
+/* The status that a whole head deserves. */
+static int
+judge(struct ws_request *r, const struct head *h)
+{
+	/* RFC 9112 section 3.2: HTTP/1.0 may go without. */
+	if (h->hosts == 0 && h->minor > 0)
+		return answer(r, 400, "no Host header");
+	if (!h->get)
+		return answer(r, 405, "only GET is served here");
+	/* RFC 9110 section 7.8: HTTP/1.0 cannot upgrade. */
+	if (!h->upgrade || !h->connection || h->minor == 0)
+		return answer(r, 426, "a WebSocket upgrade is needed here");
+	if (h->version != 1)
+		return answer(r, 426, "Sec-WebSocket-Version must be 13");
+	if (h->keys == 0)
+		return answer(r, 400, "no Sec-WebSocket-Key header");
+	if (h->keys > 1)
+		return answer(r, 400, "two Sec-WebSocket-Key headers");
+	if (!key_right(h->key))
+		return answer(r, 400, "bad Sec-WebSocket-Key");
+	/* What follows the head are frames. */
+	if (h->body)
+		return answer(r, 400, "an upgrade request has no body");
+	return answer(r, 101, "");
+}
+
+/* see ws.h */
+ssize_t
+ws_request(struct ws_request *r, const char *head, size_t len)
+{
+	static const char http[] = "HTTP/1.";
+	enum { METHOD, TARGET, VERSION, LF, FIELD, NAME, VALUE, END } state;
+	struct head h = { 0 };
+	struct ws_text name = { NULL, 0 };
+	const char *why = NULL;
+	size_t mark = 0; /* where the part under way begins */
+	size_t i, n;
+	unsigned char c;
+
+	r->key[0] = '\0';
+	state = METHOD;
+	for (i = 0; i < len && i < WS_HEAD_MAX; i++) {
+		c = (unsigned char)head[i];
+		n = i - mark;
+		switch (state) {
+		case METHOD:
+			if (c == ' ' && n > 0) {
+				h.get = n == 3 && memcmp(head, "GET", 3) == 0;
+				mark = i + 1;
+				state = TARGET;
+			} else if (c == 0x16 && n == 0)
+				/* A handshake record, RFC 8446 section 5.1. */
+				why = "TLS on a port without TLS";
+			else if (token[c] == '\0')
+				why = "not HTTP";
+			break;
+		case TARGET:
+			if (c == ' ' && n > 0) {
+				mark = i + 1;
+				state = VERSION;
+			} else if (c <= ' ' || c == 0x7f)
+				why = "bad request target";
+			break;
+		case VERSION:
+			if (n == sizeof(http) && c == '\r')
+				state = LF;
+			else if (n == sizeof(http) - 1 && c >= '0' && c <= '9')
+				h.minor = c - '0';
+			else if (n >= sizeof(http) - 1 || c != http[n])
+				why = "not HTTP/1.x";
+			break;
+		case LF:
+			if (c != '\n')
+				why = "bare carriage return";
+			state = FIELD;
+			break;
+		case FIELD:
+			if (c == '\r') {
+				state = END;
+				break;
+			}
+			mark = i;
+			n = 0;
+			state = NAME;
+			/* FALLTHROUGH */
+		case NAME:
+			if (c == ':' && n > 0) {
+				name.s = head + mark;
+				name.len = n;
+				mark = i + 1;
+				state = VALUE;
+			} else if (c == ' ' || c == '\t')
+				why = "white space around a header's name";
+			else if (token[c] == '\0')
+				why = "bad character in a header's name";
+			break;
+		case VALUE:
+			if (c == '\r') {
+				why = field(&h, name, trim(head + mark, n));
+				state = LF;
+			} else if ((c < ' ' && c != '\t') || c == 0x7f)
+				why = "control character in a header";
+			break;
+		case END:
+			if (c != '\n') {
+				why = "bare carriage return";
+				break;
+			}
+			if (judge(r, &h) == 400)
+				return WS_BAD;
+			if (r->status == 101) {
+				memcpy(r->key, h.key.s, KEY_LEN);
+				r->key[KEY_LEN] = '\0';
+			}
+			return (ssize_t)(i + 1);
+		}
+		if (why != NULL) {
+			answer(r, 400, c == '\n' ? "bare line feed" : why);
+			return WS_BAD;
+		}
+	}
+	if (i < WS_HEAD_MAX)
+		return WS_MORE;
+	answer(r, 431, "request head over 8192 bytes");
+	return WS_BAD;
+}
+
+/* see ws.h */
+size_t
+ws_accept(char out[WS_ANSWER_MAX], const char *key)
+{
+	char text[KEY_LEN + 36 + 1];
+	char proof[29]; /* 4 * ((20 + 2) / 3), and a NUL */
+	unsigned char digest[20];
+
+	snprintf(text, sizeof(text),
+	    "%.24s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", key);
+	ws_sha1(digest, text, strlen(text));
+	ws_base64(proof, digest, sizeof(digest));
+	return (size_t)snprintf(out, WS_ANSWER_MAX,
+	    "HTTP/1.1 101 Switching Protocols\r\n"
+	    "Upgrade: websocket\r\n"
+	    "Connection: Upgrade\r\n"
+	    "Sec-WebSocket-Accept: %s\r\n"
+	    "\r\n", proof);
+}
+
+/* see ws.h */
+size_t
+ws_refuse(char out[WS_ANSWER_MAX], int status, const char *why)
+{
+	const struct refusal *f = refusals;
+	int n = 0;
+
+	while (f->status != status && f->status != 400)
+		f++;
+	/* The longest head, of 426, has 191 bytes: 192 + 256 < 512. */
+	while (n < 256 && why[n] != '\0')
+		n++;
+	return (size_t)snprintf(out, WS_ANSWER_MAX,
+	    "HTTP/1.1 %d %s\r\n"
+	    "%s"
+	    "Connection: close\r\n"
+	    "Content-Type: text/plain\r\n"
+	    "Content-Length: %d\r\n"
+	    "\r\n"
+	    "%.*s\n", f->status, f->phrase, f->fields, n + 1, n, why);
+}
+
+/* ------------------------------------------------------ UTF-8 and masking */
+
+/* see ws.h */
+size_t
+ws_utf8(struct ws_utf8 *u, const void *data, size_t len)
+{
+	const unsigned char *p = data;
+	uint64_t w;
+	size_t i = 0;
+
+	while (i < len) {
+		/* Eight at a time while they are ASCII. */
+		if (u->left == 0 && len - i >= sizeof(w)) {
+			memcpy(&w, p + i, sizeof(w));
+			if ((w & 0x8080808080808080) == 0) {
+				i += sizeof(w);
+				continue;
+			}
+		}
+		if (ws_utf8_byte(u, p[i]) == -1)
+			break;
+		i++;
+	}
+	return i;
+}
+
+/*
+ * see ws.h
+ *
+ * The key is laid out in memory as the data is, twice, and so is the same
+ * with either byte order.
+ */
+void
+ws_mask(unsigned char *data, size_t len, const unsigned char mask[4],
+    unsigned turn)
+{
+	unsigned char key[8];
+	uint64_t k, w;
+	size_t i;
+
+	for (i = 0; i < sizeof(key); i++)
+		key[i] = mask[(turn + i) & 3];
+	memcpy(&k, key, sizeof(k));
+	for (; len >= sizeof(w); len -= sizeof(w), data += sizeof(w)) {
+		memcpy(&w, data, sizeof(w));
+		w ^= k;
+		memcpy(data, &w, sizeof(w));
+	}
+	for (i = 0; i < len; i++)
+		data[i] ^= key[i];
+}
+
+/* ---------------------------------------------------------------- frames */
+
+static int
+frame_bad(struct ws_event *e, unsigned code, const char *why)
+{
+	e->code = code;
+	e->why = why;
+	return WS_BAD;
+}
+
+static int
+breach(struct ws_event *e, const char *why)
+{
+	return frame_bad(e, WS_CLOSE_PROTOCOL, why);
+}
+
+/*
+ * Reads a frame's head: its length, with the opcode in e and the payload's
+ * length in *payload; or WS_MORE, or WS_BAD. Does not change f.
+ */
+static ssize_t
+frame_head(const struct ws_framer *f, const unsigned char *buf, size_t len,
+    struct ws_event *e, uint64_t *payload)
+{
+	uint64_t least, most, shortest = 0;
+	size_t i, head = 2;
+	unsigned opcode;
+
+	if (len < 1)
+		return WS_MORE;
+	opcode = e->opcode = buf[0] & 0x0f;
+	if (buf[0] & 0x70)
+		return breach(e, "reserved bit is set");
+	if (opcode > WS_PONG || (opcode > WS_BINARY && opcode < WS_CLOSE))
+		return breach(e, "reserved opcode");
+	if (opcode >= WS_CLOSE && !(buf[0] & WS_FIN))
+		return breach(e, "control frame in fragments");
+	if (opcode == WS_CONT && f->message == 0)
+		return breach(e, "continuation without a message");
+	if (opcode != WS_CONT && opcode < WS_CLOSE && f->message != 0)
+		return breach(e, "message inside a message");
+
+	if (len < 2)
+		return WS_MORE;
+	if (buf[1] >> 7 != f->masked)
+		return breach(e,
+		    f->masked ? "frame is not masked" : "frame is masked");
+	least = most = buf[1] & 0x7f;
+	if (opcode >= WS_CLOSE && least > WS_CONTROL_MAX)
+		return breach(e, "control frame over 125 bytes");
+	if (opcode == WS_CLOSE && least == 1)
+		return breach(e, "half a code in a Close");
+
+	if (least >= 126) {
+		head = least == 126 ? 4 : 10;
+		shortest = least == 126 ? 126 : 65536;
+		least = most = 0;
+		for (i = 2; i < head; i++) {
+			least = least << 8 | (i < len ? buf[i] : 0x00);
+			most = most << 8 | (i < len ? buf[i] : 0xff);
+		}
+		if (least >> 63)
+			return breach(e, "length has its top bit set");
+		if (most < shortest)
+			return breach(e, "length is not in its shortest form");
+	}
+	if (opcode < WS_CLOSE &&
+	    least > f->limit - (opcode == WS_CONT ? f->size : 0))
+		return frame_bad(e, WS_CLOSE_TOO_BIG, "message is too big");
+
+	if (f->masked)
+		head += 4;
+	if (len < head)
+		return WS_MORE;
+	*payload = least;
+	return (ssize_t)head;
+}
+
+/* A code that may be on the wire, section 7.4 and the IANA registry. */
+static int
+close_code_right(unsigned code)
+{
+	return (code >= 1000 && code <= 1003) ||
+	    (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999);
+}
+
+/* Takes the code off a Close: what e->data is left with is the reason. */
+static int
+close_read(struct ws_event *e)
+{
+	struct ws_utf8 utf8 = { 0, 0, 0 };
+
+	e->code = WS_CLOSE_NO_STATUS;
+	if (e->len == 0)
+		return 0;
+	e->code = (unsigned)e->data[0] << 8 | e->data[1];
+	e->data += 2;
+	e->len -= 2;
+	if (!close_code_right(e->code))
+		return breach(e, "code that no Close may have");
+	if (ws_utf8(&utf8, e->data, e->len) != e->len || utf8.left != 0)
+		return frame_bad(e, WS_CLOSE_BAD_DATA,
+		    "reason of a Close is not UTF-8");
+	return 0;
+}
+
+/* see ws.h */
+void
+ws_framer_init(struct ws_framer *f, int masked, uint32_t limit)
+{
+	memset(f, 0, sizeof(*f));
+	f->masked = masked != 0;
+	f->limit = limit;
+}
+
+/* see ws.h */
+ssize_t
+ws_framer_next(struct ws_framer *f, unsigned char *buf, size_t len,
+    struct ws_event *e)
+{
+	uint64_t payload;
+	ssize_t head = 0;
+
+	e->first = 0;
+	if (f->frame == 0) {
+		head = frame_head(f, buf, len, e, &payload);
+		if (head < 0)
+			return head;
+		e->first = e->opcode != WS_CONT;
+		if (e->opcode >= WS_CLOSE) {
+			if (len - (size_t)head < payload)
+				return WS_MORE;
+			e->last = 1;
+			e->data = buf + head;
+			e->len = (size_t)payload;
+			if (f->masked)
+				ws_mask(e->data, e->len, e->data - 4, 0);
+			if (e->opcode == WS_CLOSE && close_read(e) != 0)
+				return WS_BAD;
+			return head + (ssize_t)payload;
+		}
+		if (e->first) {
+			f->message = (unsigned char)e->opcode;
+			f->size = 0;
+			memset(&f->utf8, 0, sizeof(f->utf8));
+		}
+		f->size += (uint32_t)payload;
+		f->left = (uint32_t)payload;
+		f->frame = (unsigned char)((buf[0] & WS_FIN) | 1);
+		f->turn = 0;
+		if (f->masked)
+			memcpy(f->mask, buf + head - 4, sizeof(f->mask));
+	} else if (len == 0)
+		return WS_MORE;
+
+	e->opcode = f->message;
+	e->data = buf + head;
+	e->len = len - (size_t)head;
+	if (e->len > f->left)
+		e->len = f->left;
+	if (f->masked)
+		ws_mask(e->data, e->len, f->mask, f->turn);
+	f->turn = (unsigned char)((f->turn + e->len) & 3);
+	f->left -= (uint32_t)e->len;
+	e->last = f->left == 0 && (f->frame & WS_FIN);
+
+	if (f->message == WS_TEXT &&
+	    (ws_utf8(&f->utf8, e->data, e->len) != e->len ||
+	    (e->last && f->utf8.left != 0)))
+		return frame_bad(e, WS_CLOSE_BAD_DATA, "text is not UTF-8");
+	if (f->left == 0)
+		f->frame = 0;
+	if (e->last)
+		f->message = 0;
+	return head + (ssize_t)e->len;
+}
+
+/* see ws.h */
+size_t
+ws_frame_head(unsigned char out[WS_FRAME_HEAD_MAX], unsigned first,
+    uint64_t len, const unsigned char *mask)
+{
+	size_t i, head = len < 126 ? 2 : len < 65536 ? 4 : 10;
+	unsigned short_len = head == 2 ? (unsigned)len : head == 4 ? 126 : 127;
+
+	out[0] = (unsigned char)(first & 0xff);
+	out[1] = (unsigned char)(short_len | (mask != NULL ? 0x80 : 0));
+	for (i = head; i > 2; i--, len >>= 8)
+		out[i - 1] = (unsigned char)(len & 0xff);
+	if (mask != NULL) {
+		memcpy(out + head, mask, 4);
+		head += 4;
+	}
+	return head;
+}
+
+/* see ws.h */
+size_t
+ws_close_frame(unsigned char out[2 + WS_CONTROL_MAX], unsigned code,
+    const char *why)
+{
+	size_t n = 0;
+
+	if (code == WS_CLOSE_NO_STATUS)
+		return ws_frame_head(out, WS_FIN | WS_CLOSE, 0, NULL);
+	while (why != NULL && n < WS_CONTROL_MAX - 2 && why[n] != '\0')
+		n++;
+	/* What is cut off begins with a character, not inside one. */
+	while (n > 0 && ((unsigned char)why[n] & 0xc0) == 0x80)
+		n--;
+	ws_frame_head(out, WS_FIN | WS_CLOSE, 2 + n, NULL);
+	out[2] = (unsigned char)(code >> 8 & 0xff);
+	out[3] = (unsigned char)(code & 0xff);
+	if (n > 0)
+		memcpy(out + 4, why, n);
+	return 4 + n;
+}

@@ -1,0 +1,552 @@
+/* wshub: ISC licence, see LICENSE. */
+/*
+ * The one header: conventions, limits, and the interface of every module.
+ *
+ *   1  ws.c      RFC 6455: handshake, frames, UTF-8      no I/O, no allocation
+ *   2  json.c    RFC 8259: where a text ends, its parts  no I/O, no allocation
+ *   3  hub.c     devices, channels, a backend's actions  no descriptors
+ *   4  tls.c     BearSSL: certificates, sessions
+ *   5  listen.c  addresses, listening sockets, the control socket's file
+ *   6  loop.c    poll(2): connections, queues, deadlines
+ *   7  ctl.c     the command that talks to a running hub
+ *
+ * main -> loop -> { hub -> json, tls, ws }, never the other way round. Take
+ * ws.c with this header for framing, json.c for JSON, everything but main.c
+ * for a hub inside another program.
+ *
+ * Conventions
+ *
+ * Lengths are bytes. Texts are not NUL-terminated unless it says so. Time is
+ * milliseconds of CLOCK_MONOTONIC unless it says so.
+ *
+ * Parsers return the number of bytes they used (>= 0), WS_MORE when the input
+ * is right so far but not whole, WS_BAD when it is wrong.
+ *
+ * Transports return the number of bytes moved (> 0), 0 at the peer's orderly
+ * end, WS_WANT_IN or WS_WANT_OUT when the call is to be repeated once the
+ * descriptor is readable or writable, WS_ERROR when the connection is lost.
+ *
+ * Everything else returns 0 or a count, and -1 on failure.
+ *
+ * Nothing here is thread-safe; separate objects may live in separate threads,
+ * but for tls.c, whose sessions share buffers.
+ */
+#ifndef WS_H
+#define WS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define WS_VERSION "0.1.0"
+
+enum { WS_MORE = -1, WS_BAD = -2 };
+enum { WS_WANT_IN = -1, WS_WANT_OUT = -2, WS_ERROR = -3 };
+
+/* Bytes that belong to somebody else. */
+struct ws_text {
+	const char *s;
+	size_t len;
+};
+
+/* --------------------------------------------------------------- 1  ws.c */
+
+#define WS_HEAD_MAX 8192   /* bytes of a request head, blank line included */
+#define WS_ANSWER_MAX 512  /* bytes of any HTTP answer */
+#define WS_FRAME_HEAD_MAX 14 /* RFC 6455 section 5.2: 2 + 8 + 4 */
+#define WS_CONTROL_MAX 125 /* payload bytes of a control frame, section 5.5 */
+
+/* SHA-1 (FIPS 180-4) of len bytes. */
+void ws_sha1(unsigned char digest[20], const void *data, size_t len);
+
+/*
+ * Base64 (RFC 4648 section 4) with padding: writes 4 * ((len + 2) / 3) bytes
+ * and a NUL to text, returns their number without the NUL.
+ */
+size_t ws_base64(char *text, const void *data, size_t len);
+
+/* The opening handshake, RFC 6455 section 4.2 and RFC 9112. */
+struct ws_request {
+	int status;      /* 101, or the status to refuse with */
+	const char *why; /* static words for a refusal's body and the log */
+	char key[25];    /* Sec-WebSocket-Key, NUL-terminated, when 101 */
+};
+
+/*
+ * Reads a request head, from its first byte: call again with all of it when
+ * more has come; nothing is kept between calls.
+ *
+ * >= 0     bytes of the head, blank line included; what follows are frames.
+ *          r->status is 101, 405 or 426.
+ * WS_MORE  right so far, and len < WS_HEAD_MAX.
+ * WS_BAD   r->status is 400, as soon as an offending byte is there, or 431.
+ */
+ssize_t ws_request(struct ws_request *r, const char *head, size_t len);
+
+/* Writes the 101 answer, section 4.2.2 (no NUL); returns its length. */
+size_t ws_accept(char out[WS_ANSWER_MAX], const char *key);
+
+/*
+ * Writes a whole refusal (no NUL): status line, the header fields that the
+ * status demands (Allow, Upgrade, Sec-WebSocket-Version, Retry-After),
+ * Connection: close, Content-Length, and why with a newline as text/plain.
+ * status is 400, 405, 408, 426, 431 or 503. Returns its length.
+ */
+size_t ws_refuse(char out[WS_ANSWER_MAX], int status, const char *why);
+
+/*
+ * UTF-8 (RFC 3629) as it streams; zeroed is the start. left == 0 says that
+ * what was seen ends at the end of a character.
+ */
+struct ws_utf8 {
+	unsigned char left;   /* continuation bytes still to come */
+	unsigned char lo, hi; /* what the next one may be */
+};
+
+/*
+ * One byte more: 0, or -1 if no text can go on like this. The bounds on the
+ * second byte keep out overlong forms, surrogates and anything over U+10FFFF
+ * (RFC 3629 section 4).
+ */
+static inline int
+ws_utf8_byte(struct ws_utf8 *u, unsigned char c)
+{
+	if (u->left != 0) {
+		if (c < u->lo || c > u->hi)
+			return -1;
+		u->left--;
+		u->lo = 0x80;
+		u->hi = 0xbf;
+		return 0;
+	}
+	if (c < 0x80)
+		return 0;
+	if (c < 0xc2 || c > 0xf4)
+		return -1;
+	u->left = (unsigned char)(c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3);
+	u->lo = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
+	u->hi = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
+	return 0;
+}
+
+/* Takes len bytes; returns len, or the index of the first that is wrong. */
+size_t ws_utf8(struct ws_utf8 *u, const void *data, size_t len);
+
+/* Opcodes, section 5.2, and the FIN bit beside them. */
+enum {
+	WS_CONT = 0x0,
+	WS_TEXT = 0x1,
+	WS_BINARY = 0x2,
+	WS_CLOSE = 0x8,
+	WS_PING = 0x9,
+	WS_PONG = 0xa,
+	WS_FIN = 0x80
+};
+
+/* Close codes, section 7.4.1 and the IANA registry. */
+enum {
+	WS_CLOSE_NORMAL = 1000,
+	WS_CLOSE_GOING_AWAY = 1001,
+	WS_CLOSE_PROTOCOL = 1002,
+	WS_CLOSE_NO_STATUS = 1005, /* never on the wire: a Close without one */
+	WS_CLOSE_BAD_DATA = 1007,
+	WS_CLOSE_TOO_BIG = 1009,
+	WS_CLOSE_TRY_LATER = 1013
+};
+
+/* Reads the frames of one direction of one connection. */
+struct ws_framer {
+	uint32_t limit; /* payload bytes a message may have */
+	uint32_t size;  /* of the message under way, this frame included */
+	uint32_t left;  /* of the frame under way, not yet seen */
+	unsigned char mask[4];
+	struct ws_utf8 utf8;
+	unsigned char masked;  /* frames must be masked: we are the server */
+	unsigned char message; /* opcode of the message under way, or 0 */
+	unsigned char frame;   /* inside a data frame: its FIN bit | 1, or 0 */
+	unsigned char turn;    /* which mask byte is next */
+};
+
+/* What ws_framer_next found. */
+struct ws_event {
+	unsigned opcode; /* WS_TEXT, WS_BINARY (a piece of such a message),
+	                    WS_CLOSE, WS_PING, WS_PONG (whole) */
+	int first, last; /* of the message, for pieces; both set for the rest */
+	unsigned char *data; /* unmasked, in the caller's buffer */
+	size_t len;
+	unsigned code;   /* WS_CLOSE: the peer's, or 1005; WS_BAD: ours to send */
+	const char *why; /* WS_BAD: static words */
+};
+
+/* masked: 1 to read a client's frames, 0 to read a server's (section 5.1). */
+void ws_framer_init(struct ws_framer *f, int masked, uint32_t limit);
+
+/*
+ * Reads one control frame, whole, or the next piece of a data frame: its head
+ * and as much payload as there is. Payload is unmasked in place and checked:
+ * the bytes used are not to be given again, the others are.
+ *
+ * > 0      bytes used; *e says what they were.
+ * WS_MORE  nothing was used or changed. That is fewer than 131 + 8 bytes.
+ * WS_BAD   the peer broke a rule, found at the earliest byte that shows it;
+ *          e->code and e->why are set, and the framer is done.
+ *
+ * Data after a Close is for the caller not to read.
+ */
+ssize_t ws_framer_next(struct ws_framer *f, unsigned char *buf, size_t len,
+    struct ws_event *e);
+
+/*
+ * Writes a frame's head: first is the opcode with WS_FIN or without, mask is
+ * NULL for a server. Returns its length, the shortest that section 5.2 allows.
+ */
+size_t ws_frame_head(unsigned char out[WS_FRAME_HEAD_MAX], unsigned first,
+    uint64_t len, const unsigned char *mask);
+
+/* Masks or unmasks len bytes; turn is the index of the first, modulo 4. */
+void ws_mask(unsigned char *data, size_t len, const unsigned char mask[4],
+    unsigned turn);
+
+/*
+ * Writes an unmasked Close frame: code, unless it is WS_CLOSE_NO_STATUS, and
+ * why (NUL-terminated UTF-8, cut to 123 bytes, or NULL). Returns its length.
+ */
+size_t ws_close_frame(unsigned char out[2 + WS_CONTROL_MAX], unsigned code,
+    const char *why);
+
+/* ------------------------------------------------------------- 2  json.c */
+
+#define WS_JSON_DEPTH 64 /* arrays and objects inside each other */
+
+/* A scan under way; zeroed is the start of a text. */
+struct ws_json {
+	uint64_t nest;   /* bit n - 1: level n is an object, not an array */
+	size_t offset;   /* bytes taken so far; after WS_BAD, the wrong one's */
+	const char *why; /* after WS_BAD: static words */
+	unsigned char depth, state, hex;
+	struct ws_utf8 utf8;
+};
+
+/*
+ * Looks for the end of one JSON text (RFC 8259, UTF-8, strict), which may
+ * come in any number of pieces. White space before it is taken, after it not.
+ *
+ * >= 0     the text is whole, and ends after that many bytes of this piece.
+ *          0 is possible: a number ends where the next piece begins.
+ * WS_MORE  all len bytes were taken.
+ * WS_BAD   j->offset is the index of the first byte that no JSON text can
+ *          have there, counted from the start of the text; j->why says why.
+ */
+ssize_t ws_json_scan(struct ws_json *j, const char *piece, size_t len);
+
+/* 1 if what was taken is a whole text (a number at the end of input). */
+int ws_json_whole(const struct ws_json *j);
+
+/*
+ * Walks an object that ws_json_scan found whole: *at starts at its '{' and is
+ * moved on. Returns 1 with a member's name and value as they stand in the
+ * text, quotes included, or 0 after the last.
+ */
+int ws_json_member(const char **at, struct ws_text *name,
+    struct ws_text *value);
+
+/*
+ * Decodes a string (quotes included) to UTF-8. Returns its length, or WS_BAD
+ * if value is not a string, needs more than cap bytes, or has half of a
+ * surrogate pair (RFC 8259 section 8.2).
+ */
+ssize_t ws_json_string(char *out, size_t cap, struct ws_text value);
+
+/*
+ * Copies a value without insignificant white space; out has value.len bytes
+ * of room. Returns the number written.
+ */
+size_t ws_json_compact(char *out, struct ws_text value);
+
+/* -------------------------------------------------------------- 3  hub.c */
+
+#define WS_ID_LEN 15        /* characters of a device id, 6 bits each */
+#define WS_NAME_MAX 255     /* bytes of a device's or channel's name */
+#define WS_TEXT_MAX 1048576 /* bytes of one object from a backend */
+
+/*
+ * A message as it goes on the wire, shared by every queue it stands in:
+ * unfragmented and unmasked. Its bytes are at bytes + start, len of them.
+ */
+struct ws_frame {
+	unsigned refs;
+	unsigned start;
+	size_t len;
+	unsigned char bytes[];
+};
+
+/* A text frame of a JSON value, compacted. One reference; NULL: no memory. */
+struct ws_frame *ws_frame_json(struct ws_text value);
+
+/* Any frame: opcode and payload. One reference; NULL: no memory. */
+struct ws_frame *ws_frame_new(unsigned opcode, const void *data, size_t len);
+
+/* Gives back one reference; NULL is allowed. */
+void ws_frame_drop(struct ws_frame *f);
+
+struct ws_link;
+struct ws_channel;
+
+/* A client as the hub knows it. The caller owns the memory. */
+struct ws_device {
+	struct ws_device *chain; /* next in its hash bucket */
+	struct ws_link *links;   /* its channels */
+	uint32_t index;          /* in hub->devices */
+	char id[WS_ID_LEN + 1];  /* NUL-terminated; "" while not joined */
+};
+
+/*
+ * Queues f for d (taking a reference of its own if it keeps it): 1, or 0 if d
+ * cannot be sent to any more. Must not join or leave devices: mark, and do it
+ * later.
+ */
+typedef int ws_deliver(struct ws_device *d, struct ws_frame *f, void *arg);
+
+struct ws_hub {
+	ws_deliver *deliver;
+	void *arg;
+	struct ws_device **devices; /* all of them, in no order */
+	uint32_t count, room;
+	struct ws_device **buckets; /* by id */
+	uint32_t nbuckets;
+	struct ws_channel **channels; /* by name */
+	uint32_t nchannels, channel_buckets;
+	struct ws_link **links; /* by device and channel */
+	uint32_t nlinks, link_buckets;
+	unsigned char pool[240]; /* random bytes not yet used */
+	unsigned npool;
+};
+
+/* -1 with errno: no memory. A hub that failed needs no ws_hub_free. */
+int ws_hub_init(struct ws_hub *h, ws_deliver *deliver, void *arg);
+
+/* The devices must have left. */
+void ws_hub_free(struct ws_hub *h);
+
+/* Gives d (zeroed by the caller) an id and takes it in. -1 with errno. */
+int ws_hub_join(struct ws_hub *h, struct ws_device *d);
+
+/* Takes d out, and out of its channels; a d that is not in is left alone. */
+void ws_hub_leave(struct ws_hub *h, struct ws_device *d);
+
+/* The device of that id, or NULL. */
+struct ws_device *ws_hub_find(const struct ws_hub *h, struct ws_text id);
+
+/* Deliver to all, to a channel, to a device: the number queued. */
+size_t ws_hub_multicast(struct ws_hub *h, struct ws_frame *f);
+size_t ws_hub_publish(struct ws_hub *h, struct ws_text channel,
+    struct ws_frame *f);
+size_t ws_hub_send(struct ws_hub *h, struct ws_text device,
+    struct ws_frame *f);
+
+/* 1 if that changed anything, 0 if not, -1: no memory. */
+int ws_hub_subscribe(struct ws_hub *h, struct ws_device *d,
+    struct ws_text channel);
+int ws_hub_unsubscribe(struct ws_hub *h, struct ws_device *d,
+    struct ws_text channel);
+
+/* A backend's stream: objects in, replies out. Zeroed is the start. */
+struct ws_control {
+	struct ws_json json;
+	char *text;        /* what has come of an object that is not whole */
+	size_t len, room;
+	char *out;         /* replies not yet sent: the caller takes them */
+	size_t outlen, outroom;
+	uint64_t objects, errors; /* counted */
+	unsigned char state;
+	unsigned char open;  /* the last reply's line may still be ended */
+	unsigned char lines; /* has ended an object with a newline */
+	unsigned char lost;  /* out of memory: nothing more can be answered */
+	char detail[160];    /* of the last reply, NUL-terminated */
+};
+
+/* Obeys what is whole in len more bytes, and appends the replies to c->out. */
+void ws_control_feed(struct ws_hub *h, struct ws_control *c, const char *data,
+    size_t len);
+
+/* All that was received has been fed: see PROTOCOL, resynchronisation. */
+void ws_control_drained(struct ws_control *c);
+
+/* The backend will send no more: an object begun gets its ERR. */
+void ws_control_end(struct ws_control *c);
+
+/* Takes n bytes off the front of c->out. */
+void ws_control_sent(struct ws_control *c, size_t n);
+
+void ws_control_free(struct ws_control *c);
+
+/* -------------------------------------------------------------- 4  tls.c */
+
+#define WS_TLS_WORDS 256 /* bytes of an error's or a warning's text */
+
+struct iovec;
+struct ws_tls_config;
+struct ws_tls;
+
+/*
+ * A server's certificate chain (leaf first) and private key, as PEM, and its
+ * session cache. The bytes may be wiped afterwards. NULL on failure, with a
+ * sentence in words; else words is "" or a warning (expired, not yet valid).
+ * One reference: sessions hold their own.
+ */
+struct ws_tls_config *ws_tls_config_new(struct ws_text chain,
+    struct ws_text key, char words[WS_TLS_WORDS]);
+struct ws_tls_config *ws_tls_config_hold(struct ws_tls_config *c);
+void ws_tls_config_drop(struct ws_tls_config *c); /* NULL is allowed */
+
+/*
+ * A session on a connected, non-blocking socket, which stays the caller's.
+ * NULL: no memory or no entropy. Between calls an idle session holds no
+ * record buffers: they are lent to it for the length of a call.
+ */
+struct ws_tls *ws_tls_new(struct ws_tls_config *c, int fd);
+void ws_tls_free(struct ws_tls *t);
+
+/*
+ * A transport that does the handshake on the way. buf must have room for
+ * WS_TLS_RECORD bytes, so that nothing decrypted ever waits inside.
+ */
+#define WS_TLS_RECORD 16384
+ssize_t ws_tls_read(struct ws_tls *t, void *buf, size_t room);
+
+/*
+ * Takes bytes off the front of iov[0..n) into records of up to 16,384 bytes,
+ * sent as they fill and at the end. What it returns as taken is sent or kept;
+ * with something kept (ws_tls_unsent), call again when writable, n == 0 being
+ * allowed: then 0 is returned when all is sent.
+ */
+ssize_t ws_tls_writev(struct ws_tls *t, const struct iovec *iov, int n);
+int ws_tls_unsent(const struct ws_tls *t);
+
+/* 1 until the handshake is done. */
+int ws_tls_handshaking(const struct ws_tls *t);
+
+/* 1 if the handshake was an abbreviated one (RFC 5246 section 7.3). */
+int ws_tls_resumed(const struct ws_tls *t);
+
+/*
+ * Sends close_notify (RFC 5246 section 7.2.1): 0 when it is out, WS_WANT_OUT
+ * to be called again, WS_ERROR.
+ */
+int ws_tls_close(struct ws_tls *t);
+
+/* After WS_ERROR: why. Static or t's. */
+const char *ws_tls_error(const struct ws_tls *t);
+
+/* ----------------------------------------------------------- 5  listen.c */
+
+#define WS_LISTEN_MAX 16    /* sockets that one address may stand for */
+#define WS_LISTEN_WORDS 320 /* bytes of an error's text */
+
+/* Tells a socket's file apart from any that takes its place. */
+struct ws_file_id {
+	dev_t dev;
+	ino_t ino;
+};
+
+/*
+ * Opens listening stream sockets, non-blocking and close-on-exec, for
+ * "host:port", ":port" (every local address), "[v6]:port" or "unix:PATH"
+ * (mode 0666; *id is set). A name may stand for several. Returns their number,
+ * or -1 with a sentence in words.
+ */
+int ws_listen(const char *address, int fd[WS_LISTEN_MAX],
+    struct ws_file_id *id, char words[WS_LISTEN_WORDS]);
+
+/*
+ * Opens the listening socket at path, with that mode and group (-1: as it
+ * falls). A socket that nobody listens on any more is replaced; anything else
+ * at that path is an error. Returns the descriptor, or -1 with a sentence in
+ * words.
+ */
+int ws_listen_unix(const char *path, mode_t mode, gid_t group,
+    struct ws_file_id *id, char words[WS_LISTEN_WORDS]);
+
+/* Removes the file at path if it still is the one of *id. */
+void ws_listen_remove(const char *path, const struct ws_file_id *id);
+
+/*
+ * The name of a socket's own (peer 0) or its peer's (peer 1) address, such as
+ * "127.0.0.1:8080", "[::1]:8080", "unix:/run/hub" or "unix".
+ */
+#define WS_ADDRESS_MAX 128
+void ws_address(int fd, int peer, char name[WS_ADDRESS_MAX]);
+
+/* ------------------------------------------------------------- 6  loop.c */
+
+enum { WS_LOG_ERROR, WS_LOG_NOTE, WS_LOG_INFO, WS_LOG_DEBUG };
+
+/* Seconds and bytes; 0 turns heartbeat, ping and max_per_ip off. */
+struct ws_options {
+	unsigned heartbeat, ping, drain;
+	unsigned max_clients; /* 0: what RLIMIT_NOFILE allows */
+	unsigned max_per_ip;
+	size_t queue;
+	void (*log)(int level, const char *line); /* no newline; NULL: silence */
+};
+
+#define WS_CLIENT_MESSAGE_MAX 65536 /* bytes of a client's message */
+#define WS_HANDSHAKE_SECONDS 10     /* for TLS and the request head */
+#define WS_PONG_SECONDS 10
+#define WS_BACKENDS_MAX 64          /* connections to the control sockets */
+
+struct ws_loop;
+
+/* NULL with errno. */
+struct ws_loop *ws_loop_new(const struct ws_options *o);
+
+/* Closes everything at once: see ws_loop_stop. NULL is allowed. */
+void ws_loop_free(struct ws_loop *l);
+
+/*
+ * Takes over a listening socket for clients (tls 0 or 1) or for backends. -1
+ * with errno, and then fd is still the caller's.
+ */
+int ws_loop_listen(struct ws_loop *l, int fd, int tls);
+int ws_loop_control(struct ws_loop *l, int fd);
+
+/* The pair that TLS sessions begin with from now on. Holds a reference. */
+void ws_loop_certify(struct ws_loop *l, struct ws_tls_config *c);
+
+/* Calls ready whenever fd, which stays the caller's, is readable. */
+int ws_loop_watch(struct ws_loop *l, int fd,
+    void (*ready)(struct ws_loop *l, int fd, void *arg), void *arg);
+
+/* To publish by function call; what is sent goes out with the next step. */
+struct ws_hub *ws_loop_hub(struct ws_loop *l);
+
+/*
+ * One turn: waits at most timeout ms (-1: until something is due), does what
+ * there is to do. Returns 0 once the loop is stopped and drained, else 1.
+ */
+int ws_loop_step(struct ws_loop *l, int timeout);
+
+/* Says Close 1001 to everybody, spread over the drain window. */
+void ws_loop_stop(struct ws_loop *l);
+
+/* Logs the counters. */
+void ws_loop_report(struct ws_loop *l);
+
+/* -------------------------------------------------------------- 7  ctl.c */
+
+/*
+ * Sends args (up to a NULL), or standard input if there are none, to the hub
+ * at path, and prints its replies. Returns the exit status: 0, or 1 if any
+ * reply was ERR or anything else went wrong, which is said on standard error.
+ */
+int ws_ctl(const char *path, char **args);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

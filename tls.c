@@ -547,6 +547,14 @@ fail:
 }
 
 /* see ws.h */
+struct ws_tls_config *
+ws_tls_config_hold(struct ws_tls_config *c)
+{
+	c->refs++;
+	return c;
+}
+
+/* see ws.h */
 void
 ws_tls_config_drop(struct ws_tls_config *c)
 {

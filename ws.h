@@ -7,10 +7,13 @@
  *   3  hub.c     devices, channels, a backend's actions  no descriptors
  *   4  tls.c     BearSSL: certificates, sessions
  *   5  listen.c  addresses, listening sockets, the control socket's file
- *   6  loop.c    poll(2): connections, queues, deadlines
- *   7  ctl.c     the command that talks to a running hub
+ *   6  poll.c    poll(2): descriptors, hot and cold
+ *   7  client.c  a client's life: reads, queue, deadlines
+ *   8  loop.c    turns: listeners, backends, clients, the end
+ *   9  ctl.c     the command that talks to a running hub
  *
- * main -> loop -> { hub -> json, tls, ws }, never the other way round. Take
+ * main -> loop -> { hub -> json, client -> tls, ws, poll }, and never the other
+ * way round, but that a client is part of its loop. Take
  * ws.c with this header for framing, json.c for JSON, everything but main.c
  * for a hub inside another program.
  *
@@ -481,7 +484,129 @@ void ws_listen_remove(const char *path, const struct ws_file_id *id);
 #define WS_ADDRESS_MAX 128
 void ws_address(int fd, int peer, char name[WS_ADDRESS_MAX]);
 
-/* ------------------------------------------------------------- 6  loop.c */
+/* ------------------------------------------------------------- 6  poll.c */
+
+/* What a descriptor belongs to: the first member of its owner's struct. */
+struct ws_conn {
+	struct ws_conn *next; /* among the dead */
+	uint32_t slot;        /* in ws_poll's arrays */
+	short revents;        /* of the last ws_poll_wait that had it ready */
+	unsigned char kind;   /* the owner's */
+	unsigned char dead;   /* waits for the sweep */
+	unsigned char pinned; /* stays hot */
+	unsigned char active; /* has had an event since the last full scan */
+};
+
+struct pollfd;
+
+/* Descriptors to poll, hot ones first; zeroed is empty. */
+struct ws_poll {
+	struct pollfd *fds;
+	struct ws_conn **conns;
+	struct ws_conn **ready; /* of the last ws_poll_wait */
+	struct ws_conn *dead;
+	uint32_t n, hot, room;
+	int quiet;         /* the last wait brought nothing */
+	int64_t next_scan; /* ns */
+	int64_t scan_cost; /* ns a descriptor */
+	int64_t scan_time; /* ns in all */
+	uint64_t scans;
+};
+
+/* CLOCK_MONOTONIC in nanoseconds. */
+int64_t ws_clock(void);
+
+/* Adds fd, asking for POLLIN; -1 with errno: no memory. */
+int ws_poll_add(struct ws_poll *p, struct ws_conn *c, int fd);
+void ws_poll_remove(struct ws_poll *p, struct ws_conn *c);
+int ws_poll_fd(const struct ws_poll *p, const struct ws_conn *c);
+
+/* Asks for events from now on (POLLIN, POLLOUT); what is asked for. */
+void ws_poll_for(struct ws_poll *p, struct ws_conn *c, int events);
+int ws_poll_asked(const struct ws_poll *p, const struct ws_conn *c);
+
+/* Puts c among p->dead, once: whoever sweeps frees it. */
+void ws_poll_kill(struct ws_poll *p, struct ws_conn *c);
+
+/* Waits at most timeout ms (-1: for ever); returns how many are p->ready. */
+uint32_t ws_poll_wait(struct ws_poll *p, int timeout);
+void ws_poll_free(struct ws_poll *p);
+
+/* ----------------------------------------------------------- 7  client.c */
+
+#define WS_CLIENT_MESSAGE_MAX 65536 /* bytes of a client's message */
+#define WS_HANDSHAKE_SECONDS 10     /* for TLS and the request head */
+#define WS_PONG_SECONDS 10
+
+/* A peer's address, where connections from one are limited. */
+struct ws_ip {
+	struct ws_ip *chain;
+	unsigned char key[8]; /* IPv4, or the /64 of IPv6 */
+	unsigned count;
+};
+
+enum ws_client_state {
+	WS_CLIENT_HELLO,  /* TLS listener, nothing spoken */
+	WS_CLIENT_HEAD,   /* TLS handshake and request head */
+	WS_CLIENT_OPEN,   /* in the hub */
+	WS_CLIENT_ENDING, /* its last bytes are queued */
+	WS_CLIENT_LINGER  /* they are out, and our end is shut */
+};
+
+struct ws_client {
+	struct ws_conn conn;
+	struct ws_device device;
+	struct ws_framer framer;
+	unsigned char state;    /* enum ws_client_state */
+	unsigned char refused;  /* over a limit: 503 */
+	unsigned char pinged;   /* and has not answered */
+	unsigned char dirty;    /* in l->dirty */
+	unsigned char aborted;  /* reset rather than closed: it does not read */
+	unsigned short carried; /* bytes in carry */
+	unsigned char *carry;   /* input that is not whole */
+	struct ws_tls *tls;
+	struct ws_ip *ip;
+	struct ws_client *next_dirty;
+	struct ws_client *earlier, *later; /* in its slot of the wheel */
+	int64_t deadline; /* INT64_MAX: none, and in no slot */
+	int32_t tick;     /* the slot it is in, or -1 */
+	/* Frames to send: a ring, in small until it needs more room. */
+	uint32_t first, count, room;
+	size_t sent;      /* bytes of the first that are out */
+	size_t unsent;    /* bytes of all that are not */
+	struct ws_frame **ring;
+	struct ws_frame *small[2];
+};
+
+struct ws_loop;
+
+/*
+ * A client on an accepted, non-blocking socket, on a TLS listener or not. With
+ * refused it is only told so. NULL: no memory, and fd is still the caller's.
+ */
+struct ws_client *ws_client_new(struct ws_loop *l, int fd, int tls,
+    int refused);
+
+/* Reads and writes as c->conn.revents says. */
+void ws_client_serve(struct ws_loop *l, struct ws_client *c);
+
+/* A ws_deliver; arg is the loop. */
+int ws_client_deliver(struct ws_device *d, struct ws_frame *f, void *arg);
+
+/* Flushes every client touched since the last call, once. */
+void ws_client_flush_all(struct ws_loop *l);
+
+/* Sends it Close 1001 after delay ms, or drops it if it is not open yet. */
+void ws_client_stop(struct ws_loop *l, struct ws_client *c, int64_t delay);
+
+/* Does what is due by l->now; ms of the next that may be, or INT64_MAX. */
+void ws_client_ring(struct ws_loop *l);
+int64_t ws_client_due(const struct ws_loop *l);
+
+/* Frees all but the descriptor and c->ip. */
+void ws_client_free(struct ws_loop *l, struct ws_client *c);
+
+/* ------------------------------------------------------------- 8  loop.c */
 
 enum { WS_LOG_ERROR, WS_LOG_NOTE, WS_LOG_INFO, WS_LOG_DEBUG };
 
@@ -494,14 +619,42 @@ struct ws_options {
 	void (*log)(int level, const char *line); /* no newline; NULL: silence */
 };
 
-#define WS_CLIENT_MESSAGE_MAX 65536 /* bytes of a client's message */
-#define WS_HANDSHAKE_SECONDS 10     /* for TLS and the request head */
-#define WS_PONG_SECONDS 10
-#define WS_BACKENDS_MAX 64          /* connections to the control sockets */
+#define WS_BACKENDS_MAX 64 /* connections to the control sockets */
 
-struct ws_loop;
+#define WS_READ_MAX 65536 /* bytes of one read */
+#define WS_SLOTS 256      /* of the wheel of deadlines */
 
-/* NULL with errno. */
+enum ws_counter {
+	WS_ACCEPTED, WS_REFUSED, WS_BAD_REQUESTS, WS_TLS_FAILURES, WS_OPENED,
+	WS_PROTOCOL_ERRORS, WS_SILENT, WS_CUT_OFF, WS_LOST, WS_OBJECTS,
+	WS_OBJECT_ERRORS, WS_DELIVERIES, WS_TURNS, WS_COUNTERS
+};
+
+struct ws_listener;
+
+struct ws_loop {
+	struct ws_options o;
+	struct ws_hub hub;
+	struct ws_poll poll;
+	struct ws_tls_config *tls;
+	struct ws_listener *listeners;
+	struct ws_client *dirty, **dirty_end;
+	struct ws_client *wheel[WS_SLOTS];
+	struct ws_ip **ips;
+	uint32_t clients, refused, backends, max_clients;
+	uint32_t waiting; /* clients in the wheel */
+	uint32_t seed;    /* of the jitter */
+	int64_t begun;
+	int64_t now;
+	int64_t tick; /* the last slot rung */
+	int64_t beat; /* when the next heartbeat is due */
+	int64_t rest; /* no accept before that; 0: not resting */
+	int64_t stop; /* when draining ends; 0: not draining */
+	uint64_t counters[WS_COUNTERS];
+	unsigned char input[WS_HEAD_MAX + WS_READ_MAX];
+};
+
+/* NULL with errno; EMFILE: max_clients is more than RLIMIT_NOFILE allows. */
 struct ws_loop *ws_loop_new(const struct ws_options *o);
 
 /* Closes everything at once: see ws_loop_stop. NULL is allowed. */
@@ -536,7 +689,16 @@ void ws_loop_stop(struct ws_loop *l);
 /* Logs the counters. */
 void ws_loop_report(struct ws_loop *l);
 
-/* -------------------------------------------------------------- 7  ctl.c */
+/* 0 to range - 1: to spread things in time, nothing else. */
+uint32_t ws_loop_jitter(struct ws_loop *l, uint32_t range);
+
+/* Logs one line, a printf. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 3, 4)))
+#endif
+void ws_loop_say(struct ws_loop *l, int level, const char *format, ...);
+
+/* -------------------------------------------------------------- 9  ctl.c */
 
 /*
  * Sends args (up to a NULL), or standard input if there are none, to the hub

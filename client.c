@@ -1,0 +1,817 @@
+/* wshub: ISC licence, see LICENSE. */
+/*
+ * A client's life: what it sends is checked, what it is sent waits in its
+ * queue, and every state has its deadline.
+ *
+ *   HELLO    TLS listener, nothing spoken: no session is made for silence
+ *   HEAD     TLS handshake and request head, within one deadline
+ *   OPEN     in the hub
+ *   ENDING   its last frame or HTTP answer is queued; input is read, not heard
+ *   LINGER   that is out and our end shut; waiting for the peer to close, so
+ *            that no reset overtakes the answer
+ *
+ * Functions here only mark a client dead (ws_poll_kill), the loop's sweep frees
+ * it: nothing vanishes under a walk through the hub or the ready list.
+ *
+ * Deadlines stand in a wheel of WS_SLOTS slots of 128 ms. A client that speaks
+ * moves its deadline on without changing its slot: the slot, when its time
+ * comes, files it again. So a message in costs no list operation.
+ */
+#define _GNU_SOURCE /* MSG_NOSIGNAL, on systems that have it */
+#include <sys/types.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ws.h"
+
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0 /* main ignores SIGPIPE */
+#endif
+
+#define IOV_MANY 64       /* frames handed to the kernel at once */
+#define PONGS_MAX 32      /* frames queued before pongs replace another */
+#define REFUSED_TIME 2000 /* ms for a request that will be refused */
+#define LINGER_TIME 2000  /* ms for a peer to close after us */
+#define ENDING_TIME 5000  /* ms for a peer to take its last bytes */
+#define SLOT_SHIFT 7      /* a wheel's slot is 128 ms */
+
+enum {
+	HELLO = WS_CLIENT_HELLO, HEAD = WS_CLIENT_HEAD, OPEN = WS_CLIENT_OPEN,
+	ENDING = WS_CLIENT_ENDING, LINGER = WS_CLIENT_LINGER
+};
+
+static int
+fd_of(const struct ws_loop *l, const struct ws_client *c)
+{
+	return ws_poll_fd(&l->poll, &c->conn);
+}
+
+static void
+kill_client(struct ws_loop *l, struct ws_client *c)
+{
+	ws_poll_kill(&l->poll, &c->conn);
+}
+
+/* One line on one client: who, and why. */
+static void
+say_client(struct ws_loop *l, int level, const struct ws_client *c,
+    const char *what, const char *why)
+{
+	char name[WS_ADDRESS_MAX];
+
+	if (l->o.log == NULL)
+		return;
+	ws_address(fd_of(l, c), 1, name);
+	ws_loop_say(l, level, "client %s%s%s: %s: %s", name,
+	    c->device.id[0] ? " " : "", c->device.id, what, why);
+}
+
+/* ---------------------------------------------------------------- deadlines */
+
+static void
+wheel_out(struct ws_loop *l, struct ws_client *c)
+{
+	if (c->tick < 0)
+		return;
+	if (c->earlier != NULL)
+		c->earlier->later = c->later;
+	else
+		l->wheel[c->tick] = c->later;
+	if (c->later != NULL)
+		c->later->earlier = c->earlier;
+	c->tick = -1;
+	l->waiting--;
+}
+
+static void
+wheel_in(struct ws_loop *l, struct ws_client *c)
+{
+	int64_t tick = (c->deadline + (1 << SLOT_SHIFT) - 1) >> SLOT_SHIFT;
+
+	if (tick <= l->tick)
+		tick = l->tick + 1;
+	if (tick >= l->tick + WS_SLOTS)
+		tick = l->tick + WS_SLOTS - 1; /* and on from there */
+	c->tick = (int32_t)(tick % WS_SLOTS);
+	c->earlier = NULL;
+	c->later = l->wheel[c->tick];
+	if (c->later != NULL)
+		c->later->earlier = c;
+	l->wheel[c->tick] = c;
+	l->waiting++;
+}
+
+static void
+set_deadline(struct ws_loop *l, struct ws_client *c, int64_t when)
+{
+	wheel_out(l, c);
+	c->deadline = when;
+	if (when != INT64_MAX)
+		wheel_in(l, c);
+}
+
+/* The peer spoke: the next Ping is due a silence later. */
+static void
+heard(struct ws_loop *l, struct ws_client *c)
+{
+	int64_t silence = (int64_t)l->o.ping * 1000;
+
+	c->pinged = 0;
+	if (l->o.ping == 0 || l->stop != 0)
+		return;
+	/* Up to a tenth earlier, so that clients that came together part. */
+	c->deadline = l->now + silence - ws_loop_jitter(l, (uint32_t)(silence / 10));
+	if (c->tick < 0)
+		wheel_in(l, c);
+}
+
+/* -------------------------------------------------------- queues and ends */
+
+static void
+drop_queue(struct ws_client *c)
+{
+	while (c->count > 0) {
+		ws_frame_drop(c->ring[c->first]);
+		c->first = (c->first + 1) & (c->room - 1);
+		c->count--;
+	}
+	if (c->ring != c->small)
+		free(c->ring);
+	c->ring = c->small;
+	c->room = 2;
+	c->first = 0;
+	c->sent = c->unsent = 0;
+}
+
+static int
+grow_queue(struct ws_client *c)
+{
+	struct ws_frame **ring;
+	uint32_t i;
+
+	if (c->room > UINT32_MAX / 4 / sizeof *ring)
+		return -1;
+	ring = malloc(c->room * 4 * sizeof *ring);
+	if (ring == NULL)
+		return -1;
+	for (i = 0; i < c->count; i++)
+		ring[i] = c->ring[(c->first + i) & (c->room - 1)];
+	if (c->ring != c->small)
+		free(c->ring);
+	c->ring = ring;
+	c->first = 0;
+	c->room *= 4;
+	return 0;
+}
+
+static void
+make_dirty(struct ws_loop *l, struct ws_client *c)
+{
+	if (c->dirty)
+		return;
+	c->dirty = 1;
+	c->next_dirty = NULL;
+	*l->dirty_end = c;
+	l->dirty_end = &c->next_dirty;
+}
+
+/* Queues f, sharing it: 0, or -1 and the client is dead, for want of memory. */
+static int
+queue(struct ws_loop *l, struct ws_client *c, struct ws_frame *f)
+{
+	if (c->count == c->room && grow_queue(c) != 0) {
+		l->counters[WS_LOST]++;
+		say_client(l, WS_LOG_NOTE, c, "dropped", "out of memory");
+		kill_client(l, c);
+		return -1;
+	}
+	f->refs++;
+	c->ring[(c->first + c->count++) & (c->room - 1)] = f;
+	c->unsent += f->len;
+	make_dirty(l, c);
+	return 0;
+}
+
+/* Queues bytes that are only for c. */
+static int
+queue_bytes(struct ws_loop *l, struct ws_client *c, const void *data, size_t len)
+{
+	struct ws_frame *f = malloc(sizeof *f + len);
+	int done;
+
+	if (f == NULL) {
+		l->counters[WS_LOST]++;
+		kill_client(l, c);
+		return -1;
+	}
+	f->refs = 1;
+	f->start = 0;
+	f->len = len;
+	memcpy(f->bytes, data, len);
+	done = queue(l, c, f);
+	ws_frame_drop(f);
+	return done;
+}
+
+/* see ws.h */
+int
+ws_client_deliver(struct ws_device *d, struct ws_frame *f, void *arg)
+{
+	struct ws_loop *l = arg;
+	struct ws_client *c = (struct ws_client *)
+	    ((char *)d - offsetof(struct ws_client, device));
+
+	if (c->state != OPEN || c->conn.dead || queue(l, c, f) != 0)
+		return 0;
+	l->counters[WS_DELIVERIES]++;
+	return 1;
+}
+
+/* Nothing more will be queued: what is there goes out, and then the end. */
+static void
+end_client(struct ws_loop *l, struct ws_client *c)
+{
+	c->state = ENDING;
+	c->conn.pinned = 0;
+	set_deadline(l, c, l->now + ENDING_TIME);
+	make_dirty(l, c);
+}
+
+static void
+end_with_close(struct ws_loop *l, struct ws_client *c, unsigned code,
+    const char *why)
+{
+	unsigned char frame[2 + WS_CONTROL_MAX];
+	size_t n = ws_close_frame(frame, code, why);
+
+	if (queue_bytes(l, c, frame, n) == 0)
+		end_client(l, c);
+}
+
+static void
+end_with_answer(struct ws_loop *l, struct ws_client *c, int status,
+    const char *why)
+{
+	char answer[WS_ANSWER_MAX];
+	size_t n = ws_refuse(answer, status, why);
+
+	say_client(l, WS_LOG_INFO, c, "refused", why);
+	l->counters[status == 503 ? WS_REFUSED : WS_BAD_REQUESTS]++;
+	if (queue_bytes(l, c, answer, n) == 0)
+		end_client(l, c);
+}
+
+/*
+ * It does not read as fast as it is sent to. What stands in its queue goes,
+ * but for a frame that is partly out: a Close may follow that, and nothing
+ * else may. Reset in the end, or the kernel would hold its megabytes on.
+ */
+static void
+cut_off(struct ws_loop *l, struct ws_client *c)
+{
+	struct ws_frame *partial = NULL;
+	size_t sent = c->sent;
+
+	l->counters[WS_CUT_OFF]++;
+	say_client(l, WS_LOG_NOTE, c, "cut off", "reads too slowly");
+	if (sent != 0) {
+		partial = c->ring[c->first];
+		partial->refs++;
+	}
+	drop_queue(c);
+	if (partial != NULL) {
+		(void)queue(l, c, partial); /* there is room for it */
+		ws_frame_drop(partial);
+		c->sent = sent;
+		c->unsent -= sent;
+	}
+	c->aborted = 1;
+	end_with_close(l, c, WS_CLOSE_TRY_LATER, "too slow");
+}
+
+/* ---------------------------------------------------------------- writing */
+
+static ssize_t
+plain_read(int fd, void *buf, size_t room)
+{
+	ssize_t n;
+
+	do
+		n = recv(fd, buf, room, 0);
+	while (n < 0 && errno == EINTR);
+	if (n >= 0)
+		return n;
+	return errno == EAGAIN || errno == EWOULDBLOCK ? WS_WANT_IN : WS_ERROR;
+}
+
+static ssize_t
+plain_writev(int fd, struct iovec *iov, int n)
+{
+	struct msghdr m;
+	ssize_t done;
+
+	do {
+		if (n == 1) {
+			done = send(fd, iov->iov_base, iov->iov_len,
+			    MSG_NOSIGNAL);
+			continue;
+		}
+		memset(&m, 0, sizeof m);
+		m.msg_iov = iov;
+		m.msg_iovlen = (unsigned)n;
+		done = sendmsg(fd, &m, MSG_NOSIGNAL);
+	} while (done < 0 && errno == EINTR);
+	if (done >= 0)
+		return done;
+	return errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS ?
+	    WS_WANT_OUT : WS_ERROR;
+}
+
+static const char *
+io_error(const struct ws_client *c)
+{
+	return c->tls != NULL ? ws_tls_error(c->tls) : strerror(errno);
+}
+
+/* Points iov at the front of the queue. */
+static int
+gather(const struct ws_client *c, struct iovec iov[IOV_MANY], size_t *total)
+{
+	uint32_t i, n = c->count < IOV_MANY ? c->count : IOV_MANY;
+	struct ws_frame *f;
+
+	*total = 0;
+	for (i = 0; i < n; i++) {
+		f = c->ring[(c->first + i) & (c->room - 1)];
+		iov[i].iov_base = f->bytes + f->start;
+		iov[i].iov_len = f->len;
+		if (i == 0) {
+			iov[i].iov_base = f->bytes + f->start + c->sent;
+			iov[i].iov_len -= c->sent;
+		}
+		*total += iov[i].iov_len;
+	}
+	return (int)n;
+}
+
+/* n bytes more are out. */
+static void
+advance(struct ws_client *c, size_t n)
+{
+	struct ws_frame *f;
+
+	c->unsent -= n;
+	n += c->sent;
+	while (c->count > 0 && n >= c->ring[c->first]->len) {
+		f = c->ring[c->first];
+		n -= f->len;
+		ws_frame_drop(f);
+		c->first = (c->first + 1) & (c->room - 1);
+		c->count--;
+	}
+	c->sent = n;
+	if (c->count == 0 && c->ring != c->small)
+		drop_queue(c);
+}
+
+/* ENDING, and all is out: shut our end, and wait a little for the peer's. */
+static void
+finish(struct ws_loop *l, struct ws_client *c)
+{
+	if (c->tls != NULL && !ws_tls_handshaking(c->tls)) {
+		switch (ws_tls_close(c->tls)) {
+		case 0:
+			break;
+		case WS_WANT_OUT:
+			ws_poll_for(&l->poll, &c->conn, POLLIN | POLLOUT);
+			return;
+		default:
+			kill_client(l, c);
+			return;
+		}
+	}
+	if (shutdown(fd_of(l, c), SHUT_WR) != 0) {
+		kill_client(l, c);
+		return;
+	}
+	c->state = LINGER;
+	ws_poll_for(&l->poll, &c->conn, POLLIN);
+	set_deadline(l, c, l->now + LINGER_TIME);
+}
+
+/* Gives the kernel what it will take. */
+static void
+flush(struct ws_loop *l, struct ws_client *c)
+{
+	struct iovec iov[IOV_MANY];
+	size_t total;
+	ssize_t done = 0;
+	int n;
+
+	while (c->count > 0 || (c->tls != NULL && ws_tls_unsent(c->tls))) {
+		n = gather(c, iov, &total);
+		done = c->tls != NULL ? ws_tls_writev(c->tls, iov, n) :
+		    plain_writev(fd_of(l, c), iov, n);
+		if (done < 0)
+			break;
+		advance(c, (size_t)done);
+		if (c->tls == NULL && (size_t)done < total) {
+			done = WS_WANT_OUT;
+			break;
+		}
+	}
+	if (done < 0 && done != WS_WANT_OUT) {
+		say_client(l, WS_LOG_INFO, c, "lost", io_error(c));
+		kill_client(l, c);
+	} else if (done == WS_WANT_OUT) {
+		ws_poll_for(&l->poll, &c->conn, POLLIN | POLLOUT);
+		if (c->unsent > l->o.queue && c->state == OPEN)
+			cut_off(l, c);
+	} else if (c->state == ENDING) {
+		finish(l, c);
+	} else if (ws_poll_asked(&l->poll, &c->conn) != POLLIN) {
+		ws_poll_for(&l->poll, &c->conn, POLLIN);
+	}
+}
+
+/* see ws.h */
+void
+ws_client_flush_all(struct ws_loop *l)
+{
+	struct ws_client *c;
+
+	while ((c = l->dirty) != NULL) {
+		l->dirty = c->next_dirty;
+		if (l->dirty == NULL)
+			l->dirty_end = &l->dirty;
+		c->dirty = 0;
+		if (!c->conn.dead && c->state != LINGER)
+			flush(l, c);
+	}
+}
+
+/* ---------------------------------------------------------------- reading */
+
+/* Bytes that are not whole yet wait in c->carry, which is made to measure. */
+static int
+carry(struct ws_loop *l, struct ws_client *c, const unsigned char *data,
+    size_t len)
+{
+	unsigned char *p;
+
+	if (len == 0) {
+		free(c->carry);
+		c->carry = NULL;
+		c->carried = 0;
+		return 0;
+	}
+	p = realloc(c->carry, len);
+	if (p == NULL) {
+		l->counters[WS_LOST]++;
+		kill_client(l, c);
+		return -1;
+	}
+	memcpy(p, data, len);
+	c->carry = p;
+	c->carried = (unsigned short)len;
+	return 0;
+}
+
+/*
+ * A Pong for every Ping, as section 5.5.3 asks; but a peer that pings and does
+ * not read gets one for the latest, as it allows, or the queue would grow by
+ * many times what the peer sends.
+ */
+static void
+pong(struct ws_loop *l, struct ws_client *c, const struct ws_event *e)
+{
+	struct ws_frame *f, **last;
+
+	if (c->count >= PONGS_MAX)
+		flush(l, c);
+	if (c->conn.dead || c->state != OPEN)
+		return;
+	f = ws_frame_new(WS_PONG, e->data, e->len);
+	if (f == NULL) {
+		l->counters[WS_LOST]++;
+		kill_client(l, c);
+		return;
+	}
+	if (c->count >= PONGS_MAX) {
+		last = &c->ring[(c->first + c->count - 1) & (c->room - 1)];
+		if ((*last)->bytes[(*last)->start] == (WS_FIN | WS_PONG)) {
+			c->unsent += f->len - (*last)->len;
+			ws_frame_drop(*last);
+			*last = f;
+			return;
+		}
+	}
+	(void)queue(l, c, f);
+	ws_frame_drop(f);
+}
+
+/* What an open client sends is checked, never kept. */
+static void
+take_frames(struct ws_loop *l, struct ws_client *c, unsigned char *data,
+    size_t len)
+{
+	struct ws_event e;
+	ssize_t n;
+
+	while (c->state == OPEN && !c->conn.dead) {
+		n = ws_framer_next(&c->framer, data, len, &e);
+		if (n == WS_MORE) {
+			(void)carry(l, c, data, len);
+			return;
+		}
+		if (n == WS_BAD) {
+			l->counters[WS_PROTOCOL_ERRORS]++;
+			say_client(l, WS_LOG_INFO, c, "protocol error", e.why);
+			end_with_close(l, c, e.code, e.why);
+			return;
+		}
+		data += n;
+		len -= (size_t)n;
+		if (e.opcode == WS_PING)
+			pong(l, c, &e);
+		else if (e.opcode == WS_CLOSE)
+			end_with_close(l, c, e.code, NULL);
+	}
+}
+
+/* 101, and the id: the first frame in the same write. */
+static void
+open_client(struct ws_loop *l, struct ws_client *c, const struct ws_request *r)
+{
+	char out[WS_ANSWER_MAX + 128], hello[96];
+	unsigned char head[WS_FRAME_HEAD_MAX];
+	size_t n, h;
+	int k;
+
+	if (ws_hub_join(&l->hub, &c->device) != 0) {
+		l->counters[WS_LOST]++;
+		end_with_answer(l, c, 503, "out of memory");
+		return;
+	}
+	n = ws_accept(out, r->key);
+	k = snprintf(hello, sizeof hello, "{\"action\":\"setDeviceId\","
+	    "\"data\":{\"device_id\":\"%s\"}}", c->device.id);
+	h = ws_frame_head(head, WS_FIN | WS_TEXT, (uint64_t)k, NULL);
+	memcpy(out + n, head, h);
+	memcpy(out + n + h, hello, (size_t)k);
+	if (queue_bytes(l, c, out, n + h + (size_t)k) != 0)
+		return;
+	c->state = OPEN;
+	c->conn.pinned = 0;
+	ws_framer_init(&c->framer, 1, WS_CLIENT_MESSAGE_MAX);
+	set_deadline(l, c, INT64_MAX);
+	heard(l, c);
+	l->counters[WS_OPENED]++;
+	say_client(l, WS_LOG_INFO, c, "open", c->tls ? "wss" : "ws");
+}
+
+static void
+take_head(struct ws_loop *l, struct ws_client *c, unsigned char *data, size_t len)
+{
+	struct ws_request r;
+	ssize_t n = ws_request(&r, (const char *)data, len);
+
+	if (n == WS_MORE) {
+		(void)carry(l, c, data, len);
+		return;
+	}
+	if (n == WS_BAD || r.status != 101)
+		end_with_answer(l, c, r.status, r.why);
+	else if (c->refused)
+		end_with_answer(l, c, 503, "too many clients");
+	else
+		open_client(l, c, &r);
+	(void)carry(l, c, NULL, 0);
+	if (c->state == OPEN)
+		take_frames(l, c, data + n, len - (size_t)n);
+}
+
+/* The first byte to a TLS listener: a ClientHello, or somebody who is lost. */
+static int
+take_hello(struct ws_loop *l, struct ws_client *c)
+{
+	unsigned char first;
+	ssize_t n;
+
+	do
+		n = recv(fd_of(l, c), &first, 1, MSG_PEEK);
+	while (n < 0 && errno == EINTR);
+	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+		return -1;
+	if (n <= 0) {
+		kill_client(l, c);
+		return -1;
+	}
+	c->state = HEAD;
+	if (first != 22) { /* handshake, RFC 5246 appendix A.1 */
+		end_with_answer(l, c, 400, "this port speaks TLS (wss://)");
+		return -1;
+	}
+	c->tls = ws_tls_new(l->tls, fd_of(l, c));
+	if (c->tls == NULL) {
+		l->counters[WS_LOST]++;
+		say_client(l, WS_LOG_NOTE, c, "dropped", "no TLS session");
+		kill_client(l, c);
+		return -1;
+	}
+	return 0;
+}
+
+static void
+read_client(struct ws_loop *l, struct ws_client *c)
+{
+	unsigned char *at = l->input + c->carried;
+	ssize_t n;
+
+	if (c->state == HELLO && take_hello(l, c) != 0)
+		return;
+	n = c->tls != NULL ? ws_tls_read(c->tls, at, WS_READ_MAX) :
+	    plain_read(fd_of(l, c), at, WS_READ_MAX);
+	/* A read may have to answer: a close_notify, a renegotiation. */
+	if (c->tls != NULL && c->state >= OPEN && ws_tls_unsent(c->tls))
+		make_dirty(l, c);
+	if (n == WS_WANT_IN || n == WS_WANT_OUT) {
+		if (c->state == HEAD)
+			ws_poll_for(&l->poll, &c->conn,
+			    n == WS_WANT_OUT ? POLLOUT : POLLIN);
+		return;
+	}
+	if (n <= 0) {
+		if (n < 0 && c->tls != NULL && ws_tls_handshaking(c->tls))
+			l->counters[WS_TLS_FAILURES]++;
+		if (c->state <= OPEN)
+			say_client(l, WS_LOG_INFO, c, "gone",
+			    n == 0 ? "closed by peer" : io_error(c));
+		kill_client(l, c);
+		return;
+	}
+	if (c->carried != 0) {
+		memcpy(l->input, c->carry, c->carried);
+		at = l->input;
+		n += c->carried;
+	}
+	if (c->state == HEAD) {
+		take_head(l, c, at, (size_t)n);
+	} else if (c->state == OPEN) {
+		heard(l, c);
+		take_frames(l, c, at, (size_t)n);
+	}
+}
+
+/* see ws.h */
+void
+ws_client_serve(struct ws_loop *l, struct ws_client *c)
+{
+	if (c->conn.dead)
+		return;
+	if ((c->conn.revents & POLLOUT) != 0 && c->state >= OPEN)
+		make_dirty(l, c);
+	if ((c->conn.revents & ~POLLOUT) != 0 || c->state < OPEN)
+		read_client(l, c);
+}
+
+/* ---------------------------------------------------- beginnings and ends */
+
+/* see ws.h */
+struct ws_client *
+ws_client_new(struct ws_loop *l, int fd, int tls, int refused)
+{
+	struct ws_client *c = calloc(1, sizeof *c);
+	int on = 1;
+
+	if (c == NULL)
+		return NULL;
+	if (ws_poll_add(&l->poll, &c->conn, fd) != 0) {
+		free(c);
+		return NULL;
+	}
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	c->conn.pinned = 1;
+	c->refused = (unsigned char)(refused != 0);
+	c->state = tls ? HELLO : HEAD;
+	c->ring = c->small;
+	c->room = 2;
+	c->tick = -1;
+	set_deadline(l, c, l->now + (refused ? REFUSED_TIME :
+	    WS_HANDSHAKE_SECONDS * 1000));
+	return c;
+}
+
+/* see ws.h */
+void
+ws_client_free(struct ws_loop *l, struct ws_client *c)
+{
+	struct linger reset = { 1, 0 };
+
+	wheel_out(l, c);
+	ws_hub_leave(&l->hub, &c->device);
+	drop_queue(c);
+	ws_tls_free(c->tls);
+	free(c->carry);
+	if (c->aborted)
+		(void)setsockopt(fd_of(l, c), SOL_SOCKET, SO_LINGER, &reset,
+		    sizeof reset);
+	ws_poll_remove(&l->poll, &c->conn);
+	free(c);
+}
+
+/* see ws.h */
+void
+ws_client_stop(struct ws_loop *l, struct ws_client *c, int64_t delay)
+{
+	if (c->state < OPEN)
+		kill_client(l, c);
+	else if (c->state == OPEN)
+		set_deadline(l, c, l->now + delay);
+}
+
+/* -------------------------------------------------- deadlines that pass */
+
+/* A client's deadline has passed. */
+static void
+ring_client(struct ws_loop *l, struct ws_client *c)
+{
+	static const unsigned char ping[2] = { WS_FIN | WS_PING, 0 };
+
+	if (c->conn.dead)
+		return;
+	switch (c->state) {
+	case HELLO:
+		kill_client(l, c);
+		break;
+	case HEAD:
+		if (c->tls != NULL && ws_tls_handshaking(c->tls))
+			kill_client(l, c);
+		else
+			end_with_answer(l, c, 408, "the request took too long");
+		break;
+	case OPEN:
+		if (l->stop != 0) {
+			end_with_close(l, c, WS_CLOSE_GOING_AWAY, "shutdown");
+		} else if (c->pinged) {
+			l->counters[WS_SILENT]++;
+			say_client(l, WS_LOG_INFO, c, "gone",
+			    "no answer to a ping");
+			c->aborted = 1;
+			kill_client(l, c);
+		} else if (queue_bytes(l, c, ping, sizeof ping) == 0) {
+			c->pinged = 1;
+			set_deadline(l, c, l->now + WS_PONG_SECONDS * 1000);
+		}
+		break;
+	case ENDING:
+		c->aborted = 1;
+		/* FALLTHROUGH */
+	case LINGER:
+		kill_client(l, c);
+		break;
+	}
+}
+
+/* see ws.h */
+void
+ws_client_ring(struct ws_loop *l)
+{
+	int64_t until = l->now >> SLOT_SHIFT;
+	struct ws_client *c, **slot;
+
+	if (until - l->tick > WS_SLOTS)
+		l->tick = until - WS_SLOTS;
+	while (l->tick < until) {
+		l->tick++;
+		slot = &l->wheel[l->tick % WS_SLOTS];
+		/* What is filed anew goes into a later slot than this. */
+		while ((c = *slot) != NULL) {
+			wheel_out(l, c);
+			if (c->deadline <= l->now)
+				ring_client(l, c);
+			else
+				wheel_in(l, c);
+		}
+	}
+}
+
+/* see ws.h */
+int64_t
+ws_client_due(const struct ws_loop *l)
+{
+	int64_t i;
+
+	for (i = 1; l->waiting > 0 && i <= WS_SLOTS; i++)
+		if (l->wheel[(l->tick + i) % WS_SLOTS] != NULL)
+			return (l->tick + i) << SLOT_SHIFT;
+	return INT64_MAX;
+}

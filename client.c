@@ -88,7 +88,6 @@ wheel_out(struct ws_loop *l, struct ws_client *c)
 	if (c->later != NULL)
 		c->later->earlier = c->earlier;
 	c->tick = -1;
-	l->waiting--;
 }
 
 static void
@@ -106,7 +105,8 @@ wheel_in(struct ws_loop *l, struct ws_client *c)
 	if (c->later != NULL)
 		c->later->earlier = c;
 	l->wheel[c->tick] = c;
-	l->waiting++;
+	if (tick < l->next_tick)
+		l->next_tick = tick;
 }
 
 static void
@@ -128,7 +128,8 @@ heard(struct ws_loop *l, struct ws_client *c)
 	if (l->o.ping == 0 || l->stop != 0)
 		return;
 	/* Up to a tenth earlier, so that clients that came together part. */
-	c->deadline = l->now + silence - ws_loop_jitter(l, (uint32_t)(silence / 10));
+	c->deadline = l->now + silence -
+	    ws_loop_jitter(l, (uint32_t)(silence / 10));
 	if (c->tick < 0)
 		wheel_in(l, c);
 }
@@ -202,7 +203,8 @@ queue(struct ws_loop *l, struct ws_client *c, struct ws_frame *f)
 
 /* Queues bytes that are only for c. */
 static int
-queue_bytes(struct ws_loop *l, struct ws_client *c, const void *data, size_t len)
+queue_bytes(struct ws_loop *l, struct ws_client *c, const void *data,
+    size_t len)
 {
 	struct ws_frame *f = malloc(sizeof *f + len);
 	int done;
@@ -272,7 +274,7 @@ end_with_answer(struct ws_loop *l, struct ws_client *c, int status,
 /*
  * It does not read as fast as it is sent to. What stands in its queue goes,
  * but for a frame that is partly out: a Close may follow that, and nothing
- * else may. Reset in the end, or the kernel would hold its megabytes on.
+ * else may. Reset in the end, or the kernel would keep its megabytes for long.
  */
 static void
 cut_off(struct ws_loop *l, struct ws_client *c)
@@ -404,7 +406,7 @@ finish(struct ws_loop *l, struct ws_client *c)
 	}
 	c->state = LINGER;
 	ws_poll_for(&l->poll, &c->conn, POLLIN);
-	set_deadline(l, c, l->now + LINGER_TIME);
+	set_deadline(l, c, l->now + (c->aborted ? ENDING_TIME : LINGER_TIME));
 }
 
 /* Gives the kernel what it will take. */
@@ -649,6 +651,11 @@ read_client(struct ws_loop *l, struct ws_client *c)
 			    n == WS_WANT_OUT ? POLLOUT : POLLIN);
 		return;
 	}
+	if (n == 0 && c->state == ENDING && c->count > 0) {
+		/* It will say no more, but may still be listening. */
+		ws_poll_for(&l->poll, &c->conn, POLLOUT);
+		return;
+	}
 	if (n <= 0) {
 		if (n < 0 && c->tls != NULL && ws_tls_handshaking(c->tls))
 			l->counters[WS_TLS_FAILURES]++;
@@ -734,8 +741,10 @@ ws_client_stop(struct ws_loop *l, struct ws_client *c, int64_t delay)
 {
 	if (c->state < OPEN)
 		kill_client(l, c);
-	else if (c->state == OPEN)
+	else if (c->state == OPEN && delay > 0)
 		set_deadline(l, c, l->now + delay);
+	else if (c->state == OPEN)
+		end_with_close(l, c, WS_CLOSE_GOING_AWAY, "shutdown");
 }
 
 /* -------------------------------------------------- deadlines that pass */
@@ -787,7 +796,12 @@ ws_client_ring(struct ws_loop *l)
 {
 	int64_t until = l->now >> SLOT_SHIFT;
 	struct ws_client *c, **slot;
+	int64_t i;
 
+	if (until < l->next_tick) {
+		l->tick = until;
+		return;
+	}
 	if (until - l->tick > WS_SLOTS)
 		l->tick = until - WS_SLOTS;
 	while (l->tick < until) {
@@ -802,16 +816,18 @@ ws_client_ring(struct ws_loop *l)
 				wheel_in(l, c);
 		}
 	}
+	l->next_tick = INT64_MAX;
+	for (i = l->tick + 1; i < l->tick + WS_SLOTS; i++)
+		if (l->wheel[i % WS_SLOTS] != NULL) {
+			l->next_tick = i;
+			break;
+		}
 }
 
 /* see ws.h */
 int64_t
 ws_client_due(const struct ws_loop *l)
 {
-	int64_t i;
-
-	for (i = 1; l->waiting > 0 && i <= WS_SLOTS; i++)
-		if (l->wheel[(l->tick + i) % WS_SLOTS] != NULL)
-			return (l->tick + i) << SLOT_SHIFT;
-	return INT64_MAX;
+	return l->next_tick == INT64_MAX ? INT64_MAX :
+	    l->next_tick << SLOT_SHIFT;
 }

@@ -530,6 +530,7 @@ ws_loop_new(const struct ws_options *o)
 	l->dirty_end = &l->dirty;
 	l->begun = ws_clock();
 	read_clock(l);
+	l->next_tick = INT64_MAX;
 	ws_client_ring(l); /* the wheel begins now */
 	l->beat = l->now + (int64_t)o->heartbeat * 1000;
 	if (getentropy(&l->seed, sizeof l->seed) != 0 || l->seed == 0)

@@ -86,7 +86,8 @@ struct ws_request {
  * >= 0     bytes of the head, blank line included; what follows are frames.
  *          r->status is 101, 405 or 426.
  * WS_MORE  right so far, and len < WS_HEAD_MAX.
- * WS_BAD   r->status is 400, as soon as an offending byte is there, or 431.
+ * WS_BAD   r->status is 400, as soon as an offending byte is there, or when
+ *          the head is whole but wrong; or 431.
  */
 ssize_t ws_request(struct ws_request *r, const char *head, size_t len);
 
@@ -97,7 +98,8 @@ size_t ws_accept(char out[WS_ANSWER_MAX], const char *key);
  * Writes a whole refusal (no NUL): status line, the header fields that the
  * status demands (Allow, Upgrade, Sec-WebSocket-Version, Retry-After),
  * Connection: close, Content-Length, and why with a newline as text/plain.
- * status is 400, 405, 408, 426, 431 or 503. Returns its length.
+ * why is cut to 256 bytes; status is 400, 405, 408, 426, 431 or 503. Returns
+ * the answer's length.
  */
 size_t ws_refuse(char out[WS_ANSWER_MAX], int status, const char *why);
 
@@ -170,7 +172,7 @@ struct ws_framer {
 	struct ws_utf8 utf8;
 	unsigned char masked;  /* frames must be masked: we are the server */
 	unsigned char message; /* opcode of the message under way, or 0 */
-	unsigned char frame;   /* inside a data frame: its FIN bit | 1, or 0 */
+	unsigned char frame;   /* while left > 0: its FIN bit | 1, else 0 */
 	unsigned char turn;    /* which mask byte is next */
 };
 
@@ -179,7 +181,8 @@ struct ws_event {
 	unsigned opcode; /* WS_TEXT, WS_BINARY (a piece of such a message),
 	                    WS_CLOSE, WS_PING, WS_PONG (whole) */
 	int first, last; /* of the message, for pieces; both set for the rest */
-	unsigned char *data; /* unmasked, in the caller's buffer */
+	unsigned char *data; /* unmasked, in the caller's buffer; of WS_CLOSE
+	                        the reason, without the code's two bytes */
 	size_t len;
 	unsigned code;   /* WS_CLOSE: the peer's, or 1005; WS_BAD: ours to send */
 	const char *why; /* WS_BAD: static words */
@@ -193,10 +196,13 @@ void ws_framer_init(struct ws_framer *f, int masked, uint32_t limit);
  * and as much payload as there is. Payload is unmasked in place and checked:
  * the bytes used are not to be given again, the others are.
  *
- * > 0      bytes used; *e says what they were.
- * WS_MORE  nothing was used or changed. That is fewer than 131 + 8 bytes.
- * WS_BAD   the peer broke a rule, found at the earliest byte that shows it;
- *          e->code and e->why are set, and the framer is done.
+ * > 0      bytes used; *e says what they were. A data frame's head with no
+ *          payload yet is a piece of no bytes.
+ * WS_MORE  nothing was used, of *f and buf nothing changed. That is fewer than
+ *          131 bytes: 2 + 4 + 125.
+ * WS_BAD   the peer broke a rule, found at the earliest byte that shows it (a
+ *          Close's payload when it is whole); e->code and e->why are set, and
+ *          the framer is done.
  *
  * Data after a Close is for the caller not to read.
  */
@@ -227,10 +233,11 @@ size_t ws_close_frame(unsigned char out[2 + WS_CONTROL_MAX], unsigned code,
 
 /* A scan under way; zeroed is the start of a text. */
 struct ws_json {
-	uint64_t nest;   /* bit n - 1: level n is an object, not an array */
+	uint64_t nest;   /* a bit a level, innermost lowest: object, not array */
 	size_t offset;   /* bytes taken so far; after WS_BAD, the wrong one's */
 	const char *why; /* after WS_BAD: static words */
-	unsigned char depth, state, hex;
+	unsigned char depth, state;
+	unsigned char hex; /* where in an escape or a literal */
 	struct ws_utf8 utf8;
 };
 
@@ -243,6 +250,9 @@ struct ws_json {
  * WS_MORE  all len bytes were taken.
  * WS_BAD   j->offset is the index of the first byte that no JSON text can
  *          have there, counted from the start of the text; j->why says why.
+ *
+ * After the end every further call returns 0, after WS_BAD, WS_BAD. Half a
+ * surrogate pair written as an escape passes: the grammar allows it.
  */
 ssize_t ws_json_scan(struct ws_json *j, const char *piece, size_t len);
 
@@ -266,7 +276,8 @@ ssize_t ws_json_string(char *out, size_t cap, struct ws_text value);
 
 /*
  * Copies a value without insignificant white space; out has value.len bytes
- * of room. Returns the number written.
+ * of room, and may be value.s. Returns the number written. Like the two above
+ * it trusts its text: what ws_json_scan has not found whole may be read past.
  */
 size_t ws_json_compact(char *out, struct ws_text value);
 
@@ -416,7 +427,10 @@ void ws_tls_free(struct ws_tls *t);
 
 /*
  * A transport that does the handshake on the way. buf must have room for
- * WS_TLS_RECORD bytes, so that nothing decrypted ever waits inside.
+ * WS_TLS_RECORD bytes, so that nothing decrypted ever waits inside. At most one
+ * record's data and 64 reads: WS_WANT_IN may come with bytes still in the
+ * socket. WS_WANT_OUT comes only during the handshake; after it, a read that
+ * had to answer shows in ws_tls_unsent. 0 is close_notify or a bare end.
  */
 #define WS_TLS_RECORD 16384
 ssize_t ws_tls_read(struct ws_tls *t, void *buf, size_t room);
@@ -430,7 +444,7 @@ ssize_t ws_tls_read(struct ws_tls *t, void *buf, size_t room);
 ssize_t ws_tls_writev(struct ws_tls *t, const struct iovec *iov, int n);
 int ws_tls_unsent(const struct ws_tls *t);
 
-/* 1 until the handshake is done. */
+/* 1 until the handshake is done and its last record sent. */
 int ws_tls_handshaking(const struct ws_tls *t);
 
 /* 1 if the handshake was an abbreviated one (RFC 5246 section 7.3). */
@@ -442,7 +456,7 @@ int ws_tls_resumed(const struct ws_tls *t);
  */
 int ws_tls_close(struct ws_tls *t);
 
-/* After WS_ERROR: why. Static or t's. */
+/* After WS_ERROR: why, until the next call. */
 const char *ws_tls_error(const struct ws_tls *t);
 
 /* ----------------------------------------------------------- 5  listen.c */
@@ -599,7 +613,7 @@ void ws_client_flush_all(struct ws_loop *l);
 /* Sends it Close 1001 after delay ms, or drops it if it is not open yet. */
 void ws_client_stop(struct ws_loop *l, struct ws_client *c, int64_t delay);
 
-/* Does what is due by l->now; ms of the next that may be, or INT64_MAX. */
+/* Does what is due by l->now; the time of the next that may be, or INT64_MAX. */
 void ws_client_ring(struct ws_loop *l);
 int64_t ws_client_due(const struct ws_loop *l);
 
@@ -642,14 +656,14 @@ struct ws_loop {
 	struct ws_client *wheel[WS_SLOTS];
 	struct ws_ip **ips;
 	uint32_t clients, refused, backends, max_clients;
-	uint32_t waiting; /* clients in the wheel */
-	uint32_t seed;    /* of the jitter */
-	int64_t begun;
+	uint32_t seed;     /* of the jitter */
+	int64_t begun;     /* ns */
 	int64_t now;
-	int64_t tick; /* the last slot rung */
-	int64_t beat; /* when the next heartbeat is due */
-	int64_t rest; /* no accept before that; 0: not resting */
-	int64_t stop; /* when draining ends; 0: not draining */
+	int64_t tick;      /* the last slot rung */
+	int64_t next_tick; /* none before it has a client; INT64_MAX: none */
+	int64_t beat;      /* when the next heartbeat is due */
+	int64_t rest;      /* no accept before that; 0: not resting */
+	int64_t stop;      /* when draining ends; 0: not draining */
 	uint64_t counters[WS_COUNTERS];
 	unsigned char input[WS_HEAD_MAX + WS_READ_MAX];
 };

@@ -61,8 +61,9 @@ cases() {
 	name=$1
 	shift
 	"$@" >"$dir/cases" 2>&1 &
-	child $!
-	while kill -0 $! 2>/dev/null; do
+	cases_pid=$!
+	child "$cases_pid"
+	while kill -0 "$cases_pid" 2>/dev/null; do
 		if [ -s "$dir/restart" ]; then
 			kill -s "$(cat "$dir/restart")" "$hub_pid"
 			stop_hub
@@ -71,9 +72,9 @@ cases() {
 		fi
 		sleep 0.1
 	done
-	wait "${children##* }"
+	wait "$cases_pid"
 	status=$?
-	children=${children% *}
+	children=${children%" $cases_pid"}
 	cat "$dir/cases"
 	passed=$((passed + $(grep -c '^ok - ' "$dir/cases")))
 	bad=$(grep -c '^not ok - ' "$dir/cases")

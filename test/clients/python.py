@@ -12,6 +12,7 @@ import os
 import re
 import sys
 import time
+import traceback
 
 import websockets
 
@@ -323,11 +324,11 @@ async def main():
             await asyncio.wait_for(run(), 20)
             print("ok - " + name)
         except Exception as error:  # what it is belongs into the report
-            trace = error.__traceback__
-            while trace.tb_next and trace.tb_next.tb_frame.f_code.co_filename == __file__:
-                trace = trace.tb_next
-            print("    python.py:%d: %s %s" % (
-                trace.tb_lineno, type(error).__name__, error))
+            line = [place.lineno for place in
+                    traceback.extract_tb(error.__traceback__)
+                    if place.filename == __file__][-1]
+            print("    python.py:%d: %s: %s" % (
+                line, type(error).__name__, error))
             print("not ok - " + name)
             failed += 1
     return 1 if failed else 0

@@ -48,12 +48,6 @@ enum {
 	ENDING = WS_CLIENT_ENDING, LINGER = WS_CLIENT_LINGER
 };
 
-static int
-fd_of(const struct ws_loop *l, const struct ws_client *c)
-{
-	return ws_poll_fd(&l->poll, &c->conn);
-}
-
 static void
 kill_client(struct ws_loop *l, struct ws_client *c)
 {
@@ -69,7 +63,7 @@ say_client(struct ws_loop *l, int level, const struct ws_client *c,
 
 	if (l->o.log == NULL)
 		return;
-	ws_address(fd_of(l, c), 1, name);
+	ws_address(c->conn.fd, 1, name);
 	ws_loop_say(l, level, "client %s%s%s: %s: %s", name,
 	    c->device.id[0] ? " " : "", c->device.id, what, why);
 }
@@ -400,7 +394,7 @@ finish(struct ws_loop *l, struct ws_client *c)
 			return;
 		}
 	}
-	if (shutdown(fd_of(l, c), SHUT_WR) != 0) {
+	if (shutdown(c->conn.fd, SHUT_WR) != 0) {
 		kill_client(l, c);
 		return;
 	}
@@ -421,7 +415,7 @@ flush(struct ws_loop *l, struct ws_client *c)
 	while (c->count > 0 || (c->tls != NULL && ws_tls_unsent(c->tls))) {
 		n = gather(c, iov, &total);
 		done = c->tls != NULL ? ws_tls_writev(c->tls, iov, n) :
-		    plain_writev(fd_of(l, c), iov, n);
+		    plain_writev(c->conn.fd, iov, n);
 		if (done < 0)
 			break;
 		advance(c, (size_t)done);
@@ -439,7 +433,7 @@ flush(struct ws_loop *l, struct ws_client *c)
 			cut_off(l, c);
 	} else if (c->state == ENDING) {
 		finish(l, c);
-	} else if (ws_poll_asked(&l->poll, &c->conn) != POLLIN) {
+	} else {
 		ws_poll_for(&l->poll, &c->conn, POLLIN);
 	}
 }
@@ -609,7 +603,7 @@ take_hello(struct ws_loop *l, struct ws_client *c)
 	ssize_t n;
 
 	do
-		n = recv(fd_of(l, c), &first, 1, MSG_PEEK);
+		n = recv(c->conn.fd, &first, 1, MSG_PEEK);
 	while (n < 0 && errno == EINTR);
 	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 		return -1;
@@ -622,7 +616,7 @@ take_hello(struct ws_loop *l, struct ws_client *c)
 		end_with_answer(l, c, 400, "this port speaks TLS (wss://)");
 		return -1;
 	}
-	c->tls = ws_tls_new(l->tls, fd_of(l, c));
+	c->tls = ws_tls_new(l->tls, c->conn.fd);
 	if (c->tls == NULL) {
 		l->counters[WS_LOST]++;
 		say_client(l, WS_LOG_NOTE, c, "dropped", "no TLS session");
@@ -641,7 +635,7 @@ read_client(struct ws_loop *l, struct ws_client *c)
 	if (c->state == HELLO && take_hello(l, c) != 0)
 		return;
 	n = c->tls != NULL ? ws_tls_read(c->tls, at, WS_READ_MAX) :
-	    plain_read(fd_of(l, c), at, WS_READ_MAX);
+	    plain_read(c->conn.fd, at, WS_READ_MAX);
 	/* A read may have to answer: a close_notify, a renegotiation. */
 	if (c->tls != NULL && c->state >= OPEN && ws_tls_unsent(c->tls))
 		make_dirty(l, c);
@@ -729,7 +723,7 @@ ws_client_free(struct ws_loop *l, struct ws_client *c)
 	ws_tls_free(c->tls);
 	free(c->carry);
 	if (c->aborted)
-		(void)setsockopt(fd_of(l, c), SOL_SOCKET, SO_LINGER, &reset,
+		(void)setsockopt(c->conn.fd, SOL_SOCKET, SO_LINGER, &reset,
 		    sizeof reset);
 	ws_poll_remove(&l->poll, &c->conn);
 	free(c);
@@ -764,6 +758,8 @@ ring_client(struct ws_loop *l, struct ws_client *c)
 	case HEAD:
 		if (c->tls != NULL && ws_tls_handshaking(c->tls))
 			kill_client(l, c);
+		else if (c->refused)
+			end_with_answer(l, c, 503, "too many clients");
 		else
 			end_with_answer(l, c, 408, "the request took too long");
 		break;

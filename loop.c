@@ -76,12 +76,6 @@ read_clock(struct ws_loop *l)
 	l->now = ws_clock() / 1000000;
 }
 
-static int
-fd_of(const struct ws_loop *l, const struct ws_conn *c)
-{
-	return ws_poll_fd(&l->poll, c);
-}
-
 /* see ws.h */
 uint32_t
 ws_loop_jitter(struct ws_loop *l, uint32_t range)
@@ -110,13 +104,13 @@ ws_loop_say(struct ws_loop *l, int level, const char *format, ...)
 /* --------------------------------------------------------------- backends */
 
 static void
-flush_replies(struct ws_loop *l, struct backend *b)
+flush_replies(struct backend *b)
 {
 	struct ws_control *c = &b->control;
 	ssize_t n;
 
 	while (c->outlen > 0 && !b->mute) {
-		n = send(fd_of(l, &b->conn), c->out, c->outlen, MSG_NOSIGNAL);
+		n = send(b->conn.fd, c->out, c->outlen, MSG_NOSIGNAL);
 		if (n >= 0)
 			ws_control_sent(c, (size_t)n);
 		else if (errno == EAGAIN || errno == EWOULDBLOCK)
@@ -135,9 +129,9 @@ serve_backend(struct ws_loop *l, struct backend *b)
 	size_t budget = CONTROL_TURN;
 	ssize_t n;
 
-	flush_replies(l, b);
+	flush_replies(b);
 	while (!b->ended && c->outlen < REPLIES_MAX && budget > 0) {
-		n = recv(fd_of(l, &b->conn), l->input, WS_READ_MAX, 0);
+		n = recv(b->conn.fd, l->input, WS_READ_MAX, 0);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
@@ -155,12 +149,12 @@ serve_backend(struct ws_loop *l, struct backend *b)
 			ws_control_drained(c);
 			break;
 		}
-		flush_replies(l, b);
+		flush_replies(b);
 	}
 	l->counters[WS_OBJECTS] += c->objects;
 	l->counters[WS_OBJECT_ERRORS] += c->errors;
 	c->objects = c->errors = 0;
-	flush_replies(l, b);
+	flush_replies(b);
 	if (c->lost) {
 		l->counters[WS_LOST]++;
 		ws_loop_say(l, WS_LOG_ERROR, "backend dropped: out of memory");
@@ -334,7 +328,7 @@ accept_some(struct ws_loop *l, struct ws_listener *p)
 		if (p->conn.kind == CONTROL_LISTENER &&
 		    l->backends >= WS_BACKENDS_MAX)
 			return;
-		fd = polite_accept(fd_of(l, &p->conn));
+		fd = polite_accept(p->conn.fd);
 		if (fd == -1 && (errno == EMFILE || errno == ENFILE ||
 		    errno == ENOBUFS || errno == ENOMEM)) {
 			ws_loop_say(l, WS_LOG_ERROR, "accept: %s: resting for %d s",
@@ -391,7 +385,7 @@ free_conn(struct ws_loop *l, struct ws_conn *conn)
 {
 	struct ws_client *c = (struct ws_client *)conn;
 	struct backend *b = (struct backend *)conn;
-	int fd = fd_of(l, conn), kind = conn->kind;
+	int fd = conn->fd, kind = conn->kind;
 
 	if (kind == CLIENT) {
 		uncount_ip(l, c->ip);
@@ -466,7 +460,7 @@ serve(struct ws_loop *l, uint32_t n)
 		ready = l->poll.ready; /* a new descriptor may have moved it */
 		if (ready[i]->kind == WATCH) {
 			w = (struct watch *)ready[i];
-			w->ready(l, fd_of(l, ready[i]), w->arg);
+			w->ready(l, ready[i]->fd, w->arg);
 		} else if (ready[i]->kind != CLIENT) {
 			accept_some(l, (struct ws_listener *)ready[i]);
 		}

@@ -504,6 +504,8 @@ void ws_address(int fd, int peer, char name[WS_ADDRESS_MAX]);
 struct ws_conn {
 	struct ws_conn *next; /* among the dead */
 	uint32_t slot;        /* in ws_poll's arrays */
+	int fd;
+	short events;         /* what is asked for, see ws_poll_for */
 	short revents;        /* of the last ws_poll_wait that had it ready */
 	unsigned char kind;   /* the owner's */
 	unsigned char dead;   /* waits for the sweep */
@@ -533,11 +535,9 @@ int64_t ws_clock(void);
 /* Adds fd, asking for POLLIN; -1 with errno: no memory. */
 int ws_poll_add(struct ws_poll *p, struct ws_conn *c, int fd);
 void ws_poll_remove(struct ws_poll *p, struct ws_conn *c);
-int ws_poll_fd(const struct ws_poll *p, const struct ws_conn *c);
 
-/* Asks for events from now on (POLLIN, POLLOUT); what is asked for. */
+/* Asks for events (POLLIN, POLLOUT) from now on. */
 void ws_poll_for(struct ws_poll *p, struct ws_conn *c, int events);
-int ws_poll_asked(const struct ws_poll *p, const struct ws_conn *c);
 
 /* Puts c among p->dead, once: whoever sweeps frees it. */
 void ws_poll_kill(struct ws_poll *p, struct ws_conn *c);

@@ -37,6 +37,7 @@
 #endif
 
 #define IOV_MANY 64       /* frames handed to the kernel at once */
+#define FLAT_MAX 4096     /* bytes put together rather than gathered */
 #define PONGS_MAX 32      /* frames queued before pongs replace another */
 #define REFUSED_TIME 2000 /* ms for a request that will be refused */
 #define LINGER_TIME 2000  /* ms for a peer to close after us */
@@ -308,23 +309,32 @@ plain_read(int fd, void *buf, size_t room)
 	return errno == EAGAIN || errno == EWOULDBLOCK ? WS_WANT_IN : WS_ERROR;
 }
 
+/* Few bytes are put together, which costs less than sendmsg's bookkeeping. */
 static ssize_t
-plain_writev(int fd, struct iovec *iov, int n)
+plain_writev(int fd, struct iovec *iov, int n, size_t total)
 {
+	unsigned char flat[FLAT_MAX], *p = flat;
 	struct msghdr m;
 	ssize_t done;
+	int i;
 
-	do {
-		if (n == 1) {
-			done = send(fd, iov->iov_base, iov->iov_len,
-			    MSG_NOSIGNAL);
-			continue;
+	if (n > 1 && total <= sizeof flat) {
+		for (i = 0; i < n; i++) {
+			memcpy(p, iov[i].iov_base, iov[i].iov_len);
+			p += iov[i].iov_len;
 		}
-		memset(&m, 0, sizeof m);
-		m.msg_iov = iov;
-		m.msg_iovlen = (unsigned)n;
-		done = sendmsg(fd, &m, MSG_NOSIGNAL);
-	} while (done < 0 && errno == EINTR);
+		iov[0].iov_base = flat;
+		iov[0].iov_len = total;
+		n = 1;
+	}
+	memset(&m, 0, sizeof m);
+	m.msg_iov = iov;
+	m.msg_iovlen = (unsigned)n;
+	do
+		done = n == 1 ?
+		    send(fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL) :
+		    sendmsg(fd, &m, MSG_NOSIGNAL);
+	while (done < 0 && errno == EINTR);
 	if (done >= 0)
 		return done;
 	return errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS ?
@@ -415,7 +425,7 @@ flush(struct ws_loop *l, struct ws_client *c)
 	while (c->count > 0 || (c->tls != NULL && ws_tls_unsent(c->tls))) {
 		n = gather(c, iov, &total);
 		done = c->tls != NULL ? ws_tls_writev(c->tls, iov, n) :
-		    plain_writev(c->conn.fd, iov, n);
+		    plain_writev(c->conn.fd, iov, n, total);
 		if (done < 0)
 			break;
 		advance(c, (size_t)done);

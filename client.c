@@ -118,15 +118,17 @@ static void
 heard(struct ws_loop *l, struct ws_client *c)
 {
 	int64_t silence = (int64_t)l->o.ping * 1000;
+	int later = c->tick >= 0 && !c->pinged;
 
 	c->pinged = 0;
 	if (l->o.ping == 0 || l->stop != 0)
 		return;
 	/* Up to a tenth earlier, so that clients that came together part. */
-	c->deadline = l->now + silence -
-	    ws_loop_jitter(l, (uint32_t)(silence / 10));
-	if (c->tick < 0)
-		wheel_in(l, c);
+	silence -= ws_loop_jitter(l, (uint32_t)(silence / 10));
+	if (later && l->now + silence >= c->deadline)
+		c->deadline = l->now + silence;
+	else
+		set_deadline(l, c, l->now + silence);
 }
 
 /* -------------------------------------------------------- queues and ends */

@@ -84,8 +84,8 @@ class Hub:
 
     def pipeline(self, messages):
         """
-        Sends objects (or JSON texts of one line) and yields the answers in
-        order, to be read to the end. It writes and reads at once: the hub
+        Sends objects (or their JSON, each on one line) and yields the answers
+        in order, to be read to the end. It writes and reads at once: the hub
         does not read from a backend that does not read its answers.
         """
         source = iter(messages)
@@ -118,10 +118,27 @@ class Hub:
 
     @staticmethod
     def line(message):
-        if not isinstance(message, str):
+        if isinstance(message, str):
+            # Half an object would go on in the next line, and the answers
+            # would be one too few.
+            json.loads(message)
+        else:
             message = json.dumps(
                 message, separators=(",", ":"), allow_nan=False)
         return message.encode() + b"\n"
+
+
+def json_lines(file, wrong):
+    """The lines of a file up to one that is not JSON, which goes to wrong."""
+    for number, line in enumerate(file, 1):
+        line = line.strip()
+        if line:
+            try:
+                json.loads(line)
+            except ValueError as error:
+                wrong.append("line %d is not JSON: %s" % (number, error))
+                return
+            yield line
 
 
 def usage():
@@ -141,8 +158,9 @@ def main():
         "subscribe": ("subscribe", "device", "channel"),
         "unsubscribe": ("unsubscribe", "device", "channel"),
     }
+    wrong = []
     if args == ["-"]:
-        messages = (line.strip() for line in sys.stdin if line.strip())
+        messages = json_lines(sys.stdin, wrong)
     elif args and len(args) == len(fields.get(args[0], ())):
         action, *names = fields[args[0]]
         # DATA goes as it was written: numbers keep all their digits.
@@ -169,6 +187,8 @@ def main():
                     status = 1
     except OSError as error:
         sys.exit("send.py: %s: %s" % (path, error))
+    if wrong:
+        sys.exit("send.py: %s" % wrong[0])
     return status
 
 

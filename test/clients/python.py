@@ -125,7 +125,7 @@ async def _():
 async def _():
     with SEND.Hub(SOCK) as hub:
         answers = list(hub.pipeline([
-            '{"action":"nope"}', '{"action":"multicast"}', '{"action":',
+            '{"action":"nope"}', '{"action":"multicast"}', "NaN",
             "[1]", '{"action":"multicast","data":1}',
             '{"action":"subscribe","device":"x","channel":7}',
             '{"action":"sendToDevice","device":[],"data":1}',

@@ -1,0 +1,211 @@
+/* wshub: ISC licence, see LICENSE. */
+/*
+ * A listener in C, made from ws.c alone: connects to a hub, prints each message
+ * as a line, until the hub closes (status 0) or something breaks (1).
+ *
+ *     cc -o listen examples/listen.c ws.c
+ *     ./listen ws://127.0.0.1:8080/
+ */
+#define _GNU_SOURCE
+#include <sys/types.h>
+#include <sys/socket.h>
+#include <err.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../ws.h"
+
+static unsigned char buf[65536]; /* what has come and was not yet used */
+static size_t have;
+
+/* Bytes that nobody guesses: RFC 6455 wants them for the key and for masks. */
+static void
+random_bytes(unsigned char *p, size_t n)
+{
+	FILE *f = fopen("/dev/urandom", "r");
+
+	if (f == NULL || fread(p, 1, n, f) != n)
+		err(1, "/dev/urandom");
+	fclose(f);
+}
+
+/* Takes "ws://host[:port][/path]" apart; host may be a [v6] address. */
+static void
+read_url(const char *url, char host[256], char port[6], const char **path)
+{
+	int n = 0;
+
+	strcpy(port, "80");
+	if (sscanf(url, "ws://[%255[^]/]]%n", host, &n) != 1 || n == 0) {
+		n = 0;
+		if (sscanf(url, "ws://%255[^:/]%n", host, &n) != 1)
+			errx(2, "%s: not ws://host:port/", url);
+	}
+	url += n;
+	if (*url == ':' && sscanf(url, ":%5[0-9]%n", port, &n) == 1)
+		url += n;
+	if (*url != '\0' && *url != '/')
+		errx(2, "what is \"%s\"?", url);
+	*path = *url == '\0' ? "/" : url;
+}
+
+static int
+connect_to(const char *host, const char *port)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list, *ai;
+	int error = getaddrinfo(host, port, &hints, &list), fd = -1;
+
+	if (error != 0)
+		errx(1, "%s: %s", host, gai_strerror(error));
+	for (ai = list; ai != NULL; ai = ai->ai_next) {
+		fd = socket(ai->ai_family, ai->ai_socktype, ai->ai_protocol);
+		if (fd != -1 && connect(fd, ai->ai_addr, ai->ai_addrlen) == 0)
+			break;
+		if (fd != -1)
+			close(fd);
+		fd = -1;
+	}
+	if (fd == -1)
+		err(1, "%s port %s", host, port);
+	freeaddrinfo(list);
+	return fd;
+}
+
+static void
+send_all(int fd, const void *data, size_t len)
+{
+	const char *p = data;
+	ssize_t n;
+
+	for (; len > 0; p += n, len -= (size_t)n)
+		if ((n = write(fd, p, len)) == -1)
+			err(1, "write");
+}
+
+/* Waits for more in buf, with a byte to spare; 0 when no more will come. */
+static int
+receive(int fd)
+{
+	ssize_t n = read(fd, buf + have, sizeof buf - 1 - have);
+
+	if (n == -1)
+		err(1, "read");
+	have += (size_t)n;
+	return n > 0;
+}
+
+/* Takes n bytes off the front of buf. */
+static void
+used(size_t n)
+{
+	have -= n;
+	memmove(buf, buf + n, have);
+}
+
+/* The opening handshake, RFC 6455 section 4.1. */
+static void
+shake_hands(int fd, const char *host, const char *port, const char *path)
+{
+	static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+	char key[25], text[1024], wanted[64];
+	unsigned char bytes[20];
+	char *end = NULL;
+	int n;
+
+	random_bytes(bytes, 16);
+	ws_base64(key, bytes, 16);
+	n = snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: %s%s%s:%s\r\n"
+	    "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+	    "Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n\r\n", path,
+	    strchr(host, ':') ? "[" : "", host, strchr(host, ':') ? "]" : "",
+	    port, key);
+	if (n < 0 || (size_t)n >= sizeof text)
+		errx(2, "%s: too long", path);
+	send_all(fd, text, (size_t)n);
+	while (end == NULL) {
+		if (have == sizeof buf - 1 || !receive(fd))
+			errx(1, "no answer to the request");
+		buf[have] = '\0';
+		end = strstr((char *)buf, "\r\n\r\n");
+	}
+	n = snprintf(text, sizeof text, "%s%s", key, guid);
+	ws_sha1(bytes, text, (size_t)n);
+	n = snprintf(wanted, sizeof wanted, "\r\nSec-WebSocket-Accept: ");
+	ws_base64(wanted + n, bytes, 20);
+	end[2] = '\0'; /* for strcspn and strstr: the head alone */
+	if (strncmp((char *)buf, "HTTP/1.1 101 ", 13) != 0 ||
+	    strstr((char *)buf, wanted) == NULL)
+		errx(1, "refused: %.*s", (int)strcspn((char *)buf, "\r\n"),
+		    (char *)buf);
+	used((size_t)(end + 4 - (char *)buf));
+}
+
+/* A client's frames are masked, section 5.3. */
+static void
+answer(int fd, unsigned opcode, const unsigned char *data, size_t len)
+{
+	unsigned char frame[WS_FRAME_HEAD_MAX + WS_CONTROL_MAX], mask[4];
+	size_t n;
+
+	random_bytes(mask, 4);
+	n = ws_frame_head(frame, WS_FIN | opcode, len, mask);
+	memcpy(frame + n, data, len);
+	ws_mask(frame + n, len, mask, 0);
+	send_all(fd, frame, n + len);
+}
+
+/* Does what one frame, or a piece of one, asks for; 0 after a Close. */
+static int
+obey(int fd, const struct ws_event *e)
+{
+	switch (e->opcode) {
+	case WS_TEXT:
+	case WS_BINARY:
+		fwrite(e->data, 1, e->len, stdout);
+		if (e->last)
+			putchar('\n');
+		if (fflush(stdout) == EOF)
+			err(1, "standard output");
+		return 1;
+	case WS_PING:
+		answer(fd, WS_PONG, e->data, e->len);
+		return 1;
+	case WS_CLOSE:
+		answer(fd, WS_CLOSE, e->data, e->len < 2 ? 0 : 2);
+		fprintf(stderr, "listen: the hub closes: %u\n", e->code);
+		return 0;
+	default: /* a Pong that we did not ask for */
+		return 1;
+	}
+}
+
+int
+main(int argc, char **argv)
+{
+	char host[256], port[6];
+	struct ws_framer framer;
+	struct ws_event e;
+	const char *path;
+	ssize_t n;
+	int fd;
+
+	if (argc != 2)
+		errx(2, "usage: listen ws://host:port/");
+	read_url(argv[1], host, port, &path);
+	fd = connect_to(host, port);
+	shake_hands(fd, host, port, path);
+	ws_framer_init(&framer, 0, 64 << 20);
+	for (;;) {
+		n = ws_framer_next(&framer, buf, have, &e);
+		if (n == WS_BAD)
+			errx(1, "the hub broke a rule: %s", e.why);
+		if (n == WS_MORE && !receive(fd))
+			errx(1, "the connection has ended");
+		if (n > 0 && !obey(fd, &e))
+			return 0;
+		if (n > 0)
+			used((size_t)n);
+	}
+}

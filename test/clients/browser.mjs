@@ -1,0 +1,271 @@
+/*
+ * Chromium, driven by playwright-core, with examples/browser.html from the
+ * disk and examples/backend.php, against a hub that has --heartbeat 1.
+ *
+ * wshub: ISC licence, see LICENSE.
+ *
+ * PORT and TLS_PORT are the hub's, SOCK its control socket, HUB the program,
+ * TOP the sources, WEB where backend.php is, or empty, SPKI the hash of the
+ * hub's key, MODULES holds node_modules, RESTART is the file that lib.sh's
+ * cases looks at, CHROMIUM the browser.
+ */
+import { execFile } from "node:child_process";
+import fs from "node:fs";
+import { createRequire } from "node:module";
+import { pathToFileURL } from "node:url";
+import { promisify } from "node:util";
+
+const { PORT, TLS_PORT, SOCK, HUB, TOP, WEB, SPKI, MODULES, RESTART, CHROMIUM } =
+    process.env;
+const { chromium } = createRequire(`${MODULES}/x.js`)("playwright-core");
+const run = promisify(execFile);
+
+const WS = `ws://127.0.0.1:${PORT}/`;
+const WSS = `wss://localhost:${TLS_PORT}/`;
+const cases = [];
+const test = (name, run) => cases.push([name, run]);
+
+function same(wanted, got, what) {
+	const show = (x) => String(JSON.stringify(x)).slice(0, 300);
+	if (JSON.stringify(wanted) !== JSON.stringify(got))
+		throw new Error(`${what}: wanted ${show(wanted)}, got ${show(got)}`);
+}
+
+/* wshub ctl with objects; its lines. */
+async function ctl(...objects) {
+	const { stdout } = await run(HUB, ["ctl", "-s", SOCK,
+		...objects.map((o) => JSON.stringify(o))]);
+	return stdout.trimEnd().split("\n");
+}
+
+const browser = await chromium.launch({
+	executablePath: CHROMIUM,
+	headless: true,
+	args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
+		"--no-first-run", "--disable-background-networking",
+		"--disable-component-update", "--disable-sync",
+		`--ignore-certificate-errors-spki-list=${SPKI}`],
+});
+
+/* A new page; what goes wrong in it is in page.faults. */
+async function open(url, options = {}) {
+	const context = await browser.newContext(options);
+	const page = await context.newPage();
+	page.faults = [];
+	page.setDefaultTimeout(10000);
+	page.on("pageerror", (error) => page.faults.push(error.message));
+	await page.goto(url);
+	return page;
+}
+
+const example = (url) =>
+	`${pathToFileURL(`${TOP}/examples/browser.html`)}?url=${encodeURIComponent(url)}`;
+
+async function connected(page) {
+	await page.waitForSelector("#state[data-state=open]");
+	const device = await page.textContent("#id");
+	if (!/^[A-Za-z0-9_-]{15}$/.test(device))
+		throw new Error(`the page's device id is ${device}`);
+	return device;
+}
+
+const messages = (page) =>
+	page.$$eval("#list code", (all) => all.map((c) => c.textContent).reverse());
+
+async function counted(page, n) {
+	await page.waitForFunction((n) =>
+		document.getElementById("count").textContent === String(n), n);
+}
+
+for (const url of [WS, WSS]) {
+	const scheme = url.split(":")[0];
+
+	test(`${scheme}: the page shows its id, and the command it shows works`, async () => {
+		const page = await open(example(url));
+		const device = await connected(page);
+		same(url, await page.inputValue("#url"), "the address");
+		const command = await page.textContent("#command");
+		const json = /^wshub ctl '(.*)'$/.exec(command)?.[1];
+		same(true, command.includes(device) && json !== undefined, command);
+		const { stdout } = await run(HUB, ["ctl", "-s", SOCK, json]);
+		same("OK 1\n", stdout, command);
+		await counted(page, 1);
+		same(['{"hello":"world"}'], await messages(page), "the messages");
+		same([], page.faults, "the page's errors");
+		await page.context().close();
+	});
+
+	test(`${scheme}: HTML in a message stays text`, async () => {
+		const page = await open(example(url));
+		const device = await connected(page);
+		const data = '<b>bold</b><img src=x onerror="window.hit=1"><script>window.hit=2</script>';
+		await ctl({ action: "sendToDevice", device, data });
+		await counted(page, 1);
+		await page.waitForTimeout(100);
+		same([JSON.stringify(data)], await messages(page), "the messages");
+		same([0, null], await page.evaluate(() => [document
+			.querySelectorAll("#list :is(b, img, script)").length, window.hit ?? null]),
+			"elements, window.hit");
+		await page.context().close();
+	});
+
+	test(`${scheme}: 1,000 messages in order, and no more are kept`, async () => {
+		const page = await open(example(url));
+		const device = await connected(page);
+		const send = (from, to) => ctl(...Array.from({ length: to - from }, (_, i) =>
+			({ action: "sendToDevice", device, data: { n: from + i } })));
+		same(1000, (await send(0, 1000)).filter((a) => a === "OK 1").length, "OK 1");
+		await counted(page, 1000);
+		const wanted = Array.from({ length: 1010 }, (_, n) => `{"n":${n}}`);
+		same(wanted.slice(0, 1000), await messages(page), "the messages");
+		await send(1000, 1010);
+		await counted(page, 1010);
+		same(wanted.slice(10), await messages(page), "the last 1,000");
+		await page.context().close();
+	});
+}
+
+test("a message of 900 kB, and one of null; heartbeats are not shown", async () => {
+	const page = await open(example(WSS));
+	const device = await connected(page);
+	await page.evaluate(() => {
+		const take = Hub.prototype.take;
+		window.heartbeats = 0;
+		Hub.prototype.take = function (text) {
+			window.heartbeats += text === '{"action":"hb"}';
+			window.longest = Math.max(window.longest ?? 0, text.length);
+			return take.call(this, text);
+		};
+	});
+	fs.writeFileSync(`${process.env.TMPDIR}/big`, JSON.stringify(
+		{ action: "sendToDevice", device, data: "x".repeat(900000) }));
+	await run("sh", ["-c", `"${HUB}" ctl -s "${SOCK}" <"${process.env.TMPDIR}/big"`]);
+	await ctl({ action: "sendToDevice", device, data: null });
+	await counted(page, 2);
+	same("null", (await messages(page))[1], "the second message");
+	same(900002, await page.evaluate(() => window.longest), "the longest");
+	await page.waitForFunction(() => window.heartbeats >= 1);
+	same("2", await page.textContent("#count"), "the count");
+	await page.context().close();
+});
+
+test("Close ends it for good, Connect begins again, another address moves", async () => {
+	const page = await open(example(WS));
+	const first = await connected(page);
+	await page.click("#close");
+	await page.waitForSelector("#state[data-state=closed]");
+	same("none", await page.textContent("#id"), "the id");
+	await page.waitForTimeout(500);
+	same(["OK 0"], await ctl({ action: "multicast", data: 0 }), "who is connected");
+	await page.click("button[type=submit]");
+	const second = await connected(page);
+	same(true, first !== second, "a new id");
+	await page.fill("#url", WSS);
+	await page.press("#url", "Enter");
+	await page.waitForFunction((id) => {
+		const now = document.getElementById("id").textContent;
+		return now !== id && now !== "none";
+	}, second);
+	await page.waitForTimeout(200);
+	same(["OK 1"], await ctl({ action: "multicast", data: 1 }), "who is connected");
+	await page.fill("#url", "not an address");
+	await page.click("button[type=submit]");
+	await page.waitForSelector("#state[data-state=closed]");
+	same([], page.faults, "the page's errors");
+	await page.context().close();
+});
+
+test("the page fits a phone and a desk, light and dark", async () => {
+	for (const [width, height] of [[320, 568], [390, 844], [1280, 800]])
+		for (const colorScheme of ["light", "dark"]) {
+			const page = await open(example(WS),
+				{ viewport: { width, height }, colorScheme });
+			const device = await connected(page);
+			await ctl({ action: "sendToDevice", device, data: "x".repeat(500) });
+			await counted(page, 1);
+			same(width, await page.evaluate(() =>
+				Math.max(innerWidth, document.documentElement.scrollWidth)),
+				"the page's width");
+			await page.context().close();
+		}
+});
+
+if (WEB)
+	test("backend.php subscribes the page, sends to it, and keeps it", async () => {
+		const page = await open(WEB);
+		await page.waitForFunction(() =>
+			document.getElementById("answer").textContent.startsWith("OK 1"));
+		const device = await page.textContent("#device");
+		await page.fill("[name=text]", 'a <b>"text"</b>');
+		for (const what of ["channel", "device", "everybody"]) {
+			await page.click(`[value=${what}]`);
+			await page.waitForFunction((n) =>
+				document.querySelectorAll("#messages li").length === n,
+				["channel", "device", "everybody"].indexOf(what) + 1);
+		}
+		same(Array(3).fill('a <b>"text"</b>'),
+			await page.$$eval("#messages li", (all) => all.map((li) => li.textContent)),
+			"the messages");
+		same(device, await page.textContent("#device"), "the device id");
+		await page.click("[value=unsubscribe]");
+		await page.waitForFunction(() =>
+			document.getElementById("answer").textContent.trim() === "OK 1");
+		await page.click("[value=channel]");
+		await page.waitForFunction(() =>
+			document.getElementById("answer").textContent.trim() === "OK 0");
+		same([], page.faults, "the page's errors");
+		await page.context().close();
+	});
+
+for (const signal of ["TERM", "KILL"])
+	test(`a hub that gets SIG${signal} and starts again has its pages back`, async () => {
+		const pages = [await open(example(WS)), await open(example(WSS))];
+		const before = await Promise.all(pages.map(connected));
+		fs.writeFileSync(RESTART, signal);
+		await Promise.all(pages.map((page) =>
+			page.waitForSelector("#state:not([data-state=open])")));
+		for (let n = 0; fs.existsSync(RESTART); n++) {
+			if (n > 100)
+				throw new Error("the hub was not started again in 10 s");
+			await new Promise((resolve) => setTimeout(resolve, 100));
+		}
+		const after = await Promise.all(pages.map(connected));
+		same(4, new Set([...before, ...after]).size, "different ids");
+		for (const [n, page] of pages.entries()) {
+			same(["OK 1"], await ctl({ action: "sendToDevice", device: after[n],
+				data: "back" }), "the answer");
+			await counted(page, 1);
+			same(['"back"'], await messages(page), "the messages");
+		}
+		await new Promise((resolve) => setTimeout(resolve, 500));
+		same(["OK 2"], await ctl({ action: "multicast", data: 2 }), "who is connected");
+		for (const page of pages) {
+			same([], page.faults, "the page's errors");
+			await page.context().close();
+		}
+	});
+
+/* The whole has 90 s. */
+setTimeout(async () => {
+	console.log("not ok - browser.mjs ends in 90 s");
+	await browser.close();
+	process.exit(1);
+}, 90000).unref();
+
+let failed = 0;
+for (const [name, run] of cases) {
+	try {
+		await run();
+		console.log(`ok - ${name}`);
+	} catch (error) {
+		const at = /browser\.mjs:(\d+)/.exec((error.stack || "").split("\n").find((line) =>
+			/browser\.mjs:\d/.test(line) && !/ same\b/.test(line)))?.[1] ?? "?";
+		console.log(`    browser.mjs:${at}: ${error.message.split("\n")[0]}`);
+		console.log(`not ok - ${name}`);
+		failed++;
+		for (const context of browser.contexts())
+			await context.close();
+	}
+}
+await browser.close();
+process.exit(failed ? 1 : 0);

@@ -1,0 +1,992 @@
+/* wshub: ISC licence, see LICENSE. */
+/*
+ * What the end-to-end tests share: hubs to start and to end, clients, backends.
+ *
+ * A program of such tests is called with the binary to try, and "tls" if that
+ * speaks TLS. Its cases stand in groups, which run side by side, each in a
+ * process and a directory of its own; what they print comes out in order. Every
+ * wait has a limit. Every hub's standard error goes to a file, and must hold
+ * nothing but lines of ours, so that a sanitizer's words fail the case.
+ *
+ * WSHUB_WRAP in the environment is put before the binary ("valgrind -q
+ * --error-exitcode=99"), and makes us patient.
+ *
+ * Macros in capitals say in which line what they expected was not so.
+ */
+#ifndef TEST_HUB_H
+#define TEST_HUB_H
+
+#include <sys/types.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <poll.h>
+#include <signal.h>
+#include <time.h>
+
+#include "test.h"
+
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0
+#endif
+
+#define GROUPS_MAX 16
+#define ARGS(...) ((char *[]) { __VA_ARGS__, NULL })
+
+static char *wshub;        /* the binary, from the root */
+static char *wrap[16];     /* what goes before it */
+static int with_tls;
+static char certs[4096];   /* test/certs, from the root, with a slash */
+static int patience = 10000; /* ms that anything may take */
+
+static inline long long
+now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (long long)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static inline void
+nap(int ms)
+{
+	struct timespec t;
+
+	t.tv_sec = ms / 1000;
+	t.tv_nsec = ms % 1000 * 1000000L;
+	nanosleep(&t, NULL);
+}
+
+/* Something that no test is about went wrong: the group ends here. */
+static inline void
+give_up(const char *what)
+{
+	EXPECT(0, "%s: %s", what, strerror(errno));
+	test_close();
+	exit(1);
+}
+
+/* A whole file, NUL-terminated; "" if there is none. To be freed. */
+static inline char *
+slurp(const char *path, size_t *len)
+{
+	size_t room = 65536, n;
+	char *p = malloc(room);
+	FILE *f = fopen(path, "r");
+
+	*len = 0;
+	while (p != NULL && f != NULL &&
+	    (n = fread(p + *len, 1, room - *len - 1, f)) > 0) {
+		*len += n;
+		if (room - *len < 4096)
+			p = realloc(p, room *= 2);
+	}
+	if (p == NULL)
+		give_up(path);
+	p[*len] = '\0';
+	if (f != NULL)
+		fclose(f);
+	return p;
+}
+
+static inline int
+file_has(const char *path, const char *words)
+{
+	size_t len;
+	char *p = slurp(path, &len);
+	int has = strstr(p, words) != NULL;
+
+	free(p);
+	return has;
+}
+
+static inline void
+spill(const char *path, const char *data, size_t len)
+{
+	FILE *f = fopen(path, "w");
+
+	if (f == NULL || fwrite(data, 1, len, f) != len || fclose(f) != 0)
+		give_up(path);
+}
+
+/* Waits for words in a file: 1, or 0 when time is up. */
+static inline int
+await(const char *path, const char *words)
+{
+	long long end = now() + patience;
+
+	while (!file_has(path, words)) {
+		if (now() > end)
+			return 0;
+		nap(2);
+	}
+	return 1;
+}
+
+/* -------------------------------------------------------------- processes */
+
+/* Runs argv after the wrapper: in is a file or NULL, out and err are made. */
+static inline pid_t
+spawn(char **argv, const char *in, const char *out, const char *err,
+    int nofile, int mask)
+{
+	char *words[64 + sizeof wrap / sizeof *wrap];
+	struct rlimit lim;
+	int i, n = 0, fd[3];
+	pid_t pid;
+
+	for (i = 0; wrap[i] != NULL; i++)
+		words[n++] = wrap[i];
+	words[n++] = wshub;
+	for (i = 0; argv[i] != NULL && i < 62; i++)
+		words[n++] = argv[i];
+	words[n] = NULL;
+	fflush(stdout);
+	pid = fork();
+	if (pid == -1)
+		give_up("fork");
+	if (pid != 0)
+		return pid;
+	fd[0] = open(in != NULL ? in : "/dev/null", O_RDONLY);
+	fd[1] = open(out, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+	fd[2] = open(err, O_WRONLY | O_CREAT | O_APPEND | O_TRUNC, 0644);
+	for (i = 0; i < 3; i++)
+		if (fd[i] == -1 || dup2(fd[i], i) == -1)
+			_exit(126);
+	for (i = 3; i < 1024; i++)
+		close(i);
+	signal(SIGPIPE, SIG_DFL); /* it is for the hub to ignore it */
+	umask((mode_t)mask);
+	lim.rlim_cur = lim.rlim_max = (rlim_t)nofile;
+	if (nofile != 0 && setrlimit(RLIMIT_NOFILE, &lim) != 0)
+		_exit(126);
+	execvp(words[0], words);
+	_exit(127);
+}
+
+/* Waits for pid's end: its exit status, 1000 + a signal, or -1 if it lives. */
+static inline int
+reap(pid_t pid, int ms)
+{
+	long long end = now() + ms;
+	int status;
+
+	for (;;) {
+		if (waitpid(pid, &status, WNOHANG) == pid)
+			return WIFEXITED(status) ? WEXITSTATUS(status) :
+			    1000 + WTERMSIG(status);
+		if (now() > end)
+			return -1;
+		nap(2);
+	}
+}
+
+/* What a command that ends by itself did. */
+static struct {
+	int status;
+	char *out, *err;
+} did;
+
+/* Runs wshub with args and that on standard input. */
+static inline void
+command(const char *input, char **args)
+{
+	size_t len;
+	pid_t pid;
+
+	free(did.out);
+	free(did.err);
+	if (input != NULL)
+		spill("command.in", input, strlen(input));
+	pid = spawn(args, input != NULL ? "command.in" : NULL, "command.out",
+	    "command.err", 0, 022);
+	did.status = reap(pid, patience);
+	if (did.status == -1) {
+		kill(pid, SIGKILL);
+		reap(pid, 1000);
+	}
+	did.out = slurp("command.out", &len);
+	did.err = slurp("command.err", &len);
+}
+
+#define COMMAND(status, out, err, ...) do {                                   \
+	command(NULL, ARGS(__VA_ARGS__));                                     \
+	command_is(__FILE__, __LINE__, status, out, err);                     \
+} while (0)
+
+/* Checks what it did: out and err are to be found there, NULL: nothing is. */
+static inline void
+command_is(const char *file, int line, int status, const char *out,
+    const char *err)
+{
+	test_expect(did.status == status, file, line, "exit status %d, not %d",
+	    did.status, status);
+	test_expect(out != NULL ? strstr(did.out, out) != NULL :
+	    *did.out == '\0', file, line, "\"%s\" on standard output, "
+	    "\"%s\" wanted", did.out, out != NULL ? out : "");
+	test_expect(err != NULL ? strstr(did.err, err) != NULL :
+	    *did.err == '\0', file, line, "\"%s\" on standard error, "
+	    "\"%s\" wanted", did.err, err != NULL ? err : "");
+}
+
+/* The child of that process: the hub of a keeper. 0 if that is not to learn. */
+static inline pid_t
+child_of(pid_t parent)
+{
+	char path[300], line[512], *p;
+	DIR *d = opendir("/proc");
+	struct dirent *e;
+	long pid, ppid;
+	pid_t found = 0;
+	size_t n;
+	FILE *f;
+
+	while (d != NULL && found == 0 && (e = readdir(d)) != NULL) {
+		if (!isdigit((unsigned char)*e->d_name))
+			continue;
+		snprintf(path, sizeof path, "/proc/%s/stat", e->d_name);
+		if ((f = fopen(path, "r")) == NULL)
+			continue;
+		n = fread(line, 1, sizeof line - 1, f);
+		line[n] = '\0';
+		fclose(f);
+		if ((p = strrchr(line, ')')) != NULL &&
+		    sscanf(p, ") %*c %ld", &ppid) == 1 && ppid == parent)
+			found = (pid_t)atol(e->d_name);
+	}
+	if (d != NULL)
+		closedir(d);
+	if (found != 0 || (f = popen("ps -A -o pid= -o ppid=", "r")) == NULL)
+		return found;
+	while (fscanf(f, "%ld %ld", &pid, &ppid) == 2)
+		if (ppid == parent)
+			found = (pid_t)pid;
+	pclose(f);
+	return found;
+}
+
+/* Its resident memory in kB, or 0. */
+static inline long
+resident(pid_t pid)
+{
+	char path[64], *p, *at;
+	long kb = 0;
+	size_t len;
+
+	snprintf(path, sizeof path, "/proc/%ld/status", (long)pid);
+	p = slurp(path, &len);
+	if ((at = strstr(p, "VmRSS:")) != NULL)
+		kb = atol(at + 6);
+	free(p);
+	return kb;
+}
+
+/* ------------------------------------------------------------------- hubs */
+
+struct hub {
+	pid_t pid; /* of the keeper */
+	int port[2];
+	char control[32], log[32];
+	int nofile; /* descriptors it may have, 0: as many as we */
+	int mask;   /* its umask */
+};
+
+/* A port that is free, outside of what the system gives to connections. */
+static inline int
+free_port(void)
+{
+	static unsigned seed;
+	struct sockaddr_in in;
+	int fd, on = 1, free = 0, port = 0;
+
+	if (seed == 0)
+		seed = (unsigned)getpid() * 7919u ^ (unsigned)now();
+	while (!free) {
+		seed = seed * 1103515245u + 12345u;
+		port = 10000 + (int)(seed >> 8) % 22000;
+		memset(&in, 0, sizeof in);
+		in.sin_family = AF_INET;
+		in.sin_port = htons((unsigned short)port);
+		fd = socket(AF_INET, SOCK_STREAM, 0);
+		if (fd == -1)
+			give_up("socket");
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+		free = bind(fd, (struct sockaddr *)&in, sizeof in) == 0;
+		close(fd);
+	}
+	return port;
+}
+
+/* Every line of a hub's log is ours. */
+static inline void
+check_log(const char *path)
+{
+	size_t len;
+	char *p = slurp(path, &len), *line, *end;
+
+	for (line = p; *line != '\0'; line = end) {
+		end = line + strcspn(line, "\n");
+		EXPECT(strncmp(line, "wshub: ", 7) == 0,
+		    "%s on the hub's standard error: %.*s",
+		    *end == '\n' ? "a line" : "half a line",
+		    (int)(end - line), line);
+		end += *end == '\n';
+	}
+	free(p);
+}
+
+/*
+ * Starts a hub and waits until it is ready: 0, or its exit status. "%1" and
+ * "%2" in args are free ports; without a listener there, it gets one on the
+ * first. Its zeroed struct may set nofile and mask.
+ */
+static inline int
+start(struct hub *h, char **args)
+{
+	static unsigned count;
+	char words[40][160], *argv[41], *p;
+	int i, n, tries, status = -1, own = 1;
+	long long end;
+
+	snprintf(h->log, sizeof h->log, "hub%u.log", ++count);
+	snprintf(h->control, sizeof h->control, "hub%u.sock", count);
+	for (tries = 0; tries < 20; tries++) {
+		h->port[0] = free_port();
+		h->port[1] = free_port();
+		n = 0;
+		snprintf(words[n++], sizeof *words, "-s");
+		snprintf(words[n++], sizeof *words, "%s", h->control);
+		for (i = 0; args[i] != NULL && n < 38; i++) {
+			if (strcmp(args[i], "-l") == 0 ||
+			    strcmp(args[i], "-L") == 0)
+				own = 0;
+			if (strcmp(args[i], "-s") == 0)
+				snprintf(h->control, sizeof h->control, "%s",
+				    args[i + 1]);
+			p = strchr(args[i], '%');
+			if (p == NULL)
+				snprintf(words[n++], sizeof *words, "%s",
+				    args[i]);
+			else
+				snprintf(words[n++], sizeof *words, "%.*s%d",
+				    (int)(p - args[i]), args[i],
+				    h->port[p[1] - '1']);
+		}
+		if (own) {
+			snprintf(words[n++], sizeof *words, "-l");
+			snprintf(words[n++], sizeof *words, "127.0.0.1:%d",
+			    h->port[0]);
+		}
+		for (i = 0; i < n; i++)
+			argv[i] = words[i];
+		argv[n] = NULL;
+		h->pid = spawn(argv, NULL, "hub.out", h->log, h->nofile,
+		    h->mask != 0 ? h->mask : 022);
+		for (end = now() + patience; now() < end; nap(2)) {
+			if (file_has(h->log, "backends write to"))
+				return 0;
+			status = reap(h->pid, 0);
+			if (status != -1)
+				break;
+		}
+		if (status == -1 || !file_has(h->log, " in use"))
+			break;
+	}
+	EXPECT(status != -1, "the hub is not ready in time");
+	if (status == -1) {
+		kill(h->pid, SIGKILL);
+		reap(h->pid, 1000);
+	}
+	h->pid = 0;
+	return status;
+}
+
+/* One that must run, or the group ends. */
+#define START(h, ...) do {                                                    \
+	int status_ = start((h), ARGS(__VA_ARGS__));                          \
+	size_t len_;                                                          \
+	if (status_ != 0) {                                                   \
+		EXPECT(0, "no hub: exit status %d, \"%s\"", status_,          \
+		    slurp((h)->log, &len_));                                  \
+		test_close();                                                 \
+		exit(1);                                                      \
+	}                                                                     \
+} while (0)
+
+/* Waits for its end, and looks at what it leaves. */
+#define ENDED(h, status) ended(__FILE__, __LINE__, h, status)
+static inline void
+ended(const char *file, int line, struct hub *h, int want)
+{
+	struct stat st;
+	int status = reap(h->pid, patience);
+
+	test_expect(status == want, file, line, "exit status %d, not %d",
+	    status, want);
+	if (status == -1) {
+		kill(h->pid, SIGKILL);
+		reap(h->pid, 1000);
+	}
+	h->pid = 0;
+	test_expect(lstat(h->control, &st) == -1, file, line,
+	    "%s is still there", h->control);
+	check_log(h->log);
+}
+
+#define STOP(h) do {                                                          \
+	kill((h)->pid, SIGTERM);                                              \
+	ENDED(h, 0);                                                          \
+} while (0)
+
+/* ------------------------------------------------------------ connections */
+
+static inline void
+limit_waits(int fd)
+{
+	struct timeval t;
+	int on = 1;
+
+	t.tv_sec = patience / 1000;
+	t.tv_usec = 0;
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t);
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+/* To 127.0.0.1; rcvbuf 0 is the system's. */
+static inline int
+dial(int port, int rcvbuf)
+{
+	struct sockaddr_in in;
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	memset(&in, 0, sizeof in);
+	in.sin_family = AF_INET;
+	in.sin_port = htons((unsigned short)port);
+	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (fd == -1)
+		give_up("socket");
+	limit_waits(fd);
+	if (rcvbuf != 0)
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &rcvbuf, sizeof rcvbuf);
+	if (connect(fd, (struct sockaddr *)&in, sizeof in) != 0)
+		give_up("connect");
+	return fd;
+}
+
+static inline int
+dial_unix(const char *path)
+{
+	struct sockaddr_un un;
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	memset(&un, 0, sizeof un);
+	un.sun_family = AF_UNIX;
+	snprintf(un.sun_path, sizeof un.sun_path, "%s", path);
+	if (fd == -1)
+		give_up("socket");
+	limit_waits(fd);
+	if (connect(fd, (struct sockaddr *)&un, sizeof un) != 0)
+		give_up(path);
+	return fd;
+}
+
+/* All of it, or -1: the peer may have gone. */
+static inline int
+put(int fd, const void *data, size_t len)
+{
+	const char *p = data;
+	ssize_t n;
+
+	for (; len > 0; p += n, len -= (size_t)n) {
+		n = send(fd, p, len, MSG_NOSIGNAL);
+		if (n <= 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Reads to the end of the stream: 1 if it came as it should, in time. */
+static inline int
+get_all(int fd, char *buf, size_t room, size_t *len)
+{
+	ssize_t n;
+
+	*len = 0;
+	while ((n = recv(fd, buf + *len, room - *len - 1, 0)) > 0)
+		*len += (size_t)n;
+	buf[*len] = '\0';
+	return n == 0 && *len < room - 1;
+}
+
+/* Nothing comes for so long. */
+#define QUIET(fd, ms) do {                                                    \
+	struct pollfd p_;                                                     \
+	p_.fd = (fd);                                                         \
+	p_.events = POLLIN;                                                   \
+	EXPECT(poll(&p_, 1, ms) == 0, "something came where nothing should"); \
+} while (0)
+
+/* ---------------------------------------------------------------- clients */
+
+#define KEY "dGhlIHNhbXBsZSBub25jZQ=="
+#define UPGRADE "Host: localhost\r\nUpgrade: websocket\r\n" \
+    "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" \
+    "Sec-WebSocket-Key: " KEY "\r\n"
+#define REQUEST "GET / HTTP/1.1\r\n" UPGRADE "\r\n"
+#define ACCEPTED "HTTP/1.1 101 Switching Protocols\r\n" \
+    "Upgrade: websocket\r\nConnection: Upgrade\r\n" \
+    "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+#define ID_HEAD "{\"action\":\"setDeviceId\",\"data\":{\"device_id\":\""
+#define ID_FRAME (2 + sizeof ID_HEAD - 1 + 15 + 3)
+
+struct client {
+	int fd;
+	ssize_t (*read)(struct client *c, void *buf, size_t room); /* or NULL */
+	void *arg;
+	unsigned char *buf;
+	size_t at, len, room;
+	char id[16];
+};
+
+/* What a frame's first byte, which is positive, stands beside. */
+enum { AT_END = -1, LATE = -2, RESET = -3, WRONG = -4 };
+
+/* Has n bytes wait at c->buf + c->at: 0, or one of those. */
+static inline int
+need(struct client *c, size_t n)
+{
+	ssize_t got;
+
+	if (c->at == c->len)
+		c->at = c->len = 0;
+	if (c->room - c->at < n) {
+		memmove(c->buf, c->buf + c->at, c->len - c->at);
+		c->len -= c->at;
+		c->at = 0;
+		if (c->room < n) {
+			c->room = n < 4096 ? 4096 : n + n / 2;
+			c->buf = realloc(c->buf, c->room);
+			if (c->buf == NULL)
+				give_up("memory");
+		}
+	}
+	while (c->len - c->at < n) {
+		if (c->read != NULL)
+			got = c->read(c, c->buf + c->len, c->room - c->len);
+		else
+			got = recv(c->fd, c->buf + c->len, c->room - c->len,
+			    0);
+		if (got == 0)
+			return AT_END;
+		if (got < 0)
+			return errno == EAGAIN || errno == EWOULDBLOCK ?
+			    LATE : RESET;
+		c->len += (size_t)got;
+	}
+	return 0;
+}
+
+/*
+ * The next frame's first byte; *data stays until the next call. WRONG: masked,
+ * or its length is not the shortest form.
+ */
+static inline int
+get_frame(struct client *c, unsigned char **data, size_t *len)
+{
+	unsigned char *p;
+	size_t head = 2, n, i;
+	int e;
+
+	*data = NULL;
+	*len = 0;
+	if ((e = need(c, 2)) != 0)
+		return e == AT_END && c->len != c->at ? WRONG : e;
+	n = c->buf[c->at + 1];
+	if (n > 127)
+		return WRONG;
+	if (n > 125) {
+		head = n == 126 ? 4 : 10;
+		if ((e = need(c, head)) != 0)
+			return e;
+		for (i = 2, n = 0; i < head; i++)
+			n = n << 8 | c->buf[c->at + i];
+		if (n < 126 || (head == 10 && n < 65536))
+			return WRONG;
+	}
+	if ((e = need(c, head + n)) != 0)
+		return e;
+	p = c->buf + c->at;
+	c->at += head + n;
+	*data = p + head;
+	*len = n;
+	return *p;
+}
+
+/* Reads the 101 and the id. 0, or -1. */
+static inline int
+take_opening(struct client *c)
+{
+	unsigned char *p, *data;
+	size_t n = sizeof ACCEPTED - 1, len, i;
+
+	if (need(c, n) != 0 || memcmp(c->buf + c->at, ACCEPTED, n) != 0)
+		return -1;
+	c->at += n;
+	if (get_frame(c, &data, &len) != 0x81 || len != ID_FRAME - 2)
+		return -1;
+	p = data + sizeof ID_HEAD - 1;
+	if (memcmp(data, ID_HEAD, sizeof ID_HEAD - 1) != 0 ||
+	    memcmp(p + 15, "\"}}", 3) != 0)
+		return -1;
+	for (i = 0; i < 15; i++)
+		if (!isalnum(p[i]) && p[i] != '_' && p[i] != '-')
+			return -1;
+	memcpy(c->id, p, 15);
+	c->id[15] = '\0';
+	return 0;
+}
+
+/* A client, in; the group ends if it does not get in. */
+static inline void
+join_with(struct client *c, int fd)
+{
+	memset(c, 0, sizeof *c);
+	c->fd = fd;
+	put(c->fd, REQUEST, sizeof REQUEST - 1);
+	if (take_opening(c) != 0) {
+		c->buf = realloc(c->buf, c->len + 1);
+		c->buf[c->len] = '\0';
+		EXPECT(0, "a client does not get in: \"%s\"", (char *)c->buf);
+		test_close();
+		exit(1);
+	}
+}
+
+static inline void
+join(struct client *c, const struct hub *h)
+{
+	join_with(c, dial(h->port[0], 0));
+}
+
+static inline void
+leave(struct client *c)
+{
+	close(c->fd);
+	free(c->buf);
+	c->buf = NULL;
+}
+
+/* Writes a masked frame to out, which has room; returns its length. */
+static inline size_t
+frame(unsigned char *out, unsigned first, const void *data, size_t len)
+{
+	static const unsigned char mask[4] = { 0x37, 0xfa, 0x21, 0x3d };
+	size_t n = 0, i;
+	int k = len < 126 ? 0 : len < 65536 ? 2 : 8;
+
+	out[n++] = (unsigned char)first;
+	out[n++] = (unsigned char)(0x80 | (k == 0 ? len : k == 2 ? 126 : 127));
+	while (k > 0)
+		out[n++] = (unsigned char)((uint64_t)len >> 8 * --k);
+	memcpy(out + n, mask, 4);
+	n += 4;
+	for (i = 0; i < len; i++)
+		out[n++] = ((const unsigned char *)data)[i] ^ mask[i & 3];
+	return n;
+}
+
+static inline void
+put_frame(struct client *c, unsigned first, const void *data, size_t len)
+{
+	unsigned char *p = malloc(len + 14);
+
+	if (p == NULL)
+		give_up("memory");
+	put(c->fd, p, frame(p, first, data, len));
+	free(p);
+}
+
+/* The next frame is that one. */
+#define FRAME(c, first, data, len) \
+    frame_is(__FILE__, __LINE__, c, first, data, len)
+#define TEXT(c, text) FRAME(c, 0x81, text, strlen(text))
+static inline int
+frame_is(const char *file, int line, struct client *c, int first,
+    const void *want, size_t wanted)
+{
+	unsigned char *data;
+	size_t len;
+	int got = get_frame(c, &data, &len);
+	int right = got == first && len == wanted &&
+	    (len == 0 || memcmp(data, want, len) == 0);
+
+	test_expect(right, file, line, "frame %d (%#x) of %zu bytes \"%.*s\", "
+	    "not %#x of %zu \"%.*s\"", got, (unsigned)got, len,
+	    len < 100 ? (int)len : 100, (char *)data, (unsigned)first, wanted,
+	    wanted < 100 ? (int)wanted : 100, (const char *)want);
+	return right;
+}
+
+/* The next frame is a Close with that code (1005: none), and then the end. */
+#define CLOSED(c, code) closed(__FILE__, __LINE__, c, code)
+static inline int
+closed(const char *file, int line, struct client *c, int code)
+{
+	unsigned char *data;
+	size_t len;
+	int got = get_frame(c, &data, &len), its = 1005, end;
+
+	if (len >= 2)
+		its = data[0] << 8 | data[1];
+	test_expect(got == 0x88 && its == code, file, line, "frame %d (%#x), "
+	    "code %d, not a Close with %d", got, (unsigned)got, its, code);
+	end = get_frame(c, &data, &len);
+	test_expect(end == AT_END, file, line, "after the Close: %d, not the "
+	    "end", end);
+	return got == 0x88 && its == code && end == AT_END;
+}
+
+/* --------------------------------------------------------------- backends */
+
+/* Sends text; what comes back begins with want, byte for byte. */
+#define SAY(fd, text, want) say(__FILE__, __LINE__, fd, text, want)
+#define HEAR(fd, want) say(__FILE__, __LINE__, fd, "", want)
+static inline int
+say(const char *file, int line, int fd, const char *text, const char *want)
+{
+	char got[1024];
+	size_t len = 0, wanted = strlen(want);
+	ssize_t n = 1;
+
+	put(fd, text, strlen(text));
+	while (len < wanted && n > 0) {
+		n = recv(fd, got + len, wanted - len, 0);
+		if (n > 0)
+			len += (size_t)n;
+	}
+	n = len == wanted && memcmp(got, want, len) == 0;
+	test_expect(n != 0, file, line, "to \"%.200s\": \"%.*s\", not \"%s\"",
+	    text, (int)len, got, want);
+	return n != 0;
+}
+
+/* One line (or what there is of it) from a backend's socket. */
+static inline const char *
+get_line(int fd)
+{
+	static char line[1024];
+	size_t len = 0;
+
+	while (len < sizeof line - 1 && recv(fd, line + len, 1, 0) == 1)
+		if (line[len++] == '\n')
+			break;
+	line[len] = '\0';
+	return line;
+}
+
+/* A backend for one line. */
+#define ORDER(h, text, want) order(__FILE__, __LINE__, h, text, want)
+static inline int
+order(const char *file, int line, const struct hub *h, const char *text,
+    const char *want)
+{
+	int fd = dial_unix(h->control);
+	int right = say(file, line, fd, text, "") &&
+	    say(file, line, fd, "\n", want);
+
+	close(fd);
+	return right;
+}
+
+/* Waits until the device of that id is gone: 1, or 0 when time is up. */
+static inline int
+await_gone(const struct hub *h, const char *id)
+{
+	static const char unknown[] = "ERR unknown device ";
+	long long end = now() + patience;
+	int fd = dial_unix(h->control), gone = 0;
+	char text[128];
+
+	snprintf(text, sizeof text, "{\"action\":\"unsubscribe\","
+	    "\"device\":\"%s\",\"channel\":\"gone\"}\n", id);
+	while (!gone && now() < end) {
+		put(fd, text, strlen(text));
+		gone = strncmp(get_line(fd), unknown, strlen(unknown)) == 0;
+		if (!gone)
+			nap(5);
+	}
+	close(fd);
+	return gone;
+}
+
+/* ----------------------------------------------------------------- groups */
+
+struct group {
+	const char *name;
+	void (*run)(void);
+	int for_tls;
+	pid_t pid;
+};
+
+static struct group *groups;
+static int ngroups;
+static char top[4096];
+static unsigned (*board)[2]; /* passed and failed, of each group */
+
+static inline int
+remove_one(const char *path, const struct stat *st, int kind, struct FTW *f)
+{
+	(void)st;
+	(void)kind;
+	(void)f;
+	return remove(path);
+}
+
+/*
+ * Waits for a group's end and ends what it may have left: exactly that, for it
+ * is a process group, whose number is not given to another before it is reaped.
+ */
+static inline int
+end_group(struct group *g, long long until)
+{
+	pid_t pid = g->pid;
+	siginfo_t info;
+
+	do {
+		memset(&info, 0, sizeof info);
+		if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG |
+		    WNOWAIT) != 0 || info.si_pid == pid)
+			break;
+		nap(5);
+	} while (now() < until);
+	kill(-pid, SIGKILL);
+	g->pid = 0;
+	return reap(pid, 5000);
+}
+
+static inline void
+clear_up(void)
+{
+	int i;
+
+	for (i = 0; i < ngroups; i++)
+		if (groups[i].pid > 0)
+			end_group(&groups[i], 0);
+	nftw(top, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static inline void
+interrupted(int number)
+{
+	clear_up();
+	_exit(128 + number);
+}
+
+static inline void
+run_group(int i)
+{
+	char name[64];
+
+	setpgid(0, 0);
+	signal(SIGINT, SIG_DFL);
+	signal(SIGTERM, SIG_DFL);
+	signal(SIGHUP, SIG_DFL);
+	snprintf(name, sizeof name, "%s.out", groups[i].name);
+	if (freopen(name, "w", stdout) == NULL ||
+	    mkdir(groups[i].name, 0755) != 0 || chdir(groups[i].name) != 0)
+		exit(1);
+	groups[i].run();
+	test_close();
+	board[i][0] = test_passed;
+	board[i][1] = test_failed;
+	exit(0);
+}
+
+/* main: the exit status. */
+static inline int
+run_groups(int argc, char **argv, struct group *g, int n)
+{
+	const char *tmp = getenv("TMPDIR"), *w = getenv("WSHUB_WRAP");
+	char name[64], *p;
+	long long end;
+	size_t len;
+	int i, status;
+
+	if (argc < 2 || (wshub = realpath(argv[1], NULL)) == NULL) {
+		fprintf(stderr, "usage: %s path/to/wshub [tls]\n", argv[0]);
+		return 2;
+	}
+	with_tls = argc > 2 && strcmp(argv[2], "tls") == 0;
+	if (with_tls && realpath("test/certs", certs) == NULL) {
+		perror("test/certs");
+		return 2;
+	}
+	strcat(certs, "/");
+	if (w != NULL && *w != '\0') {
+		patience *= 6;
+		for (p = strtok(strdup(w), " "), i = 0; p != NULL && i < 15;
+		    p = strtok(NULL, " "))
+			wrap[i++] = p;
+	}
+	umask(022);
+	snprintf(top, sizeof top, "%s/wshub-e2e.XXXXXX",
+	    tmp != NULL && *tmp != '\0' ? tmp : "/tmp");
+	board = mmap(NULL, GROUPS_MAX * sizeof *board, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (board == MAP_FAILED || mkdtemp(top) == NULL ||
+	    chmod(top, 0755) != 0 || chdir(top) != 0) {
+		perror(top);
+		return 2;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGINT, interrupted);
+	signal(SIGTERM, interrupted);
+	signal(SIGHUP, interrupted);
+	groups = g;
+	ngroups = n;
+	for (i = 0; i < n; i++) {
+		fflush(stdout);
+		if (g[i].for_tls && !with_tls)
+			continue;
+		g[i].pid = fork();
+		if (g[i].pid == 0)
+			run_group(i);
+		if (g[i].pid > 0)
+			setpgid(g[i].pid, g[i].pid);
+	}
+	end = now() + 30 * (long long)patience;
+	for (i = 0; i < n; i++) {
+		if (g[i].pid <= 0)
+			continue;
+		status = end_group(&g[i], end);
+		snprintf(name, sizeof name, "%s.out", g[i].name);
+		p = slurp(name, &len);
+		fputs(p, stdout);
+		free(p);
+		if (status != 0) {
+			CASE(g[i].name);
+			EXPECT(0, "these tests did not come to their end "
+			    "(%d)", status);
+			test_close();
+		}
+		test_passed += board[i][0];
+		test_failed += board[i][1];
+	}
+	clear_up();
+	return test_end();
+}
+
+#endif

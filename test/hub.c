@@ -638,7 +638,7 @@ random_operations(void)
 	f = open_hub(&h);
 	for (step = 0; step < 200000; step++) {
 		/* There are times of coming and times of going. */
-		most = step / 10000 % 2 == 0 ? 70 : 25;
+		most = step / 10000 % 2 == 0 ? 70 : 2;
 		d = dice(FEW);
 		c = dice(SOME);
 		op = dice(1000);
@@ -657,7 +657,7 @@ random_operations(void)
 			got = (size_t)ws_hub_join(&h, &crowd[d]);
 			joined[d] = 1;
 			all++;
-		} else if (op < 843 && joined[d]) {
+		} else if (op >= 840 && op < 843 && joined[d]) {
 			ws_hub_leave(&h, &crowd[d]);
 			joined[d] = 0;
 			memset(in[d], 0, SOME);

@@ -531,7 +531,7 @@ static void
 take_frames(struct ws_loop *l, struct ws_client *c, unsigned char *data,
     size_t len)
 {
-	struct ws_event e;
+	struct ws_event e = { 0 }; /* gcc -O1 does not see that it is set */
 	ssize_t n;
 
 	while (c->state == OPEN && !c->conn.dead) {

@@ -214,7 +214,7 @@ queue_bytes(struct ws_loop *l, struct ws_client *c, const void *data,
 	f->refs = 1;
 	f->start = 0;
 	f->len = len;
-	memcpy(f->bytes, data, len);
+	memcpy(ws_frame_bytes(f), data, len);
 	done = queue(l, c, f);
 	ws_frame_drop(f);
 	return done;
@@ -331,7 +331,7 @@ plain_writev(int fd, struct iovec *iov, int n, size_t total)
 	}
 	memset(&m, 0, sizeof m);
 	m.msg_iov = iov;
-	m.msg_iovlen = (unsigned)n;
+	m.msg_iovlen = (unsigned short)n; /* signed here, unsigned there */
 	do
 		done = n == 1 ?
 		    send(fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL) :
@@ -359,10 +359,10 @@ gather(const struct ws_client *c, struct iovec iov[IOV_MANY], size_t *total)
 	*total = 0;
 	for (i = 0; i < n; i++) {
 		f = c->ring[(c->first + i) & (c->room - 1)];
-		iov[i].iov_base = f->bytes + f->start;
+		iov[i].iov_base = ws_frame_bytes(f);
 		iov[i].iov_len = f->len;
 		if (i == 0) {
-			iov[i].iov_base = f->bytes + f->start + c->sent;
+			iov[i].iov_base = ws_frame_bytes(f) + c->sent;
 			iov[i].iov_len -= c->sent;
 		}
 		*total += iov[i].iov_len;
@@ -515,7 +515,7 @@ pong(struct ws_loop *l, struct ws_client *c, const struct ws_event *e)
 	}
 	if (c->count >= PONGS_MAX) {
 		last = &c->ring[(c->first + c->count - 1) & (c->room - 1)];
-		if ((*last)->bytes[(*last)->start] == (WS_FIN | WS_PONG)) {
+		if (*ws_frame_bytes(*last) == (WS_FIN | WS_PONG)) {
 			c->unsent += f->len - (*last)->len;
 			ws_frame_drop(*last);
 			*last = f;
@@ -531,7 +531,7 @@ static void
 take_frames(struct ws_loop *l, struct ws_client *c, unsigned char *data,
     size_t len)
 {
-	struct ws_event e;
+	struct ws_event e = { 0 }; /* gcc -O1 does not see that it is set */
 	ssize_t n;
 
 	while (c->state == OPEN && !c->conn.dead) {

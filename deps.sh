@@ -3,13 +3,18 @@
 #
 #     deps.sh flags FILE TLS BEARSSL CC [SETTING...]    for make: finds BearSSL
 #     deps.sh install TLS BEARSSL CC                    make deps
+#     deps.sh static TLS BEARSSL CC CFLAGS LDFLAGS      make static
 #
 # FILE gets lines that make's recipes read: "tls:", the source of the TLS part
 # and what its compiler needs, "lib:", what the linker needs, and "for:", the
 # arguments. It is left alone while those are the same, so that everything can
 # depend on it and is built anew only when a setting changes.
+#
+# BearSSL's sources are built in build/, once for each compiler and its flags,
+# and are themselves left as they are.
 
 set -u
+CFLAGS='' LDFLAGS=''
 
 say() {
 	echo "wshub: $*" >&2
@@ -25,7 +30,7 @@ compiles() {
 	dir=$(mktemp -d "${TMPDIR:-/tmp}/wshub.XXXXXX") || exit 1
 	cat >"$dir/try.c"
 	# shellcheck disable=SC2086 # CC may be a compiler with its options
-	$CC -o "$dir/try" "$dir/try.c" "$@" >/dev/null 2>&1
+	$CC $CFLAGS $LDFLAGS -o "$dir/try" "$dir/try.c" "$@" >/dev/null 2>&1
 	status=$?
 	rm -rf "$dir"
 	return $status
@@ -38,12 +43,56 @@ have_compiler() {
 	END
 }
 
+# One that is too old, or for another language, is told from one that is none.
+check_compiler() {
+	have_compiler || die "$CC makes no programs here: try \"make deps\"," \
+	    "or set CC="
+	compiles -std=c99 <<-END ||
+	#include <poll.h>
+	#include <stdint.h>
+	#if !defined(__STDC_VERSION__) || __STDC_VERSION__ < 199901L
+	#error
+	#endif
+	static inline int64_t f(const char *restrict p)
+	{ struct { int a, b; } s = { .b = *p }; return s.b; }
+	int main(void) { for (int i = 0; i < 1; i++) f(""); return 0; }
+	END
+	    die "$CC does not compile C99 (-std=c99): set CC= to one that does"
+}
+
 has_bearssl() {
 	compiles "$@" <<-END
 	#include <bearssl.h>
 	int main(void)
 	{ static br_ssl_server_context c; br_ssl_server_zero(&c); return 0; }
 	END
+}
+
+# Builds the sources in $tree, in the directory out, which it sets. Linking and
+# sanitizing flags are not for a library, and archives of LTO need more than ar.
+build_bearssl() {
+	flags=''
+	for flag in $CFLAGS; do
+		case $flag in
+		-flto* | -fsanitize* | -fno-sanitize* | --coverage | -f*-sections) ;;
+		*) flags="$flags $flag" ;;
+		esac
+	done
+	flags="$flags -ffunction-sections -fdata-sections"
+	out=$(pwd)/build/bearssl-$(printf '%s\n' "$tree $CC$flags" | cksum |
+	    tr -d ' ')
+	[ ! -f "$out/libbearssl.a" ] || return 0
+	say "building BearSSL's $tree in ${out#"$(pwd)/"}"
+	mkdir -p "$out" || exit 1
+	ar=$($CC -print-prog-name=ar 2>/dev/null)
+	if ! (
+		unset MAKEFLAGS MFLAGS MAKELEVEL
+		cd "$tree" && ${MAKE:-make} -j2 lib BUILD="$out" CC="$CC" \
+		    CFLAGS="$flags" AR="${ar:-ar}"
+	) >"$out/log" 2>&1; then
+		rm -f "$out/libbearssl.a"
+		die "BEARSSL=$BEARSSL: its make has failed, see ${out#"$(pwd)/"}/log"
+	fi
 }
 
 # Sets inc and lib for the BearSSL in the directory $BEARSSL.
@@ -54,14 +103,8 @@ use_tree() {
 		die "BEARSSL=$BEARSSL: white space in its path is too much" ;;
 	esac
 	if [ -f "$tree/inc/bearssl.h" ]; then
-		if [ ! -f "$tree/build/libbearssl.a" ]; then
-			say "building BearSSL in $tree"
-			(
-				unset MAKEFLAGS MFLAGS MAKELEVEL
-				cd "$tree" && ${MAKE:-make} -j2 CC="$CC" lib
-			) >/dev/null || die "BEARSSL=$BEARSSL: make has failed there"
-		fi
-		inc="-isystem $tree/inc" lib=$tree/build/libbearssl.a
+		build_bearssl
+		inc="-isystem $tree/inc" lib=$out/libbearssl.a
 	elif [ -f "$tree/include/bearssl.h" ]; then
 		inc="-isystem $tree/include" lib="-L$tree/lib -lbearssl"
 	else
@@ -91,7 +134,8 @@ flags() {
 	shift
 	settings="for: $*"
 	[ "$(sed -n '/^for:/p' "$file" 2>/dev/null)" = "$settings" ] && return
-	TLS=$1 BEARSSL=$2 CC=$3
+	TLS=$1 BEARSSL=$2 CC=$3 CFLAGS=${4-} LDFLAGS=${5-}
+	check_compiler
 	case $TLS in
 	no)
 		source=notls.c inc='' lib='' ;;
@@ -100,11 +144,9 @@ flags() {
 		if [ -n "$BEARSSL" ]; then
 			use_tree
 		elif ! find_bearssl; then
-			have_compiler || die "$CC makes no programs here:" \
-			    "try \"make deps\", or set CC="
-			die "no BearSSL here: try \"make deps\" (Debian:" \
-			    "libbearssl-dev, Alpine: bearssl-dev), or set" \
-			    "BEARSSL=DIR to its sources, or TLS=no"
+			die "no BearSSL for $CC here: try \"make deps\"" \
+			    "(Debian: libbearssl-dev, Alpine: bearssl-dev), or" \
+			    "set BEARSSL=DIR to its sources, or TLS=no"
 		fi ;;
 	*)
 		die "TLS=$TLS: that is yes or no" ;;
@@ -112,6 +154,42 @@ flags() {
 	# Some makes see only seconds: what was built just now must be older.
 	[ ! -f "$file" ] || sleep 1
 	printf '%s\n' "tls: $inc $source" "lib: $lib" "$settings" >"$file"
+}
+
+# ------------------------------------------------------------------- static
+
+# Sets flags to those of its arguments that the compiler takes.
+usable() {
+	flags=''
+	for flag; do
+		# shellcheck disable=SC2086 # " -Oz" is one
+		echo 'int main(void) { return 0; }' |
+		    compiles -static -Werror $flag && flags="$flags $flag"
+	done
+}
+
+static() {
+	TLS=$1 BEARSSL=$2 CC=$3
+	[ "$CC" != cc ] || ! command -v musl-gcc >/dev/null || CC=musl-gcc
+	check_compiler
+	echo 'int main(void) { return 0; }' | compiles -static ||
+	    die "$CC has no static C library: try musl-gcc (Debian: musl-tools)"
+	usable -Oz
+	usable "${flags:--Os}" -ffunction-sections -fdata-sections -fno-pie \
+	    -fno-asynchronous-unwind-tables -fno-unwind-tables -flto
+	cflags="$4$flags" extra=''
+	usable -no-pie -Wl,--gc-sections -Wl,--build-id=none \
+	    -Wl,-z,noseparate-code -Wl,-z,norelro
+	compiles <<-END || extra=small.o
+	#include <limits.h>
+	#if defined(__linux__) && !defined(__GLIBC__)
+	#error
+	#endif
+	int main(void) { return 0; }
+	END
+	${MAKE:-make} TLS="$TLS" BEARSSL="$BEARSSL" CC="$CC" CFLAGS="$cflags" \
+	    LDFLAGS="$5 -static -s$flags" EXTRA="$extra" wshub || exit
+	echo "wshub: static, $(wc -c <wshub | tr -d ' ') bytes"
 }
 
 # ------------------------------------------------------------------ install
@@ -175,7 +253,7 @@ install() {
 }
 
 case $#,${1-} in
-[5-9],flags | 4,install)
+[5-9],flags | 4,install | 6,static)
 	"$@" ;;
 *)
 	sed -n '/^#  /s/^#  */usage: /p' "$0" >&2

@@ -83,6 +83,12 @@ frame_alloc(size_t len)
 	return f;
 }
 
+static unsigned char *
+payload(struct ws_frame *f)
+{
+	return (unsigned char *)(f + 1) + WS_FRAME_HEAD_MAX;
+}
+
 static void
 frame_head(struct ws_frame *f, unsigned opcode, size_t len)
 {
@@ -91,7 +97,7 @@ frame_head(struct ws_frame *f, unsigned opcode, size_t len)
 
 	f->start = (unsigned)(WS_FRAME_HEAD_MAX - n);
 	f->len = n + len;
-	memcpy(f->bytes + f->start, head, n);
+	memcpy(ws_frame_bytes(f), head, n);
 }
 
 /* see ws.h */
@@ -104,7 +110,7 @@ ws_frame_new(unsigned opcode, const void *data, size_t len)
 		return NULL;
 	frame_head(f, opcode, len);
 	if (len != 0)
-		memcpy(f->bytes + WS_FRAME_HEAD_MAX, data, len);
+		memcpy(payload(f), data, len);
 	return f;
 }
 
@@ -117,7 +123,7 @@ ws_frame_json(struct ws_text value)
 
 	if (f == NULL)
 		return NULL;
-	len = ws_json_compact((char *)f->bytes + WS_FRAME_HEAD_MAX, value);
+	len = ws_json_compact((char *)payload(f), value);
 	frame_head(f, WS_TEXT, len);
 	/* Queues may hold it long: not with room for white space that is gone. */
 	if (value.len - len > 256) {

@@ -9,6 +9,7 @@
  * on the directory.
  */
 #define _GNU_SOURCE /* flock, and on some systems struct sockaddr_un */
+#define _FILE_OFFSET_BITS 64 /* 32-bit systems may have long inode numbers */
 #include <sys/types.h>
 #include <sys/file.h>
 #include <sys/socket.h>
@@ -319,8 +320,8 @@ ws_listen_unix(const char *path, mode_t mode, gid_t group,
 		return close_keeping_errno(fd);
 	}
 	close_keeping_errno(lock);
-	id->dev = st.st_dev;
-	id->ino = st.st_ino;
+	id->dev = (uint64_t)st.st_dev;
+	id->ino = (uint64_t)st.st_ino;
 	return fd;
 }
 
@@ -330,7 +331,7 @@ ws_listen_remove(const char *path, const struct ws_file_id *id)
 {
 	struct stat st;
 
-	if (lstat(path, &st) == 0 && st.st_dev == id->dev &&
-	    st.st_ino == id->ino)
+	if (lstat(path, &st) == 0 && (uint64_t)st.st_dev == id->dev &&
+	    (uint64_t)st.st_ino == id->ino)
 		(void)unlink(path);
 }

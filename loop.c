@@ -491,6 +491,20 @@ ws_loop_step(struct ws_loop *l, int timeout)
 }
 
 /* see ws.h */
+uint32_t
+ws_loop_poll(struct ws_loop *l, struct pollfd *fds, uint32_t room,
+    int *timeout)
+{
+	uint32_t n = l->poll.n < room ? l->poll.n : room;
+
+	ws_client_flush_all(l);
+	read_clock(l);
+	memcpy(fds, l->poll.fds, n * sizeof *fds);
+	*timeout = l->poll.dead != NULL ? 0 : next_due(l, *timeout);
+	return l->poll.n;
+}
+
+/* see ws.h */
 void
 ws_loop_stop(struct ws_loop *l)
 {
@@ -639,7 +653,7 @@ ws_loop_hub(struct ws_loop *l)
 void
 ws_loop_report(struct ws_loop *l)
 {
-	int64_t up = ws_clock() - l->begun;
+	int64_t up = ws_clock() - l->begun, share;
 	int i;
 
 	ws_loop_say(l, WS_LOG_ERROR, "up %lld s, %u clients (%u in the hub), "
@@ -651,7 +665,8 @@ ws_loop_report(struct ws_loop *l)
 	for (i = 0; i < WS_COUNTERS; i++)
 		ws_loop_say(l, WS_LOG_ERROR, "%s: %llu", counter_names[i],
 		    (unsigned long long)l->counters[i]);
-	ws_loop_say(l, WS_LOG_ERROR, "full scans: %llu, %.2f %% of the time",
-	    (unsigned long long)l->poll.scans,
-	    100.0 * (double)l->poll.scan_time / (double)(up + 1));
+	share = l->poll.scan_time / (up / 10000 + 1);
+	ws_loop_say(l, WS_LOG_ERROR, "full scans: %llu, %d.%02d %% of the time",
+	    (unsigned long long)l->poll.scans, (int)(share / 100),
+	    (int)(share % 100));
 }

@@ -13,6 +13,7 @@
  * others.
  */
 #define _GNU_SOURCE /* chroot, setgroups, getopt_long */
+#define _FILE_OFFSET_BITS 64 /* 32-bit systems may have long inode numbers */
 #include <sys/types.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -63,12 +64,15 @@ struct file {
 };
 
 static struct {
-	int fd[2 * LISTENERS_MAX * WS_LISTEN_MAX];
-	int tls[2 * LISTENERS_MAX * WS_LISTEN_MAX];
+	int fd[LISTENERS_MAX * (1 + 2 * WS_LISTEN_MAX)];
+	int tls[LISTENERS_MAX * (1 + 2 * WS_LISTEN_MAX)];
 	int n, control;
 	struct file files[2 * LISTENERS_MAX + 1];
 	int nfiles;
-} sockets = { .control = -1 };
+	int passed[3]; /* how many of them came from the service manager */
+} sockets; /* not initialised: that would be 8 KB of the binary */
+
+static int manager = -1; /* where to tell it how far we are */
 
 /* ---------------------------------------------------------------- logging */
 
@@ -323,13 +327,15 @@ read_options(int argc, char **argv)
 		usage("what is \"%s\"?", argv[optind]);
 	if ((o.cert == NULL) != (o.key == NULL))
 		usage("-c and -k go together");
-	if (o.ntls_listen > 0 && o.cert == NULL)
+	if (o.ntls_listen + sockets.passed[WS_SERVICE_WSS] > 0 &&
+	    o.cert == NULL)
 		usage("-L needs -c and -k");
-	if (o.cert != NULL && o.ntls_listen == 0 && !o.check)
+	if (o.cert != NULL && !o.check &&
+	    o.ntls_listen + sockets.passed[WS_SERVICE_WSS] == 0)
 		usage("-c and -k are for -L");
 	if (*o.control == '\0')
 		usage("-s needs a path");
-	if (o.nlisten == 0 && o.ntls_listen == 0)
+	if (o.nlisten == 0 && o.ntls_listen == 0 && sockets.n == 0)
 		o.listen[o.nlisten++] = "127.0.0.1:8080";
 	if (group != NULL)
 		o.control_group = group_id(group);
@@ -610,7 +616,12 @@ run_hub(int fd, struct ws_tls_config *tls)
 	    fcntl(fd, F_SETFL, O_NONBLOCK) == -1 ||
 	    ws_loop_watch(l, fd, hear_keeper, NULL) != 0)
 		die("%s", strerror(errno));
-	say(WS_LOG_NOTE, "backends write to %s", o.control);
+	if (sockets.passed[WS_SERVICE_CONTROL] != 0)
+		ws_address(sockets.control, 0, name);
+	say(WS_LOG_NOTE, "backends write to %s",
+	    sockets.passed[WS_SERVICE_CONTROL] != 0 ? name : o.control);
+	if (write(fd, "", 1) != 1) /* the keeper waits to hear that */
+		die("the keeper is gone");
 	while (ws_loop_step(l, -1))
 		;
 	ws_loop_free(l);
@@ -743,15 +754,21 @@ keep(pid_t hub, int fd)
 	unsigned char c;
 	int status;
 
+	/* The hub says a byte when it is ready, or ends: then SIGCHLD comes. */
+	if (read(fd, &c, 1) == 1)
+		ws_service_tell(manager, "READY=1");
 	for (;;) {
 		if (read(signal_pipe[0], &c, 1) != 1)
 			continue;
 		switch (c) {
 		case SIGHUP:
+			ws_service_tell(manager, "RELOADING=1");
 			renew(fd);
+			ws_service_tell(manager, "READY=1");
 			break;
 		case SIGINT:
 		case SIGTERM:
+			ws_service_tell(manager, "STOPPING=1");
 			tell_hub(fd, STOP, NULL);
 			break;
 		case SIGCHLD:
@@ -795,6 +812,30 @@ open_listener(const char *address, int tls)
 	}
 }
 
+/* Sockets that a service manager opened: their files are its own. */
+static void
+take_sockets(void)
+{
+	struct ws_service_socket s[LISTENERS_MAX];
+	char words[WS_LISTEN_WORDS];
+	int n = ws_service_sockets(s, LISTENERS_MAX, words), i;
+
+	if (n == -1)
+		die("%s", words);
+	sockets.control = -1;
+	for (i = 0; i < n; i++) {
+		if (sockets.passed[s[i].kind]++ != 0 &&
+		    s[i].kind == WS_SERVICE_CONTROL)
+			die("LISTEN_FDS: two control sockets");
+		if (s[i].kind == WS_SERVICE_CONTROL) {
+			sockets.control = s[i].fd;
+			continue;
+		}
+		sockets.tls[sockets.n] = s[i].kind == WS_SERVICE_WSS;
+		sockets.fd[sockets.n++] = s[i].fd;
+	}
+}
+
 static void
 open_sockets(void)
 {
@@ -806,6 +847,8 @@ open_sockets(void)
 		open_listener(o.listen[i], 0);
 	for (i = 0; i < o.ntls_listen; i++)
 		open_listener(o.tls_listen[i], 1);
+	if (sockets.control != -1)
+		return;
 	sockets.control = ws_listen_unix(o.control, o.control_mode,
 	    o.control_group, &id, words);
 	if (sockets.control == -1)
@@ -853,6 +896,7 @@ main(int argc, char **argv)
 	open_standard();
 	if (argc > 1 && strcmp(argv[1], "ctl") == 0)
 		return ctl(argc - 1, argv + 1);
+	take_sockets();
 	read_options(argc, argv);
 	if (o.cert != NULL) {
 		tls = read_pair(&pair, words);
@@ -867,6 +911,7 @@ main(int argc, char **argv)
 	raise_limit();
 	catch_signals();
 	open_sockets();
+	manager = ws_service_open();
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == -1)
 		die("socketpair: %s", strerror(errno));
 	hub = fork();
@@ -875,6 +920,8 @@ main(int argc, char **argv)
 	if (hub == 0) {
 		ignore_signals();
 		close(fd[0]);
+		if (manager != -1)
+			close(manager);
 		run_hub(fd[1], tls);
 	}
 	/* The keeper holds no listener, no key, and nothing of the hub's. */

@@ -49,6 +49,8 @@
  */
 /* getentropy(2) and the BSDs' and macOS's names beside POSIX's. */
 #define _GNU_SOURCE
+#define _FILE_OFFSET_BITS 64 /* what glibc wants to see for the next */
+#define _TIME_BITS 64 /* 2038, on 32-bit systems */
 #include <sys/types.h>
 #if defined(__APPLE__)
 #include <sys/random.h>
@@ -93,6 +95,7 @@
  */
 #define KEY_SLACK (3 * (BR_X509_BUFSIZE_KEY - BR_X509_BUFSIZE_SIG))
 
+#define DATE_MAX 64 /* bytes of a date, and more than that */
 #define EPOCH_DAYS 719528 /* from January 1st of year 0 to that of 1970 */
 
 /* Losses of our own. BearSSL's numbers end at 767, errno is kept negated. */
@@ -377,14 +380,44 @@ belongs(const struct ws_tls_config *c, const br_x509_pkey *pub)
 	    memcmp(q, pub->key.ec.q, len) == 0;
 }
 
+/* Days of the years before that one, from the year 0 on. */
+static uint32_t
+days_before(uint32_t year)
+{
+	return year * 365 + (year + 3) / 4 - (year + 99) / 100 +
+	    (year + 399) / 400;
+}
+
+/* A certificate's date, which time_t may be too narrow for. */
+static void
+write_date(char date[DATE_MAX], uint32_t days, uint32_t seconds)
+{
+	static const unsigned char lengths[] = {
+		31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31
+	};
+	uint32_t year = days / 366, month = 0, length = 31;
+
+	while (days_before(year + 1) <= days)
+		year++;
+	days -= days_before(year);
+	while (days >= length) {
+		days -= length;
+		length = lengths[++month];
+		if (month == 1 && days_before(year + 1) - days_before(year) ==
+		    366)
+			length++;
+	}
+	snprintf(date, DATE_MAX, "%04u-%02u-%02u %02u:%02u UTC",
+	    (unsigned)year, (unsigned)month + 1, (unsigned)days + 1,
+	    (unsigned)seconds / 3600, (unsigned)seconds / 60 % 60);
+}
+
 /* A warning, if the certificate is not valid now. */
 static void
 check_dates(const br_x509_decoder_context *d, char words[WS_TLS_WORDS])
 {
 	int64_t now = time(NULL), from, until;
-	time_t when;
-	struct tm tm;
-	char date[32] = "?";
+	char date[DATE_MAX];
 
 	from = ((int64_t)d->notbefore_days - EPOCH_DAYS) * 86400 +
 	    d->notbefore_seconds;
@@ -392,13 +425,13 @@ check_dates(const br_x509_decoder_context *d, char words[WS_TLS_WORDS])
 	    d->notafter_seconds;
 	if (from <= now && now <= until)
 		return;
-	when = (time_t)(now < from ? from : until);
-	if (gmtime_r(&when, &tm) != NULL)
-		strftime(date, sizeof date, "%Y-%m-%d %H:%M UTC", &tm);
-	if (now < from)
+	if (now < from) {
+		write_date(date, d->notbefore_days, d->notbefore_seconds);
 		say(words, "the certificate is not valid before %s", date);
-	else
+	} else {
+		write_date(date, d->notafter_days, d->notafter_seconds);
 		say(words, "the certificate expired on %s", date);
+	}
 }
 
 /* Takes chain and key apart; -1 with a sentence. */

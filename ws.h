@@ -11,6 +11,7 @@
  *   7  client.c  a client's life: reads, queue, deadlines
  *   8  loop.c    turns: listeners, backends, clients, the end
  *   9  ctl.c     the command that talks to a running hub
+ *  10  service.c sockets from a service manager, and words to it
  *
  * main -> loop -> { hub -> json, client -> tls, ws, poll }, and never the other
  * way round, but that a client is part of its loop. Take
@@ -289,14 +290,20 @@ size_t ws_json_compact(char *out, struct ws_text value);
 
 /*
  * A message as it goes on the wire, shared by every queue it stands in:
- * unfragmented and unmasked. Its bytes are at bytes + start, len of them.
+ * unfragmented and unmasked. Its bytes are at ws_frame_bytes, len of them.
  */
 struct ws_frame {
 	unsigned refs;
-	unsigned start;
+	unsigned start; /* where they begin in what follows this struct */
 	size_t len;
-	unsigned char bytes[];
 };
+
+/* Not a flexible array member: C++ has none, and is to read this, too. */
+static inline unsigned char *
+ws_frame_bytes(const struct ws_frame *f)
+{
+	return (unsigned char *)(f + 1) + f->start;
+}
 
 /* A text frame of a JSON value, compacted. One reference; NULL: no memory. */
 struct ws_frame *ws_frame_json(struct ws_text value);
@@ -464,10 +471,12 @@ const char *ws_tls_error(const struct ws_tls *t);
 #define WS_LISTEN_MAX 16    /* sockets that one address may stand for */
 #define WS_LISTEN_WORDS 320 /* bytes of an error's text */
 
-/* Tells a socket's file apart from any that takes its place. */
+/*
+ * Tells a socket's file apart from any that takes its place. Not dev_t and
+ * ino_t, whose widths differ within a program where _FILE_OFFSET_BITS does.
+ */
 struct ws_file_id {
-	dev_t dev;
-	ino_t ino;
+	uint64_t dev, ino;
 };
 
 /*
@@ -697,6 +706,16 @@ struct ws_hub *ws_loop_hub(struct ws_loop *l);
  */
 int ws_loop_step(struct ws_loop *l, int timeout);
 
+/*
+ * For a program with a poll loop of its own. Writes what to poll to fds, room
+ * of them at most, and lowers *timeout (-1: for ever) to what may pass until
+ * ws_loop_step(l, 0) is to be called; that is due, too, as soon as one of them
+ * is ready. Returns how many there are: with more than room, call again with
+ * more, or see max_clients. What was published before is sent, or waits there.
+ */
+uint32_t ws_loop_poll(struct ws_loop *l, struct pollfd *fds, uint32_t room,
+    int *timeout);
+
 /* Says Close 1001 to everybody, spread over the drain window. */
 void ws_loop_stop(struct ws_loop *l);
 
@@ -720,6 +739,40 @@ void ws_loop_say(struct ws_loop *l, int level, const char *format, ...);
  * reply was ERR or anything else went wrong, which is said on standard error.
  */
 int ws_ctl(const char *path, char **args);
+
+/* --------------------------------------------------------- 10  service.c */
+
+/* What a passed socket is for, by its name (FileDescriptorName=). */
+enum ws_service_kind { WS_SERVICE_WS, WS_SERVICE_WSS, WS_SERVICE_CONTROL };
+
+struct ws_service_socket {
+	int fd;
+	enum ws_service_kind kind;
+};
+
+/*
+ * The listening sockets that this process was started with, as sd_listen_fds(3)
+ * has it: LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES, which are then unset. A
+ * socket without one of the names "ws", "wss" and "control" is for backends if
+ * it is a Unix socket, else for ws://. Each is looked at and made non-blocking
+ * and close-on-exec. Returns their number, 0 if there are none or they are
+ * meant for another process, or -1 with a sentence in words.
+ */
+int ws_service_sockets(struct ws_service_socket *s, int room,
+    char words[WS_LISTEN_WORDS]);
+
+/*
+ * A socket for words to the service manager of NOTIFY_SOCKET, which is then
+ * unset; -1 if there is none. It is open before powers are given up, so that
+ * nothing but send(2) is needed afterwards.
+ */
+int ws_service_open(void);
+
+/*
+ * Says "READY=1", "RELOADING=1" (with the time, as systemd 253 wants) or
+ * "STOPPING=1", see sd_notify(3); nothing if fd is -1. It is not to fail.
+ */
+void ws_service_tell(int fd, const char *state);
 
 #ifdef __cplusplus
 }

@@ -279,7 +279,7 @@ whole(const struct ws_hub *h, int crowded, const char *when)
 static int
 payload_of(const struct ws_frame *f, unsigned first, struct ws_text *t)
 {
-	const unsigned char *p = f->bytes + f->start;
+	const unsigned char *p = ws_frame_bytes(f);
 	uint64_t len = f->len < 2 ? 0 : p[1];
 	size_t head = 2, i;
 

@@ -1,0 +1,85 @@
+#!/bin/sh
+# The sources as a tarball, or a copy of them. wshub: ISC licence, see LICENSE.
+#
+#     dist.sh             wshub-VERSION.tar.gz, here
+#     dist.sh copy DIR    the files, in DIR
+#
+# In git's work tree what git knows (copy: or would), elsewhere whatever is not
+# made by make. The same commit gives the same bytes where tar is GNU's.
+
+set -u
+cd "$(dirname "$0")" || exit 1
+
+die() {
+	echo "wshub: $*" >&2
+	exit 1
+}
+
+in_git() {
+	[ -e .git ] && command -v git >/dev/null &&
+	    git rev-parse --git-dir >/dev/null 2>&1
+}
+
+# list OPTION...: of git ls-files.
+list() {
+	if in_git; then
+		git ls-files "$@" | while read -r file; do
+			[ ! -f "$file" ] || echo "$file"
+		done
+	else
+		find . \( -path ./build -o -path ./test/build -o \
+		    -name node_modules \) -prune -o -type f ! -name '*.o' \
+		    ! -name '*.a' ! -name '*.sock' ! -name .flags \
+		    ! -path ./wshub ! -path ./examples/listen \
+		    ! -name 'wshub-*.tar.gz' -print | sed 's|^\./||'
+	fi | LC_ALL=C sort
+}
+
+# copy DIR OPTION...
+copy() {
+	dir=$1
+	shift
+	list "$@" | while read -r file; do
+		case $file in */*)
+			mkdir -p "$dir/${file%/*}" || exit 1 ;;
+		esac
+		cp -p "$file" "$dir/$file" || exit 1
+	done
+}
+
+dist() {
+	version=$(sed -n 's/^#define WS_VERSION "\(.*\)"/\1/p' ws.h)
+	[ -n "$version" ] || die "ws.h has no WS_VERSION"
+	name=wshub-$version
+	date=197001010000.00
+	if in_git; then
+		date=$(TZ=UTC0 git log -1 --date=format-local:%Y%m%d%H%M.%S \
+		    --format=%cd)
+		[ -z "$(git status --porcelain)" ] ||
+		    echo "wshub: there are changes that are not committed" >&2
+	fi
+	temp=$(mktemp -d "${TMPDIR:-/tmp}/wshub.XXXXXX") || exit 1
+	trap 'rm -rf "$temp"' EXIT
+	trap 'exit 1' HUP INT TERM
+	mkdir "$temp/$name" && copy "$temp/$name" || exit 1
+	chmod -R u+rwX,go+rX,go-w "$temp/$name"
+	find "$temp/$name" -exec env TZ=UTC0 touch -t "$date" {} +
+	set --
+	if tar --version 2>/dev/null | grep -q GNU; then
+		set -- --sort=name --owner=0 --group=0 --numeric-owner \
+		    --format=ustar
+	fi
+	tar -C "$temp" "$@" -cf "$temp/tar" "$name" &&
+	    gzip -9n <"$temp/tar" >"$name.tar.gz" || exit 1
+	echo "wshub: $name.tar.gz, $(wc -c <"$name.tar.gz" | tr -d ' ') bytes"
+}
+
+case $#,${1-} in
+0,)
+	dist ;;
+2,copy)
+	mkdir -p "$2" && copy "$2" -co --exclude-standard ;;
+*)
+	sed -n '/^#  /s/^#  */usage: /p' "$0" >&2
+	exit 2 ;;
+esac

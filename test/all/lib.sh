@@ -1,0 +1,34 @@
+# What the tests for elsewhere share, after clients/lib.sh. wshub: ISC licence.
+#
+# They build in copies of the sources, never here: ./wshub stays what it is.
+
+make=${MAKE:-make}
+unset MAKEFLAGS MFLAGS MAKELEVEL
+
+# Sets bearssl to a directory of BearSSL's sources, or to nothing and why.
+find_bearssl() {
+	why="no sources of BearSSL (BEARSSL=DIR)"
+	for bearssl in "${BEARSSL:-}" "$top/build/bearssl-0.6" /tmp/b/bearssl-0.6; do
+		[ ! -f "$bearssl/inc/bearssl.h" ] || return 0
+	done
+	# Debian's, where its sources are to be had.
+	if command -v apt-get >/dev/null && command -v dpkg-source >/dev/null &&
+	    mkdir -p "$top/build" && (cd "$top/build" &&
+	    timeout 120 apt-get -q source bearssl) >"$dir/apt" 2>&1; then
+		for bearssl in "$top"/build/bearssl-*/; do
+			bearssl=${bearssl%/}
+			[ ! -f "$bearssl/inc/bearssl.h" ] || return 0
+		done
+	fi
+	bearssl=''
+}
+
+# copy NAME: the sources, in $dir/NAME.
+copy() {
+	sh "$top/dist.sh" copy "$dir/$1" || exit 1
+}
+
+# sums FILE: what test/run said at the end.
+sums() {
+	tail -n 1 "$1"
+}

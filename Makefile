@@ -52,11 +52,12 @@ FORCE:
 # ------------------------------------------------------------------- tests
 
 B = test/build
-UNITS = $(B)/ws $(B)/json $(B)/tls
+UNITS = $(B)/ws $(B)/json $(B)/tls $(B)/conformance
 
 check: wshub $(UNITS)
 	@sh test/run $(B)/ws $(B)/json \
-	    `test "$(TLS)" = no || echo $(B)/tls`
+	    `test "$(TLS)" = no || echo $(B)/tls` \
+	    "$(B)/conformance $(B)/echo"
 
 $(UNITS): test/test.h ws.h .flags
 
@@ -71,6 +72,13 @@ $(B)/json: test/json.c json.c
 $(B)/tls: test/tls.c tls.c
 	@mkdir -p $(B)
 	test "$(TLS)" = no || $(C) $(LDFLAGS) -o $@ `sed -n 's/^tls:\(.*\) [^ ]*$$/\1/p' .flags` test/tls.c `sed -n s/^lib://p .flags`
+
+$(B)/echo: test/echo.c ws.o
+	@mkdir -p $(B)
+	$(C) $(LDFLAGS) -o $@ test/echo.c ws.o
+
+$(B)/conformance: test/conformance.c test/plain.h ws.o $(B)/echo
+	$(C) $(LDFLAGS) -o $@ test/conformance.c ws.o
 
 # ----------------------------------------------------------------- the rest
 

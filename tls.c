@@ -290,12 +290,14 @@ push_cert(void *arg, const void *data, size_t len)
 	c->nder += len;
 }
 
+/* BearSSL 0.6's decoder follows a null pointer if pushed when it is done. */
 static void
 push_key(void *arg, const void *data, size_t len)
 {
 	struct ws_tls_config *c = arg;
 
-	br_skey_decoder_push(&c->key, data, len);
+	if (br_skey_decoder_last_error(&c->key) == BR_ERR_X509_TRUNCATED)
+		br_skey_decoder_push(&c->key, data, len);
 }
 
 /*

@@ -79,9 +79,9 @@ whole(void)
 	    l->clients + l->refused);
 }
 
-/* The client that the hub would deliver to, or NULL. */
+/* The client in the hub, or NULL: its id may be another's by now. */
 static struct ws_client *
-known(const struct client *c)
+inside(const struct client *c)
 {
 	struct ws_text id = { c->id, WS_ID_LEN };
 	struct ws_device *d = c->named ? ws_hub_find(&l->hub, id) : NULL;
@@ -91,7 +91,17 @@ known(const struct client *c)
 		return NULL;
 	w = (struct ws_client *)((char *)d - offsetof(struct ws_client,
 	    device));
-	return w->state == WS_CLIENT_OPEN && !w->conn.dead ? w : NULL;
+	return w->conn.fd == WORLD_FD + c->h ? w : NULL;
+}
+
+/* The client that the hub would deliver to, or NULL. */
+static struct ws_client *
+known(const struct client *c)
+{
+	struct ws_client *w = inside(c);
+
+	return w != NULL && w->state == WS_CLIENT_OPEN && !w->conn.dead ? w :
+	    NULL;
 }
 
 static void
@@ -245,19 +255,15 @@ ask(unsigned which, unsigned kind, unsigned who, unsigned where, unsigned size)
 		return;
 	memset(pad, 'x', sizeof pad - 1);
 	where %= CHANNELS;
-	memcpy(id, c->named ? c->id : "nobodynobodynob", sizeof id);
+	memcpy(id, inside(c) ? c->id : "nobodynobodynob", sizeof id);
 	number++;
 	memset(set, 0, sizeof set);
 	for (i = 0; i < CLIENTS; i++) {
 		/* A channel forgets who has left the hub. */
-		if (known(&clients[i]) == NULL) {
-			struct ws_text t = { clients[i].id, WS_ID_LEN };
-
-			if (!clients[i].named ||
-			    ws_hub_find(&l->hub, t) == NULL)
-				memset(clients[i].in, 0, CHANNELS);
+		if (inside(&clients[i]) == NULL)
+			memset(clients[i].in, 0, CHANNELS);
+		if (known(&clients[i]) == NULL)
 			continue;
-		}
 		set[i] = kind == 0 || (kind == 1 && clients[i].in[where]) ||
 		    (kind == 2 && &clients[i] == c);
 		n += set[i];

@@ -114,7 +114,8 @@ flush_replies(struct backend *b)
 		n = send(b->conn.fd, c->out, c->outlen, MSG_NOSIGNAL);
 		if (n >= 0)
 			ws_control_sent(c, (size_t)n);
-		else if (errno == EAGAIN || errno == EWOULDBLOCK)
+		else if (errno == EAGAIN || errno == EWOULDBLOCK ||
+		    errno == ENOBUFS)
 			return;
 		else if (errno != EINTR)
 			b->mute = 1; /* it may have left; it is still heard */

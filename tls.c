@@ -650,7 +650,8 @@ push(struct ws_tls *t)
 		    (!t->open && len == 6 && p[0] == 20 ? MSG_MORE : 0));
 		if (n >= 0)
 			br_ssl_engine_sendrec_ack(e, (size_t)n);
-		else if (errno == EAGAIN || errno == EWOULDBLOCK)
+		else if (errno == EAGAIN || errno == EWOULDBLOCK ||
+		    errno == ENOBUFS)
 			return WS_WANT_OUT;
 		else if (errno != EINTR)
 			return lose(t, -errno);

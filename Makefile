@@ -5,6 +5,7 @@
 #   make demo        shows it at work [PORT=8080 SECONDS=]
 #   make check       its tests: a C compiler, make and sh are enough
 #   make check-all   and those that need more (valgrind, PHP, a browser ...)
+#   make fuzz        looks for more: clang with libFuzzer [SECONDS=60]
 #   make install     PREFIX=/usr/local DESTDIR=
 #
 #   TLS=no           without wss://, and without BearSSL
@@ -52,12 +53,14 @@ FORCE:
 # ------------------------------------------------------------------- tests
 
 B = test/build
-UNITS = $(B)/ws $(B)/json $(B)/tls $(B)/conformance
+UNITS = $(B)/ws $(B)/json $(B)/tls $(B)/conformance \
+    $(B)/fault $(B)/replay
 
 check: wshub $(UNITS)
 	@sh test/run $(B)/ws $(B)/json \
 	    `test "$(TLS)" = no || echo $(B)/tls` \
-	    "$(B)/conformance $(B)/echo"
+	    "$(B)/conformance $(B)/echo" $(B)/fault \
+	    "$(B)/replay test/fuzz/corpus"
 
 $(UNITS): test/test.h ws.h .flags
 
@@ -79,6 +82,43 @@ $(B)/echo: test/echo.c ws.o
 
 $(B)/conformance: test/conformance.c test/plain.h ws.o $(B)/echo
 	$(C) $(LDFLAGS) -o $@ test/conformance.c ws.o
+
+# The hub's files in a world of the tests' own: test/world.h.
+WORLD = $(B)/world.o $(B)/w-poll.o $(B)/w-client.o $(B)/w-loop.o $(B)/w-tls.o
+PART = @mkdir -p $(B); echo part $@; $(C) -c -o $@
+
+$(WORLD) $(B)/w-hub.o: test/world.h test/part.c ws.h .flags
+
+$(B)/world.o: test/world.c
+	$(PART) test/world.c
+
+$(B)/w-hub.o: hub.c
+	$(PART) -DPART='"../hub.c"' test/part.c
+
+$(B)/w-poll.o: poll.c
+	$(PART) -DPART='"../poll.c"' test/part.c
+
+$(B)/w-client.o: client.c
+	$(PART) -DPART='"../client.c"' test/part.c
+
+$(B)/w-loop.o: loop.c
+	$(PART) -DPART='"../loop.c"' test/part.c
+
+$(B)/w-tls.o: tls.c notls.c
+	$(PART) `sed -n 's/^tls:\(.*\) \([^ ]*\)$$/\1 -DPART="..\/\2"/p' .flags | sed 's/"/\\"/g'` test/part.c
+
+$(B)/fault: test/fault.c $(WORLD) $(B)/w-hub.o ws.o json.o listen.o
+	$(C) $(LDFLAGS) `test "$(TLS)" = no || sed -n 's/^tls:\(.*\) [^ ]*$$/-DWITH_TLS\1/p' .flags` -o $@ test/fault.c $(WORLD) $(B)/w-hub.o ws.o json.o listen.o `sed -n s/^lib://p .flags`
+
+FUZZ = test/fuzz/control.c test/fuzz/frames.c test/fuzz/head.c \
+    test/fuzz/hub.c test/fuzz/json.c test/fuzz/loop.c test/fuzz/pem.c
+
+$(B)/replay: test/fuzz/replay.c $(FUZZ) test/fuzz/fuzz.h test/plain.h $(WORLD) hub.c ws.o json.o listen.o
+	$(C) $(LDFLAGS) -o $@ test/fuzz/replay.c $(FUZZ) $(WORLD) ws.o json.o listen.o `sed -n s/^lib://p .flags`
+
+# libFuzzer on each target for SECONDS (60).
+fuzz: .flags
+	@sh test/fuzz/run $(SECONDS)
 
 # ----------------------------------------------------------------- the rest
 
@@ -107,4 +147,4 @@ clean:
 	rm -f wshub .flags examples/listen $(OBJ)
 	rm -rf $(B)
 
-.PHONY: all check check-all clean demo deps install uninstall
+.PHONY: all check check-all clean demo deps fuzz install uninstall

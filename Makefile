@@ -107,11 +107,12 @@ $(B)/w-loop.o: loop.c
 $(B)/w-tls.o: tls.c notls.c
 	$(PART) `sed -n 's/^tls:\(.*\) \([^ ]*\)$$/\1 -DPART="..\/\2"/p' .flags | sed 's/"/\\"/g'` test/part.c
 
-$(B)/fault: test/fault.c $(WORLD) $(B)/w-hub.o ws.o json.o listen.o
+$(B)/fault: test/fault.c test/people.h $(WORLD) $(B)/w-hub.o ws.o json.o listen.o
 	$(C) $(LDFLAGS) `test "$(TLS)" = no || sed -n 's/^tls:\(.*\) [^ ]*$$/-DWITH_TLS\1/p' .flags` -o $@ test/fault.c $(WORLD) $(B)/w-hub.o ws.o json.o listen.o `sed -n s/^lib://p .flags`
 
 FUZZ = test/fuzz/control.c test/fuzz/frames.c test/fuzz/head.c \
-    test/fuzz/hub.c test/fuzz/json.c test/fuzz/loop.c test/fuzz/pem.c
+    test/fuzz/hub.c test/fuzz/json.c test/fuzz/loop.c test/fuzz/pem.c \
+    test/fuzz/tls.c
 
 $(B)/replay: test/fuzz/replay.c $(FUZZ) test/fuzz/fuzz.h test/plain.h $(WORLD) hub.c ws.o json.o listen.o
 	$(C) $(LDFLAGS) -o $@ test/fuzz/replay.c $(FUZZ) $(WORLD) ws.o json.o listen.o `sed -n s/^lib://p .flags`

@@ -25,7 +25,8 @@ static const struct {
 	{ "control", fuzz_control, 300 },
 	{ "hub", fuzz_hub, 100 },
 	{ "loop", fuzz_loop, 60 },
-	{ "pem", fuzz_pem, 2 }
+	{ "pem", fuzz_pem, 2 },
+	{ "tls", fuzz_tls, 100 }
 };
 
 static char path[1024];

@@ -5,6 +5,7 @@
 #   make demo        shows it at work [PORT=8080 SECONDS=]
 #   make check       its tests: a C compiler, make and sh are enough
 #   make check-all   and those that need more (valgrind, PHP, a browser ...)
+#   make fuzz        looks for more: clang with libFuzzer [SECONDS=60]
 #   make static      one small file that needs no library, not even libc's
 #   make dist        wshub-VERSION.tar.gz
 #   make install     PREFIX=/usr/local DESTDIR=
@@ -61,31 +62,87 @@ FORCE:
 # ------------------------------------------------------------------- tests
 
 B = test/build
-UNITS = $(B)/ws $(B)/json $(B)/tls $(B)/service
+UNITS = $(B)/ws $(B)/json $(B)/hub $(B)/poll $(B)/tls $(B)/conformance \
+    $(B)/fault $(B)/replay $(B)/e2e $(B)/service
+TRY = WSHUB_WRAP="$${WSHUB_WRAP:-$(RUN)}" RUN="$(RUN)" TLS="$(TLS)" \
+    MAKE="$(MAKE)" CC="$(CC)" BEARSSL="$(BEARSSL)" sh test/all.sh
+LINK = @mkdir -p $(B); echo link $@; $(C) $(LDFLAGS) -o $@
+BEAR = `test "$(TLS)" = no || sed -n 's/^tls:\(.*\) [^ ]*$$/-DWITH_TLS\1/p' .flags`
+LIB = `sed -n s/^lib://p .flags`
 
-check: wshub $(UNITS)
-	@tls=tls; test "$(TLS)" != no || tls=; \
-	    WSHUB_WRAP="$${WSHUB_WRAP:-$(RUN)}" sh test/run \
-	    "$(RUN) $(B)/ws" "$(RUN) $(B)/json" $${tls:+"$(RUN) $(B)/tls"} \
-	    "$(RUN) $(B)/service ./wshub $$tls"
+check: wshub $(UNITS) $(B)/echo
+	@$(TRY) units
+
+check-all: wshub $(UNITS) $(B)/echo
+	@$(TRY) units all
 
 $(UNITS): test/test.h ws.h .flags
 
 $(B)/ws: test/ws.c ws.c
-	@mkdir -p $(B)
-	$(C) $(LDFLAGS) -o $@ test/ws.c
+	$(LINK) test/ws.c
 
 $(B)/json: test/json.c json.c
-	@mkdir -p $(B)
-	$(C) $(LDFLAGS) -o $@ test/json.c
+	$(LINK) test/json.c
+
+$(B)/hub: test/hub.c hub.c json.o ws.o
+	$(LINK) test/hub.c json.o ws.o
+
+$(B)/poll: test/poll.c poll.c
+	$(LINK) test/poll.c
 
 $(B)/tls: test/tls.c tls.c
 	@mkdir -p $(B)
-	test "$(TLS)" = no || $(C) $(LDFLAGS) -o $@ `sed -n 's/^tls:\(.*\) [^ ]*$$/\1/p' .flags` test/tls.c `sed -n s/^lib://p .flags`
+	test "$(TLS)" = no || $(C) $(LDFLAGS) -o $@ $(BEAR) test/tls.c $(LIB)
+
+$(B)/e2e: test/e2e.c test/hub.h ws.o
+	$(LINK) test/e2e.c ws.o
 
 $(B)/service: test/service.c test/hub.h
-	@mkdir -p $(B)
-	$(C) $(LDFLAGS) -o $@ test/service.c
+	$(LINK) test/service.c
+
+$(B)/echo: test/echo.c ws.o
+	$(LINK) test/echo.c ws.o
+
+$(B)/conformance: test/conformance.c test/plain.h ws.o
+	$(LINK) test/conformance.c ws.o
+
+# The hub's files in a world of the tests' own: test/world.h.
+WORLD = $(B)/world.o $(B)/w-poll.o $(B)/w-client.o $(B)/w-loop.o $(B)/w-tls.o
+PART = @mkdir -p $(B); echo part $@; $(C) -c -o $@
+
+$(WORLD) $(B)/w-hub.o: test/world.h test/part.c ws.h .flags
+
+$(B)/world.o: test/world.c
+	$(PART) test/world.c
+
+$(B)/w-hub.o: hub.c
+	$(PART) -DPART='"../hub.c"' test/part.c
+
+$(B)/w-poll.o: poll.c
+	$(PART) -DPART='"../poll.c"' test/part.c
+
+$(B)/w-client.o: client.c
+	$(PART) -DPART='"../client.c"' test/part.c
+
+$(B)/w-loop.o: loop.c
+	$(PART) -DPART='"../loop.c"' test/part.c
+
+$(B)/w-tls.o: tls.c notls.c
+	$(PART) `sed -n 's/^tls:\(.*\) \([^ ]*\)$$/\1 -DPART="..\/\2"/p' .flags | sed 's/"/\\"/g'` test/part.c
+
+$(B)/fault: test/fault.c test/people.h $(WORLD) $(B)/w-hub.o ws.o json.o listen.o
+	$(LINK) $(BEAR) test/fault.c $(WORLD) $(B)/w-hub.o ws.o json.o listen.o $(LIB)
+
+FUZZ = test/fuzz/control.c test/fuzz/frames.c test/fuzz/head.c \
+    test/fuzz/hub.c test/fuzz/json.c test/fuzz/loop.c test/fuzz/pem.c \
+    test/fuzz/tls.c
+
+$(B)/replay: test/fuzz/replay.c $(FUZZ) test/fuzz/fuzz.h test/plain.h $(WORLD) hub.c ws.o json.o listen.o
+	$(LINK) test/fuzz/replay.c $(FUZZ) $(WORLD) ws.o json.o listen.o $(LIB)
+
+# libFuzzer on each target for SECONDS (60).
+fuzz: .flags
+	@sh test/fuzz/run $(SECONDS)
 
 # --------------------------------------------------- for elsewhere: see deps.sh
 
@@ -124,4 +181,4 @@ clean:
 	rm -f wshub .flags examples/listen $(OBJ) small.o
 	rm -rf $(B) build
 
-.PHONY: all check check-all clean demo deps dist install static uninstall
+.PHONY: all check check-all clean demo deps dist fuzz install static uninstall

@@ -40,6 +40,7 @@
 #define HANDSHAKE_TURN 4000000 /* ns of TLS handshakes in a turn */
 #define REFUSED_MAX 16         /* clients beyond a limit, being told so */
 #define REST 1000              /* ms without accept after EMFILE */
+#define OVERSLEEP 1000         /* ms that poll may return late */
 #define DRAIN_EACH 10          /* ms between two Closes at shutdown, at most */
 #define IP_BUCKETS 1024        /* a power of two */
 
@@ -73,7 +74,7 @@ static const char *const counter_names[WS_COUNTERS] = {
 static void
 read_clock(struct ws_loop *l)
 {
-	l->now = ws_clock() / 1000000;
+	l->now = ws_clock() / 1000000 - l->overslept;
 }
 
 /* see ws.h */
@@ -113,7 +114,8 @@ flush_replies(struct backend *b)
 		n = send(b->conn.fd, c->out, c->outlen, MSG_NOSIGNAL);
 		if (n >= 0)
 			ws_control_sent(c, (size_t)n);
-		else if (errno == EAGAIN || errno == EWOULDBLOCK)
+		else if (errno == EAGAIN || errno == EWOULDBLOCK ||
+		    errno == ENOBUFS)
 			return;
 		else if (errno != EINTR)
 			b->mute = 1; /* it may have left; it is still heard */
@@ -471,12 +473,24 @@ serve(struct ws_loop *l, uint32_t n)
 int
 ws_loop_step(struct ws_loop *l, int timeout)
 {
+	int64_t before, late;
 	uint32_t n;
 
 	ws_client_flush_all(l); /* what was published by function call */
 	read_clock(l);
-	n = ws_poll_wait(&l->poll, next_due(l, timeout));
+	before = l->now;
+	timeout = next_due(l, timeout);
+	n = ws_poll_wait(&l->poll, timeout);
 	read_clock(l);
+	/*
+	 * A sleep much longer than asked for is the machine's, or ours if we
+	 * were stopped. No peer could answer in it: it counts for no deadline.
+	 */
+	late = l->now - before - timeout;
+	if (timeout >= 0 && late > OVERSLEEP) {
+		l->overslept += late;
+		l->now -= late;
+	}
 	l->counters[WS_TURNS]++;
 	serve(l, n);
 	ws_client_ring(l);

@@ -293,12 +293,14 @@ push_cert(void *arg, const void *data, size_t len)
 	c->nder += len;
 }
 
+/* BearSSL 0.6's decoder follows a null pointer if pushed when it is done. */
 static void
 push_key(void *arg, const void *data, size_t len)
 {
 	struct ws_tls_config *c = arg;
 
-	br_skey_decoder_push(&c->key, data, len);
+	if (br_skey_decoder_last_error(&c->key) == BR_ERR_X509_TRUNCATED)
+		br_skey_decoder_push(&c->key, data, len);
 }
 
 /*
@@ -681,7 +683,8 @@ push(struct ws_tls *t)
 		    (!t->open && len == 6 && p[0] == 20 ? MSG_MORE : 0));
 		if (n >= 0)
 			br_ssl_engine_sendrec_ack(e, (size_t)n);
-		else if (errno == EAGAIN || errno == EWOULDBLOCK)
+		else if (errno == EAGAIN || errno == EWOULDBLOCK ||
+		    errno == ENOBUFS)
 			return WS_WANT_OUT;
 		else if (errno != EINTR)
 			return lose(t, -errno);

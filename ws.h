@@ -667,7 +667,8 @@ struct ws_loop {
 	uint32_t clients, refused, backends, max_clients;
 	uint32_t seed;     /* of the jitter */
 	int64_t begun;     /* ns */
-	int64_t now;
+	int64_t now;       /* ws_clock, but for overslept */
+	int64_t overslept; /* ms that the machine slept, which do not count */
 	int64_t tick;      /* the last slot rung */
 	int64_t next_tick; /* none before it has a client; INT64_MAX: none */
 	int64_t beat;      /* when the next heartbeat is due */

@@ -1,0 +1,31 @@
+#!/bin/sh
+# What "make check" and "make check-all" run: all.sh [units] [all].
+# wshub: ISC licence, see LICENSE.
+#
+# The Makefile gives TLS, RUN (goes before programs for another machine), and
+# MAKE, CC, BEARSSL for those tests that build something themselves.
+
+set -u
+build=test/build tls=tls
+[ "${TLS:-yes}" != no ] || tls=''
+set -- "${1-}" "${2-}"
+units=$1 all=$2
+set --
+
+
+if [ -n "$units" ]; then
+	for test in ws json hub poll ${tls:+tls} "conformance $build/echo" \
+	    fault "replay test/fuzz/corpus" "e2e ./wshub $tls" \
+	    "service ./wshub $tls"; do
+		set -- "$@" "${RUN:+$RUN }$build/$test"
+	done
+fi
+if [ -n "$all" ]; then
+	for script in test/all/* test/clients/*; do
+		case ${script##*/} in
+		*.*) ;; # what they share, and what they run
+		*) set -- "$@" "sh $script ./wshub" ;;
+		esac
+	done
+fi
+exec sh test/run "$@"

@@ -1,0 +1,480 @@
+/* wshub: ISC licence, see LICENSE. */
+/*
+ * The whole hub in a world of its own: clients that come, speak, break rules,
+ * read slowly and go, backends that subscribe and send, and hours that pass,
+ * all in any order. Every message has a number, and each client must get just
+ * those that were meant for it, once and in order, until it gets a Close.
+ */
+#include "../world.h"
+#include "../../ws.h"
+#include "fuzz.h"
+
+#define CLIENTS 6
+#define BACKENDS 2
+#define CHANNELS 4
+#define WAITING 512 /* numbers that one client has not read */
+#define QUEUE 2048
+#define KIND_CLIENT 4 /* loop.c's */
+
+struct client {
+	int h;              /* -1: not there */
+	int open, closed;   /* 101 was read, a Close was read */
+	int named;
+	char id[WS_ID_LEN + 1];
+	unsigned char in[CHANNELS];
+	unsigned want[WAITING], first, count;
+	unsigned char got[8192]; /* not yet a whole frame */
+	size_t have;
+};
+
+static struct client clients[CLIENTS];
+static int backends[BACKENDS];
+static int answering[BACKENDS]; /* garbage was sent: replies may be any */
+static struct ws_loop *l;
+static int listener, control;
+static unsigned number;
+
+/* ------------------------------------------------------------ invariants */
+
+static void
+whole(void)
+{
+	struct ws_client *c, *w;
+	uint32_t i, k, n = 0;
+	size_t bytes;
+	int found;
+
+	MUST(l->poll.dead == NULL && l->dirty == NULL, "somebody is not done");
+	MUST(l->poll.hot <= l->poll.n, "hot and cold");
+	for (i = 0; i < l->poll.n; i++) {
+		MUST(l->poll.conns[i]->slot == i && l->poll.fds[i].fd ==
+		    l->poll.conns[i]->fd && l->poll.fds[i].events ==
+		    l->poll.conns[i]->events, "slot %u", i);
+		if (l->poll.conns[i]->kind != KIND_CLIENT)
+			continue;
+		n++;
+		c = (struct ws_client *)l->poll.conns[i];
+		MUST(c->count <= c->room && (c->room & (c->room - 1)) == 0,
+		    "a queue's room");
+		for (k = 0, bytes = 0; k < c->count; k++)
+			bytes += c->ring[(c->first + k) & (c->room - 1)]->len;
+		MUST(bytes - c->sent == c->unsent, "%zu bytes unsent, not %zu",
+		    c->unsent, bytes - c->sent);
+		MUST(c->unsent == 0 || (c->conn.events & POLLOUT) != 0,
+		    "unsent, and nobody asks");
+		MUST(c->state != WS_CLIENT_OPEN || c->unsent <= QUEUE,
+		    "%zu bytes are over the limit", c->unsent);
+		MUST(c->state != WS_CLIENT_OPEN || c->device.id[0] != '\0',
+		    "open, and not in the hub");
+		MUST((c->tick >= 0) == (c->deadline != INT64_MAX),
+		    "a deadline in no slot");
+		for (w = c->tick < 0 ? NULL : l->wheel[c->tick], found = 0;
+		    w != NULL; w = w->later)
+			found += w == c;
+		MUST(c->tick < 0 || found == 1, "not in its slot");
+		MUST(c->state != WS_CLIENT_OPEN || l->o.ping == 0 ||
+		    c->deadline != INT64_MAX, "nobody will ask it");
+	}
+	MUST(n == l->clients + l->refused, "%u clients, not %u", n,
+	    l->clients + l->refused);
+}
+
+/* The client in the hub, or NULL: its id may be another's by now. */
+static struct ws_client *
+inside(const struct client *c)
+{
+	struct ws_text id = { c->id, WS_ID_LEN };
+	struct ws_device *d = c->named ? ws_hub_find(&l->hub, id) : NULL;
+	struct ws_client *w;
+
+	if (d == NULL)
+		return NULL;
+	w = (struct ws_client *)((char *)d - offsetof(struct ws_client,
+	    device));
+	return w->conn.fd == WORLD_FD + c->h ? w : NULL;
+}
+
+/* The client that the hub would deliver to, or NULL. */
+static struct ws_client *
+known(const struct client *c)
+{
+	struct ws_client *w = inside(c);
+
+	return w != NULL && w->state == WS_CLIENT_OPEN && !w->conn.dead ? w :
+	    NULL;
+}
+
+static void
+step(void)
+{
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		MUST(ws_loop_step(l, 0) == 1, "stopped");
+		whole();
+	}
+}
+
+/* --------------------------------------------------------------- clients */
+
+static void
+leave(struct client *c)
+{
+	if (c->h >= 0)
+		world_leave(c->h);
+	memset(c, 0, sizeof *c);
+	c->h = -1;
+}
+
+/* A message came: the next that was meant for it. */
+static void
+hear(struct client *c, const unsigned char *p, size_t len)
+{
+	char text[64];
+	unsigned n = 0;
+
+	if (len >= 10 && memcmp(p, "{\"action\":", 10) == 0)
+		return; /* a heartbeat, or its name */
+	snprintf(text, sizeof text, "%.*s", len < 60 ? (int)len : 60,
+	    (const char *)p);
+	MUST(sscanf(text, "[%u,", &n) == 1, "a message \"%s\"", text);
+	MUST(c->count > 0 && c->want[c->first] == n, "message %u, not %u (of "
+	    "%u)", n, c->count ? c->want[c->first] : 0, c->count);
+	c->first = (c->first + 1) % WAITING;
+	c->count--;
+}
+
+static void
+read_client(struct client *c, size_t most)
+{
+	unsigned char *p, *end;
+	size_t len, head, room = sizeof c->got - c->have - 1;
+
+	if (c->h < 0)
+		return;
+	c->have += world_take(c->h, c->got + c->have, most < room ? most :
+	    room);
+	c->got[c->have] = '\0';
+	if (!c->open) {
+		end = (unsigned char *)strstr((char *)c->got, "\r\n\r\n");
+		if (end == NULL || strncmp((char *)c->got, "HTTP/1.1 101 ",
+		    13) != 0)
+			return;
+		c->open = 1;
+		c->have -= (size_t)(end + 4 - c->got);
+		memmove(c->got, end + 4, c->have);
+	}
+	for (;;) {
+		p = c->got;
+		head = c->have < 2 ? 2 : p[1] == 126 ? 4 : 2;
+		if (c->have < head)
+			break;
+		MUST(!c->closed, "more after a Close");
+		MUST(p[1] <= 126, "a length");
+		len = head == 4 ? (size_t)p[2] << 8 | p[3] : p[1];
+		if (c->have < head + len)
+			break;
+		if (p[0] == (WS_FIN | WS_TEXT))
+			hear(c, p + head, len);
+		else if (p[0] == (WS_FIN | WS_CLOSE))
+			c->closed = 1;
+		else
+			MUST(p[0] == (WS_FIN | WS_PING) || p[0] == (WS_FIN |
+			    WS_PONG), "a frame %02x", p[0]);
+		c->have -= head + len;
+		memmove(p, p + head + len, c->have);
+	}
+}
+
+static void
+connect_client(struct client *c)
+{
+	leave(c);
+	c->h = world_connect(listener);
+}
+
+static void
+request(struct client *c)
+{
+	static const char head[] = "GET / HTTP/1.1\r\nHost: a\r\n"
+	    "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+	    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+	    "Sec-WebSocket-Version: 13\r\n\r\n";
+	uint32_t i;
+	struct ws_client *w;
+
+	world_put(c->h, head, sizeof head - 1);
+	step();
+	/* Its name, which it may read much later. */
+	if (c->named)
+		return;
+	for (i = 0; i < l->hub.count; i++) {
+		w = (struct ws_client *)((char *)l->hub.devices[i] -
+		    offsetof(struct ws_client, device));
+		if (w->conn.fd == WORLD_FD + c->h) {
+			memcpy(c->id, w->device.id, sizeof c->id);
+			c->named = 1;
+		}
+	}
+}
+
+static void
+frame(struct client *c, unsigned first, const uint8_t *data, size_t len)
+{
+	unsigned char out[WS_FRAME_HEAD_MAX];
+	static const unsigned char mask[4] = { 0, 0, 0, 0 };
+
+	world_put(c->h, out, ws_frame_head(out, first, len, mask));
+	world_put(c->h, data, len);
+}
+
+/* -------------------------------------------------------------- backends */
+
+static void
+expect(struct client *c)
+{
+	if (c->count == WAITING) { /* it reads nothing: forget it */
+		leave(c);
+		step();
+		return;
+	}
+	c->want[(c->first + c->count++) % WAITING] = number;
+}
+
+static void
+ask(unsigned which, unsigned kind, unsigned who, unsigned where, unsigned size)
+{
+	static char pad[256];
+	char text[600], id[WS_ID_LEN + 1], reply[256];
+	struct client *c = &clients[who % CLIENTS];
+	unsigned char set[CLIENTS];
+	unsigned i, n = 0, got;
+	size_t len;
+
+	if (backends[which] < 0 || answering[which])
+		return;
+	memset(pad, 'x', sizeof pad - 1);
+	where %= CHANNELS;
+	memcpy(id, inside(c) ? c->id : "nobodynobodynob", sizeof id);
+	number++;
+	memset(set, 0, sizeof set);
+	for (i = 0; i < CLIENTS; i++) {
+		/* A channel forgets who has left the hub. */
+		if (inside(&clients[i]) == NULL)
+			memset(clients[i].in, 0, CHANNELS);
+		if (known(&clients[i]) == NULL)
+			continue;
+		set[i] = kind == 0 || (kind == 1 && clients[i].in[where]) ||
+		    (kind == 2 && &clients[i] == c);
+		n += set[i];
+	}
+	switch (kind) {
+	case 0:
+		snprintf(text, sizeof text, "{\"action\":\"multicast\","
+		    "\"data\":[%u, \"%.*s\"]}\n", number, (int)size, pad);
+		break;
+	case 1:
+		snprintf(text, sizeof text, "{\"action\":\"sendToChannel\","
+		    "\"channel\":%u,\"data\":[%u,\"%.*s\"]}\n", where, number,
+		    (int)size, pad);
+		break;
+	case 2:
+		snprintf(text, sizeof text, "{\"action\":\"sendToDevice\","
+		    "\"device\":\"%s\",\"data\":[%u,\"%.*s\"]}\n", id, number,
+		    (int)size, pad);
+		break;
+	default:
+		snprintf(text, sizeof text, "{\"action\":\"%s\",\"device\":"
+		    "\"%s\",\"channel\":\"%u\"}\n", kind == 3 ? "subscribe" :
+		    "unsubscribe", id, where);
+		break;
+	}
+	world_put(backends[which], text, strlen(text));
+	step();
+	len = world_take(backends[which], reply, sizeof reply - 1);
+	reply[len] = '\0';
+	if (kind < 3) {
+		MUST(sscanf(reply, "OK %u\n", &got) == 1 && got == n,
+		    "%s is answered by %s, not %u", text, reply, n);
+		for (i = 0; i < CLIENTS; i++)
+			if (set[i])
+				expect(&clients[i]);
+		return;
+	}
+	/* One that is ending is in the hub, and may still subscribe. */
+	if (sscanf(reply, "OK %u\n", &got) == 1) {
+		MUST(got == (c->in[where] != (kind == 3)), "%s is answered by "
+		    "%s", text, reply);
+		c->in[where] = kind == 3;
+	} else {
+		MUST(strncmp(reply, "ERR unknown device", 18) == 0 &&
+		    known(c) == NULL, "%s is answered by %s", text, reply);
+	}
+}
+
+static void
+backend(unsigned which, int come)
+{
+	if (backends[which] >= 0)
+		world_leave(backends[which]);
+	backends[which] = come ? world_connect(control) : -1;
+	answering[which] = 0;
+}
+
+/* ----------------------------------------------------------------- a life */
+
+static void
+pass(unsigned which)
+{
+	static const int times[8] = { 1, 100, 1000, 5000, 11000, 26000, 60000,
+	    3600000 };
+
+	world_now += (int64_t)times[which & 7] * 1000000;
+}
+
+int
+fuzz_loop(const uint8_t *data, size_t len)
+{
+	struct ws_options o = { 60, 25, 5, 0, 0, QUEUE, NULL };
+	char bin[4096];
+	struct client *c;
+	size_t i, n;
+	unsigned op, who;
+
+	if (len > 600)
+		return 0;
+	world_begin();
+	number = 0;
+	for (i = 0; i < CLIENTS; i++) {
+		clients[i].h = -1;
+		leave(&clients[i]);
+	}
+	memset(answering, 0, sizeof answering);
+	backends[0] = backends[1] = -1;
+	if (len > 0 && (data[0] & 1) != 0)
+		o.max_clients = 3;
+	if (len > 0 && (data[0] & 2) != 0)
+		o.max_per_ip = 4;
+	l = ws_loop_new(&o);
+	MUST(l != NULL, "no loop");
+	listener = world_listen();
+	control = world_listen();
+	MUST(ws_loop_listen(l, listener, 0) == 0 &&
+	    ws_loop_control(l, control) == 0, "no listeners");
+	backend(0, 1);
+	step();
+	for (i = 1; i < len; i++) {
+		op = data[i] & 15;
+		who = data[i] >> 4;
+		c = &clients[who % CLIENTS];
+		n = i + 1 < len ? data[i + 1] : 0;
+		switch (op) {
+		case 0:
+			connect_client(c);
+			break;
+		case 1:
+			if (c->h >= 0)
+				request(c);
+			break;
+		case 2: /* bytes of the input, as they are */
+			n &= 31;
+			if (n > len - i - 1)
+				n = len - i - 1;
+			if (c->h >= 0)
+				world_put(c->h, data + i + 1, n);
+			i += n;
+			break;
+		case 3:
+			n = i + 2 < len ? data[i + 2] & 31 : 0;
+			if (i + 3 + n > len)
+				break;
+			if (c->h >= 0)
+				frame(c, data[i + 1], data + i + 3, n);
+			i += 2 + n;
+			break;
+		case 4:
+			read_client(c, n * 32);
+			i++;
+			break;
+		case 5:
+			if (c->h >= 0 && n < 64)
+				world_end(c->h);
+			else if (c->h >= 0 && n < 128)
+				world_reset(c->h);
+			else
+				leave(c);
+			i++;
+			break;
+		case 6:
+			if (c->h >= 0)
+				world_window(c->h, n * 16);
+			i++;
+			break;
+		case 7:
+			backend(who & 1, (who & 2) != 0);
+			break;
+		case 8: /* garbage for a backend's stream */
+			if (backends[who & 1] < 0)
+				break;
+			answering[who & 1] = 1;
+			n &= 31;
+			if (n > len - i - 1)
+				n = len - i - 1;
+			world_put(backends[who & 1], data + i + 1, n);
+			i += n;
+			break;
+		case 9:
+			pass(who);
+			break;
+		case 10:
+			ask(0, 3, who, (unsigned)n, 0);
+			i++;
+			break;
+		case 11:
+			ask(0, 4, who, (unsigned)n, 0);
+			i++;
+			break;
+		case 12:
+			ask(who & 1, 0, 0, 0, (unsigned)n);
+			i++;
+			break;
+		case 13:
+			ask(0, 1, who, who, (unsigned)n);
+			i++;
+			break;
+		case 14:
+			ask(0, 2, who, 0, (unsigned)n);
+			i++;
+			break;
+		case 15: /* it reads all, and answers Pings */
+			read_client(c, 8192);
+			if (c->h >= 0 && c->open)
+				frame(c, WS_FIN | WS_PONG, NULL, 0);
+			break;
+		}
+		step();
+		for (n = 0; n < BACKENDS; n++)
+			if (backends[n] >= 0 && answering[n])
+				while (world_take(backends[n], bin,
+				    sizeof bin) != 0)
+					step();
+	}
+	for (i = 0; i < CLIENTS; i++) {
+		if (clients[i].h >= 0)
+			world_window(clients[i].h, 1 << 20);
+		step();
+		read_client(&clients[i], 8192);
+	}
+	ws_loop_stop(l);
+	for (i = 0; i < 200 && ws_loop_step(l, 100); i++)
+		;
+	MUST(i < 200, "does not end");
+	ws_loop_free(l);
+	MUST(world_open() == 0, "%u descriptors are open", world_open());
+	MUST(world_live == 0, "%ld blocks not given back", world_live);
+	for (i = 0; i < CLIENTS; i++)
+		leave(&clients[i]);
+	backend(0, 0);
+	backend(1, 0);
+	return 0;
+}

@@ -1,0 +1,522 @@
+/* wshub: ISC licence, see LICENSE. */
+/* see world.h */
+#include "world.h"
+
+#define SOCKETS 512
+#define FIRST WORLD_FD
+#define BACKLOG 64
+
+struct bytes {
+	unsigned char *at;
+	size_t from, len, room; /* len bytes from there */
+};
+
+struct sock {
+	int hub, peer;   /* that end is open */
+	int listener;
+	int backlog[BACKLOG], waiting;
+	struct bytes up, down; /* to the hub, and from it */
+	size_t window;
+	int up_ended, down_ended; /* nothing more will come */
+	int reset;       /* by us */
+	int broken;      /* by the hub */
+	int abort;       /* closing is to be a reset */
+};
+
+struct world_fault world_fault;
+unsigned long world_calls[WORLD_CALLS];
+unsigned long world_faults;
+long world_live;
+int64_t world_now;
+int64_t world_oversleep;
+static struct sock socks[SOCKETS];
+static unsigned char letter;
+
+static void
+nonsense(const char *what, int fd)
+{
+	printf("    world: %s, descriptor %d\n", what, fd);
+	fflush(stdout);
+	abort();
+}
+
+static void
+clear(struct sock *s)
+{
+	free(s->up.at);
+	free(s->down.at);
+	memset(s, 0, sizeof *s);
+}
+
+/* see world.h */
+void
+world_begin(void)
+{
+	int i;
+
+	for (i = 0; i < SOCKETS; i++)
+		clear(&socks[i]);
+	memset(&world_fault, 0, sizeof world_fault);
+	memset(world_calls, 0, sizeof world_calls);
+	world_faults = 0;
+	world_live = 0;
+	world_now = 1000000000000;
+	world_oversleep = 0;
+	letter = 0;
+}
+
+/* see world.h */
+unsigned
+world_open(void)
+{
+	unsigned n = 0;
+	int i;
+
+	for (i = 0; i < SOCKETS; i++)
+		n += socks[i].hub != 0;
+	return n;
+}
+
+/* Whether this call fails, with errno, or is cut short. */
+static int
+fails(enum world_call call, size_t *len)
+{
+	unsigned long n = ++world_calls[call];
+
+	if (world_fault.many == 0 || call != world_fault.call ||
+	    n < world_fault.at || n - world_fault.at >= world_fault.many)
+		return 0;
+	world_faults++;
+	if (world_fault.error == 0) {
+		if (len != NULL && *len > world_fault.cut)
+			*len = world_fault.cut;
+		return 0;
+	}
+	errno = world_fault.error;
+	return 1;
+}
+
+/* ----------------------------------------------------------------- memory */
+
+/* see world.h */
+void *
+w_malloc(size_t n)
+{
+	void *p = fails(WORLD_ALLOC, NULL) ? NULL : malloc(n);
+
+	world_live += p != NULL;
+	return p;
+}
+
+/* see world.h */
+void *
+w_calloc(size_t n, size_t size)
+{
+	void *p = fails(WORLD_ALLOC, NULL) ? NULL : calloc(n, size);
+
+	world_live += p != NULL;
+	return p;
+}
+
+/* see world.h */
+void *
+w_realloc(void *old, size_t n)
+{
+	void *p = fails(WORLD_ALLOC, NULL) ? NULL : realloc(old, n);
+
+	world_live += p != NULL && old == NULL;
+	return p;
+}
+
+/* see world.h */
+void
+w_free(void *p)
+{
+	world_live -= p != NULL;
+	free(p);
+}
+
+/* ------------------------------------------------------------------ bytes */
+
+static void
+add(struct bytes *b, const void *data, size_t len)
+{
+	unsigned char *more;
+
+	if (len == 0)
+		return;
+	if (b->from + b->len + len > b->room) {
+		b->room = (b->len + len) * 2;
+		more = malloc(b->room);
+		if (more == NULL)
+			nonsense("no memory", 0);
+		if (b->len != 0)
+			memcpy(more, b->at + b->from, b->len);
+		free(b->at);
+		b->at = more;
+		b->from = 0;
+	}
+	memcpy(b->at + b->from + b->len, data, len);
+	b->len += len;
+}
+
+static size_t
+take(struct bytes *b, void *data, size_t room, int keep)
+{
+	size_t n = b->len < room ? b->len : room;
+
+	if (n != 0)
+		memcpy(data, b->at + b->from, n);
+	if (!keep) {
+		b->from += n;
+		b->len -= n;
+		if (b->len == 0)
+			b->from = 0;
+	}
+	return n;
+}
+
+/* --------------------------------------------------------- the other ends */
+
+static int
+unused(void)
+{
+	int i;
+
+	for (i = 0; i < SOCKETS; i++)
+		if (!socks[i].hub && !socks[i].peer)
+			return i;
+	nonsense("no more sockets", 0);
+	return -1;
+}
+
+/* see world.h */
+int
+world_listen(void)
+{
+	int h = unused();
+
+	socks[h].hub = socks[h].listener = 1;
+	return FIRST + h;
+}
+
+/* see world.h */
+int
+world_connect(int listener)
+{
+	struct sock *s = &socks[listener - FIRST];
+	int h = unused();
+
+	if (!s->hub || !s->listener || s->waiting == BACKLOG)
+		return -1;
+	socks[h].peer = 1;
+	socks[h].window = 65536;
+	s->backlog[s->waiting++] = h;
+	return h;
+}
+
+/* see world.h */
+void
+world_put(int h, const void *data, size_t len)
+{
+	if (!socks[h].up_ended && !socks[h].reset)
+		add(&socks[h].up, data, len);
+}
+
+/* see world.h */
+size_t
+world_take(int h, void *data, size_t room)
+{
+	return take(&socks[h].down, data, room, 0);
+}
+
+/* see world.h */
+size_t
+world_waiting(int h)
+{
+	return socks[h].down.len;
+}
+
+/* see world.h */
+void
+world_window(int h, size_t bytes)
+{
+	socks[h].window = bytes;
+}
+
+/* see world.h */
+void
+world_end(int h)
+{
+	socks[h].up_ended = 1;
+}
+
+/* see world.h */
+void
+world_reset(int h)
+{
+	socks[h].reset = 1;
+	socks[h].down.len = 0;
+}
+
+/* see world.h */
+void
+world_leave(int h)
+{
+	struct sock *s = &socks[h];
+	int i, j;
+
+	s->peer = 0;
+	s->up_ended = 1;
+	/* Nobody will accept it any more. */
+	for (i = 0; i < SOCKETS; i++)
+		for (j = 0; j < socks[i].waiting; j++)
+			if (socks[i].backlog[j] == h) {
+				memmove(socks[i].backlog + j,
+				    socks[i].backlog + j + 1,
+				    (size_t)(--socks[i].waiting - j) *
+				    sizeof(int));
+				j--;
+			}
+	if (!s->hub)
+		clear(s);
+}
+
+/* see world.h */
+int
+world_ended(int h)
+{
+	return socks[h].broken ? -1 : socks[h].down_ended;
+}
+
+/* --------------------------------------------------------- system calls */
+
+static struct sock *
+of(int fd, int listener)
+{
+	if (fd < FIRST || fd >= FIRST + SOCKETS || !socks[fd - FIRST].hub ||
+	    socks[fd - FIRST].listener != listener)
+		nonsense("not one of that kind", fd);
+	return &socks[fd - FIRST];
+}
+
+/* see world.h */
+int
+w_accept(int fd, struct sockaddr *a, socklen_t *len)
+{
+	struct sock *s = of(fd, 1);
+	int h;
+
+	(void)a;
+	(void)len;
+	if (fails(WORLD_ACCEPT, NULL))
+		return -1;
+	if (s->waiting == 0) {
+		errno = EAGAIN;
+		return -1;
+	}
+	h = s->backlog[0];
+	memmove(s->backlog, s->backlog + 1, (size_t)--s->waiting * sizeof h);
+	socks[h].hub = 1;
+	return FIRST + h;
+}
+
+/* see world.h */
+ssize_t
+w_recv(int fd, void *buf, size_t len, int flags)
+{
+	struct sock *s = of(fd, 0);
+
+	if (fails(WORLD_RECV, &len))
+		return -1;
+	if (s->reset) {
+		errno = ECONNRESET;
+		return -1;
+	}
+	if (s->up.len == 0 && !s->up_ended) {
+		errno = EAGAIN;
+		return -1;
+	}
+	return (ssize_t)take(&s->up, buf, len, (flags & MSG_PEEK) != 0);
+}
+
+/* see world.h */
+ssize_t
+w_send(int fd, const void *buf, size_t len, int flags)
+{
+	struct sock *s = of(fd, 0);
+	size_t room;
+
+	(void)flags;
+	if (fails(WORLD_SEND, &len))
+		return -1;
+	if (s->down_ended)
+		nonsense("sent to after shutdown", fd);
+	if (s->reset || !s->peer) {
+		errno = s->reset ? ECONNRESET : EPIPE;
+		s->reset = 1;
+		return -1;
+	}
+	room = s->down.len < s->window ? s->window - s->down.len : 0;
+	if (room == 0) {
+		errno = EAGAIN;
+		return -1;
+	}
+	if (len > room)
+		len = room;
+	add(&s->down, buf, len);
+	return (ssize_t)len;
+}
+
+/* see world.h */
+ssize_t
+w_sendmsg(int fd, const struct msghdr *m, int flags)
+{
+	struct bytes all = { NULL, 0, 0, 0 };
+	ssize_t n;
+	size_t i;
+
+	for (i = 0; i < (size_t)m->msg_iovlen; i++)
+		add(&all, m->msg_iov[i].iov_base, m->msg_iov[i].iov_len);
+	n = w_send(fd, all.at, all.len, flags);
+	free(all.at);
+	return n;
+}
+
+/* see world.h */
+int
+w_shutdown(int fd, int how)
+{
+	struct sock *s = of(fd, 0);
+
+	if (fails(WORLD_SHUTDOWN, NULL))
+		return -1;
+	if (how != SHUT_WR)
+		nonsense("shut in another way", fd);
+	if (s->reset) {
+		errno = ENOTCONN;
+		return -1;
+	}
+	s->down_ended = 1;
+	return 0;
+}
+
+/* see world.h */
+int
+w_close(int fd)
+{
+	struct sock *s;
+
+	if (fd < FIRST || fd >= FIRST + SOCKETS || !socks[fd - FIRST].hub)
+		nonsense("closed, and is not open", fd);
+	s = &socks[fd - FIRST];
+	s->hub = 0;
+	if (s->abort || s->up.len != 0)
+		s->broken = 1;
+	s->down_ended = 1;
+	if (!s->peer)
+		clear(s);
+	return 0;
+}
+
+/* see world.h */
+int
+w_setsockopt(int fd, int level, int name, const void *v, socklen_t len)
+{
+	struct sock *s = of(fd, 0);
+
+	(void)len;
+	if (fails(WORLD_SETSOCKOPT, NULL))
+		return -1;
+	if (level == SOL_SOCKET && name == SO_LINGER)
+		s->abort = ((const struct linger *)v)->l_onoff;
+	return 0;
+}
+
+/* see world.h */
+int
+w_getpeername(int fd, struct sockaddr *a, socklen_t *len)
+{
+	struct sockaddr_in in;
+
+	(void)of(fd, 0);
+	if (fails(WORLD_PEERNAME, NULL))
+		return -1;
+	memset(&in, 0, sizeof in);
+	in.sin_family = AF_INET;
+	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	memcpy(a, &in, *len < sizeof in ? *len : sizeof in);
+	*len = sizeof in;
+	return 0;
+}
+
+/*
+ * A hub's 240 bytes become ids of one letter, AAA... first: it takes them from
+ * the end. Others count on.
+ */
+int
+w_getentropy(void *buf, size_t len)
+{
+	unsigned char *p = buf;
+	size_t i;
+
+	if (fails(WORLD_ENTROPY, NULL))
+		return -1;
+	for (i = 0; i < len; i++)
+		p[len - 1 - i] = (unsigned char)(len == 240 ? i / 15 :
+		    letter++ * 37u);
+	return 0;
+}
+
+/* see world.h */
+int
+w_poll(struct pollfd *fds, nfds_t n, int timeout)
+{
+	struct sock *s;
+	int got = 0, r;
+	nfds_t i;
+
+	world_now += 1000;
+	if (fails(WORLD_POLL, NULL))
+		return -1;
+	for (i = 0; i < n; i++) {
+		fds[i].revents = 0;
+		if (fds[i].fd < FIRST || fds[i].fd >= FIRST + SOCKETS ||
+		    !socks[fds[i].fd - FIRST].hub)
+			nonsense("polled, and is not open", fds[i].fd);
+		s = &socks[fds[i].fd - FIRST];
+		r = 0;
+		if (s->listener) {
+			r = s->waiting != 0 ? POLLIN : 0;
+		} else {
+			if (s->up.len != 0 || s->up_ended)
+				r |= POLLIN;
+			if (s->down.len < s->window)
+				r |= POLLOUT;
+			if (s->reset)
+				r |= POLLIN | POLLOUT | POLLERR | POLLHUP;
+			if (s->up_ended && s->down_ended)
+				r |= POLLHUP;
+		}
+		r &= fds[i].events | POLLERR | POLLHUP;
+		fds[i].revents = (short)r;
+		got += r != 0;
+	}
+	if (got != 0 || timeout == 0)
+		return got;
+	if (timeout < 0)
+		nonsense("sleeps for ever", timeout);
+	world_now += (int64_t)timeout * 1000000 + world_oversleep;
+	world_oversleep = 0;
+	return 0;
+}
+
+/* see world.h */
+int
+w_clock_gettime(clockid_t id, struct timespec *t)
+{
+	(void)id;
+	t->tv_sec = (time_t)(world_now / 1000000000);
+	t->tv_nsec = (long)(world_now % 1000000000);
+	return 0;
+}

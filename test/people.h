@@ -39,7 +39,7 @@ struct person {
 	int mute;                /* does not answer Pings */
 	unsigned pings, beats;
 #ifdef WITH_TLS
-	int tls;
+	int tls, asked;
 	br_ssl_client_context cc;
 	br_x509_knownkey_context known;
 	unsigned char buffers[BR_SSL_BUFSIZE_BIDI];
@@ -155,20 +155,27 @@ begin_tls(struct person *p)
 	br_ssl_engine_inject_entropy(e, "always the same: it is a test", 29);
 	br_ssl_client_reset(&p->cc, "localhost", 0);
 	p->tls = 1;
+	world_window(p->h, 300); /* the hub has to keep some, too */
 }
 
-/* Moves records between the engine and the wire; bytes go to p->got. */
+/*
+ * Moves records between the engine and the wire; bytes go to p->got. The end of
+ * what there is to send comes late, so that the hub has to keep half a record.
+ */
 static void
 pump_tls(struct person *p)
 {
 	br_ssl_engine_context *e = &p->cc.eng;
 	unsigned char *at;
 	size_t len, n;
-	int moved;
+	int moved, late = 0;
 
 	do {
 		moved = 0;
-		if ((at = br_ssl_engine_sendrec_buf(e, &len)) != NULL) {
+		at = late ? NULL : br_ssl_engine_sendrec_buf(e, &len);
+		if (at != NULL) {
+			late = len > 7;
+			len -= late ? 7 : 0;
 			world_put(p->h, at, len);
 			br_ssl_engine_sendrec_ack(e, len);
 			moved = 1;
@@ -260,9 +267,13 @@ listen_up(struct person *p)
 	if (p->h < 0)
 		return;
 #ifdef WITH_TLS
-	if (p->tls)
+	if (p->tls) {
 		pump_tls(p);
-	else
+		if (!p->asked && br_ssl_engine_sendapp_buf(&p->cc.eng, &len)) {
+			p->asked = 1;
+			say(p, request, sizeof request - 1);
+		}
+	} else
 #endif
 		p->have += world_take(p->h, p->got + p->have,
 		    sizeof p->got - p->have - 1);

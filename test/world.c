@@ -30,7 +30,7 @@ long world_live;
 int64_t world_now;
 int64_t world_oversleep;
 static struct sock socks[SOCKETS];
-static unsigned char letter;
+static unsigned number, pools; /* of random bytes */
 
 static void
 nonsense(const char *what, int fd)
@@ -62,7 +62,7 @@ world_begin(void)
 	world_live = 0;
 	world_now = 1000000000000;
 	world_oversleep = 0;
-	letter = 0;
+	number = pools = 0;
 }
 
 /* see world.h */
@@ -452,7 +452,8 @@ w_getpeername(int fd, struct sockaddr *a, socklen_t *len)
 
 /*
  * A hub's 240 bytes become ids of one letter, AAA... first: it takes them from
- * the end. Others count on.
+ * the end. The next 240 become such whose first character differs, and so on.
+ * Others count on.
  */
 int
 w_getentropy(void *buf, size_t len)
@@ -463,8 +464,14 @@ w_getentropy(void *buf, size_t len)
 	if (fails(WORLD_ENTROPY, NULL))
 		return -1;
 	for (i = 0; i < len; i++)
-		p[len - 1 - i] = (unsigned char)(len == 240 ? i / 15 :
-		    letter++ * 37u);
+		if (len != 240)
+			p[i] = (unsigned char)(number++ * 37u & 255);
+		else if (i % 15 == 0 && pools != 0)
+			p[len - 1 - i] = (unsigned char)((i / 15 + pools) &
+			    255);
+		else
+			p[len - 1 - i] = (unsigned char)(i / 15);
+	pools += len == 240;
 	return 0;
 }
 

@@ -74,6 +74,7 @@ play(struct said *s, const uint8_t *data, size_t len, unsigned most,
 	size_t from, at, cut = 0;
 	int i;
 
+	world_begin();
 	memset(devices, 0, sizeof devices);
 	memset(&c, 0, sizeof c);
 	for (i = 0; i < DEVICES; i++)
@@ -112,6 +113,7 @@ play(struct said *s, const uint8_t *data, size_t len, unsigned most,
 		ws_hub_leave(&h, &devices[i]);
 	MUST(h.nlinks == 0 && h.nchannels == 0, "links are left");
 	ws_hub_free(&h);
+	MUST(world_live == 0, "%ld blocks not given back", world_live);
 }
 
 /* ------------------------------------------------------- the plain reader */
@@ -441,7 +443,6 @@ fuzz_control(const uint8_t *data, size_t len)
 
 	if (len < 1 || len > 2000)
 		return 0;
-	world_begin();
 	play(&by_hub[0], data + 1, len - 1, 0, 0);
 	play(&by_hub[1], data + 1, len - 1, 1, 0);
 	play(&by_hub[2], data + 1, len - 1, data[0] % 64 + 2, data[0]);
@@ -468,6 +469,5 @@ fuzz_control(const uint8_t *data, size_t len)
 		    "\"%.*s\"", k, (int)by_hub[0].heard[k].len,
 		    by_hub[0].heard[k].at, (int)by_plain.heard[k].len,
 		    by_plain.heard[k].at);
-	MUST(world_live == 0, "%ld blocks not given back", world_live);
 	return 0;
 }

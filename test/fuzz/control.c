@@ -44,7 +44,7 @@ static int
 hear(struct ws_device *d, struct ws_frame *f, void *arg)
 {
 	struct said *s = arg;
-	unsigned char *p = f->bytes + f->start;
+	unsigned char *p = ws_frame_bytes(f);
 	size_t head = p[1] < 126 ? 2 : p[1] == 126 ? 4 : 10;
 
 	if (d == &devices[DEVICES - 1])

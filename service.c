@@ -80,7 +80,7 @@ purpose(const char *name, size_t len, int family)
 	for (i = 0; i < sizeof known / sizeof *known; i++)
 		if (len == strlen(known[i].name) &&
 		    memcmp(name, known[i].name, len) == 0)
-			return known[i].kind;
+			return (int)known[i].kind;
 	if (len == 0 || (len == 7 && memcmp(name, "unknown", 7) == 0) ||
 	    (len > 7 && memcmp(name + len - 7, ".socket", 7) == 0))
 		return family == AF_UNIX ? WS_SERVICE_CONTROL : WS_SERVICE_WS;

@@ -133,40 +133,68 @@ heard(struct ws_loop *l, struct ws_client *c)
 
 /* -------------------------------------------------------- queues and ends */
 
+/*
+ * What all queues hold in memory, for --queue-total: a frame counts once,
+ * however many queues it is in, and a ring's pointers count.
+ */
 static void
-drop_queue(struct ws_client *c)
+hold(struct ws_loop *l, struct ws_frame *f)
 {
-	while (c->count > 0) {
-		ws_frame_drop(c->ring[c->first]);
-		c->first = (c->first + 1) & (c->room - 1);
-		c->count--;
-	}
-	if (c->ring != c->small)
+	f->refs++;
+	if (f->queues++ == 0)
+		l->queued += sizeof *f + f->len;
+}
+
+static void
+let_go(struct ws_loop *l, struct ws_frame *f)
+{
+	if (--f->queues == 0)
+		l->queued -= sizeof *f + f->len;
+	ws_frame_drop(f);
+}
+
+static void
+shrink_queue(struct ws_loop *l, struct ws_client *c)
+{
+	if (c->ring != c->small) {
+		l->queued -= c->room * sizeof *c->ring;
 		free(c->ring);
+	}
 	c->ring = c->small;
 	c->room = 2;
 	c->first = 0;
+}
+
+static void
+drop_queue(struct ws_loop *l, struct ws_client *c)
+{
+	l->counters[WS_UNDELIVERED] += c->count;
+	while (c->count > 0) {
+		let_go(l, c->ring[c->first]);
+		c->first = (c->first + 1) & (c->room - 1);
+		c->count--;
+	}
+	shrink_queue(l, c);
 	c->sent = c->unsent = 0;
 }
 
 static int
-grow_queue(struct ws_client *c)
+grow_queue(struct ws_loop *l, struct ws_client *c)
 {
 	struct ws_frame **ring;
-	uint32_t i;
+	uint32_t i, room = c->room * 4;
 
 	if (c->room > UINT32_MAX / 4 / sizeof *ring)
 		return -1;
-	ring = malloc(c->room * 4 * sizeof *ring);
+	ring = malloc(room * sizeof *ring);
 	if (ring == NULL)
 		return -1;
 	for (i = 0; i < c->count; i++)
 		ring[i] = c->ring[(c->first + i) & (c->room - 1)];
-	if (c->ring != c->small)
-		free(c->ring);
+	shrink_queue(l, c);
 	c->ring = ring;
-	c->first = 0;
-	c->room *= 4;
+	c->room = room;
+	l->queued += room * sizeof *ring;
 	return 0;
 }
 
@@ -185,13 +213,13 @@ make_dirty(struct ws_loop *l, struct ws_client *c)
 static int
 queue(struct ws_loop *l, struct ws_client *c, struct ws_frame *f)
 {
-	if (c->count == c->room && grow_queue(c) != 0) {
+	if (c->count == c->room && grow_queue(l, c) != 0) {
 		l->counters[WS_LOST]++;
 		say_client(l, WS_LOG_NOTE, c, "dropped", "out of memory");
 		kill_client(l, c);
 		return -1;
 	}
-	f->refs++;
+	hold(l, f);
 	c->ring[(c->first + c->count++) & (c->room - 1)] = f;
 	c->unsent += f->len;
 	make_dirty(l, c);
@@ -212,6 +240,7 @@ queue_bytes(struct ws_loop *l, struct ws_client *c, const void *data,
 		return -1;
 	}
 	f->refs = 1;
+	f->queues = 0;
 	f->start = 0;
 	f->len = len;
 	memcpy(ws_frame_bytes(f), data, len);
@@ -285,8 +314,9 @@ cut_off(struct ws_loop *l, struct ws_client *c)
 		partial = c->ring[c->first];
 		partial->refs++;
 	}
-	drop_queue(c);
+	drop_queue(l, c);
 	if (partial != NULL) {
+		l->counters[WS_UNDELIVERED]--;
 		(void)queue(l, c, partial); /* there is room for it */
 		ws_frame_drop(partial);
 		c->sent = sent;
@@ -372,7 +402,7 @@ gather(const struct ws_client *c, struct iovec iov[IOV_MANY], size_t *total)
 
 /* n bytes more are out. */
 static void
-advance(struct ws_client *c, size_t n)
+advance(struct ws_loop *l, struct ws_client *c, size_t n)
 {
 	struct ws_frame *f;
 
@@ -381,13 +411,13 @@ advance(struct ws_client *c, size_t n)
 	while (c->count > 0 && n >= c->ring[c->first]->len) {
 		f = c->ring[c->first];
 		n -= f->len;
-		ws_frame_drop(f);
+		let_go(l, f);
 		c->first = (c->first + 1) & (c->room - 1);
 		c->count--;
 	}
 	c->sent = n;
 	if (c->count == 0 && c->ring != c->small)
-		drop_queue(c);
+		shrink_queue(l, c);
 }
 
 /* ENDING, and all is out: shut our end, and wait a little for the peer's. */
@@ -430,7 +460,7 @@ flush(struct ws_loop *l, struct ws_client *c)
 		    plain_writev(c->conn.fd, iov, n, total);
 		if (done < 0)
 			break;
-		advance(c, (size_t)done);
+		advance(l, c, (size_t)done);
 		if (c->tls == NULL && (size_t)done < total) {
 			done = WS_WANT_OUT;
 			break;
@@ -450,9 +480,8 @@ flush(struct ws_loop *l, struct ws_client *c)
 	}
 }
 
-/* see ws.h */
-void
-ws_client_flush_all(struct ws_loop *l)
+static void
+flush_dirty(struct ws_loop *l)
 {
 	struct ws_client *c;
 
@@ -463,6 +492,62 @@ ws_client_flush_all(struct ws_loop *l)
 		c->dirty = 0;
 		if (!c->conn.dead && c->state != LINGER)
 			flush(l, c);
+	}
+}
+
+/* The client in a hot slot, if it has that state and bytes to send. */
+static struct ws_client *
+behind(struct ws_loop *l, uint32_t slot, int state)
+{
+	struct ws_conn *conn = l->poll.conns[slot];
+	struct ws_client *c = (struct ws_client *)conn; /* its first member */
+
+	return conn->kind == WS_CONN_CLIENT && !conn->dead &&
+	    c->state == state && c->unsent > 0 ? c : NULL;
+}
+
+/*
+ * All queues together are over --queue-total: the slowest go first, those that
+ * are nearly as slow with them, or this would take a walk for each.
+ */
+static void
+cut_off_slowest(struct ws_loop *l, int state)
+{
+	struct ws_client *c;
+	size_t most, enough;
+	uint32_t i;
+
+	do {
+		for (i = 0, most = 0; i < l->poll.hot; i++)
+			if ((c = behind(l, i, state)) != NULL &&
+			    c->unsent > most)
+				most = c->unsent;
+		enough = most - most / 8;
+		for (i = 0; i < l->poll.hot && most != 0; i++) {
+			if (l->queued <= l->o.queue_total)
+				return;
+			if ((c = behind(l, i, state)) == NULL ||
+			    c->unsent < enough)
+				continue;
+			if (state == OPEN) {
+				cut_off(l, c);
+			} else {
+				drop_queue(l, c);
+				kill_client(l, c);
+			}
+		}
+	} while (most != 0);
+}
+
+/* see ws.h */
+void
+ws_client_flush_all(struct ws_loop *l)
+{
+	flush_dirty(l);
+	if (l->queued > l->o.queue_total && l->o.queue_total != 0) {
+		cut_off_slowest(l, OPEN);
+		cut_off_slowest(l, ENDING);
+		flush_dirty(l);
 	}
 }
 
@@ -517,8 +602,9 @@ pong(struct ws_loop *l, struct ws_client *c, const struct ws_event *e)
 		last = &c->ring[(c->first + c->count - 1) & (c->room - 1)];
 		if (*ws_frame_bytes(*last) == (WS_FIN | WS_PONG)) {
 			c->unsent += f->len - (*last)->len;
-			ws_frame_drop(*last);
-			*last = f;
+			let_go(l, *last);
+			hold(l, *last = f);
+			ws_frame_drop(f);
 			return;
 		}
 	}
@@ -731,7 +817,7 @@ ws_client_free(struct ws_loop *l, struct ws_client *c)
 
 	wheel_out(l, c);
 	ws_hub_leave(&l->hub, &c->device);
-	drop_queue(c);
+	drop_queue(l, c);
 	ws_tls_free(c->tls);
 	free(c->carry);
 	if (c->aborted)

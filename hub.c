@@ -78,8 +78,10 @@ frame_alloc(size_t len)
 	if (len > SIZE_MAX - sizeof *f - WS_FRAME_HEAD_MAX)
 		return NULL;
 	f = malloc(sizeof *f + WS_FRAME_HEAD_MAX + len);
-	if (f != NULL)
+	if (f != NULL) {
 		f->refs = 1;
+		f->queues = 0;
+	}
 	return f;
 }
 

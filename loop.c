@@ -44,8 +44,6 @@
 #define DRAIN_EACH 10          /* ms between two Closes at shutdown, at most */
 #define IP_BUCKETS 1024        /* a power of two */
 
-enum kind { WATCH, LISTENER, CONTROL_LISTENER, BACKEND, CLIENT };
-
 struct watch {
 	struct ws_conn conn;
 	void (*ready)(struct ws_loop *l, int fd, void *arg);
@@ -68,7 +66,7 @@ struct backend {
 static const char *const counter_names[WS_COUNTERS] = {
 	"accepted", "refused", "bad requests", "TLS failures", "opened",
 	"protocol errors", "silent", "cut off", "lost for want of memory",
-	"objects", "errors", "deliveries", "turns"
+	"undelivered frames", "objects", "errors", "deliveries", "turns"
 };
 
 static void
@@ -147,10 +145,6 @@ serve_backend(struct ws_loop *l, struct backend *b)
 		}
 		ws_control_feed(&l->hub, c, (char *)l->input, (size_t)n);
 		budget -= (size_t)n < budget ? (size_t)n : budget;
-		if (n < WS_READ_MAX) {
-			ws_control_drained(c);
-			break;
-		}
 		flush_replies(b);
 	}
 	l->counters[WS_OBJECTS] += c->objects;
@@ -180,7 +174,7 @@ watch_listeners(struct ws_loop *l)
 	struct ws_listener *p;
 
 	for (p = l->listeners; p != NULL; p = p->next)
-		ws_poll_for(&l->poll, &p->conn, (p->conn.kind == LISTENER ?
+		ws_poll_for(&l->poll, &p->conn, (p->conn.kind == WS_CONN_LISTENER ?
 		    clients : backends) ? POLLIN : 0);
 }
 
@@ -294,7 +288,7 @@ new_client(struct ws_loop *l, int fd, int tls)
 		close(fd);
 		return;
 	}
-	c->conn.kind = CLIENT;
+	c->conn.kind = WS_CONN_CLIENT;
 	c->ip = ip;
 	if (refused)
 		l->refused++;
@@ -313,7 +307,7 @@ new_backend(struct ws_loop *l, int fd)
 		close(fd);
 		return;
 	}
-	b->conn.kind = BACKEND;
+	b->conn.kind = WS_CONN_BACKEND;
 	b->conn.pinned = 1;
 	l->backends++;
 }
@@ -324,10 +318,10 @@ accept_some(struct ws_loop *l, struct ws_listener *p)
 	int fd, i;
 
 	for (i = 0; i < ACCEPTS_TURN; i++) {
-		if (p->conn.kind == LISTENER && l->clients >= l->max_clients &&
+		if (p->conn.kind == WS_CONN_LISTENER && l->clients >= l->max_clients &&
 		    l->refused >= REFUSED_MAX)
 			return;
-		if (p->conn.kind == CONTROL_LISTENER &&
+		if (p->conn.kind == WS_CONN_CONTROL &&
 		    l->backends >= WS_BACKENDS_MAX)
 			return;
 		fd = polite_accept(p->conn.fd);
@@ -339,7 +333,7 @@ accept_some(struct ws_loop *l, struct ws_listener *p)
 		}
 		if (fd == -1)
 			return;
-		if (p->conn.kind == LISTENER)
+		if (p->conn.kind == WS_CONN_LISTENER)
 			new_client(l, fd, p->tls);
 		else
 			new_backend(l, fd);
@@ -389,7 +383,7 @@ free_conn(struct ws_loop *l, struct ws_conn *conn)
 	struct backend *b = (struct backend *)conn;
 	int fd = conn->fd, kind = conn->kind;
 
-	if (kind == CLIENT) {
+	if (kind == WS_CONN_CLIENT) {
 		uncount_ip(l, c->ip);
 		if (c->refused)
 			l->refused--;
@@ -397,14 +391,14 @@ free_conn(struct ws_loop *l, struct ws_conn *conn)
 			l->clients--;
 		ws_client_free(l, c);
 	} else {
-		if (kind == BACKEND) {
+		if (kind == WS_CONN_BACKEND) {
 			ws_control_free(&b->control);
 			l->backends--;
 		}
 		ws_poll_remove(&l->poll, conn);
 		free(conn);
 	}
-	if (kind != WATCH)
+	if (kind != WS_CONN_WATCH)
 		close(fd);
 }
 
@@ -441,29 +435,29 @@ serve(struct ws_loop *l, uint32_t n)
 	uint32_t i, late = 0;
 
 	for (i = 0; i < n; i++)
-		if (ready[i]->kind == BACKEND)
+		if (ready[i]->kind == WS_CONN_BACKEND)
 			serve_backend(l, (struct backend *)ready[i]);
 	ws_client_flush_all(l);
 	for (i = 0; i < n; i++) {
-		if (ready[i]->kind == CLIENT && ready[i]->dead)
+		if (ready[i]->kind == WS_CONN_CLIENT && ready[i]->dead)
 			continue;
-		if (ready[i]->kind == CLIENT &&
+		if (ready[i]->kind == WS_CONN_CLIENT &&
 		    !handshaking((struct ws_client *)ready[i]))
 			ws_client_serve(l, (struct ws_client *)ready[i]);
-		else if (ready[i]->kind != BACKEND)
+		else if (ready[i]->kind != WS_CONN_BACKEND)
 			ready[late++] = ready[i];
 	}
 	ws_client_flush_all(l);
 	until = ws_clock() + HANDSHAKE_TURN;
 	for (i = 0; i < late; i++)
-		if (ready[i]->kind == CLIENT && ws_clock() < until)
+		if (ready[i]->kind == WS_CONN_CLIENT && ws_clock() < until)
 			ws_client_serve(l, (struct ws_client *)ready[i]);
 	for (i = 0; i < late; i++) {
 		ready = l->poll.ready; /* a new descriptor may have moved it */
-		if (ready[i]->kind == WATCH) {
+		if (ready[i]->kind == WS_CONN_WATCH) {
 			w = (struct watch *)ready[i];
 			w->ready(l, ready[i]->fd, w->arg);
-		} else if (ready[i]->kind != CLIENT) {
+		} else if (ready[i]->kind != WS_CONN_CLIENT) {
 			accept_some(l, (struct ws_listener *)ready[i]);
 		}
 	}
@@ -533,7 +527,7 @@ ws_loop_stop(struct ws_loop *l)
 		window = (int64_t)l->clients * DRAIN_EACH;
 	ws_loop_say(l, WS_LOG_NOTE, "draining %u clients", (unsigned)l->clients);
 	for (i = 0; i < l->poll.n; i++)
-		if (l->poll.conns[i]->kind == CLIENT)
+		if (l->poll.conns[i]->kind == WS_CONN_CLIENT)
 			ws_client_stop(l, (struct ws_client *)l->poll.conns[i],
 			    ws_loop_jitter(l, (uint32_t)window + 1));
 }
@@ -599,7 +593,7 @@ ws_loop_free(struct ws_loop *l)
 }
 
 static int
-add_listener(struct ws_loop *l, int fd, enum kind kind, int tls)
+add_listener(struct ws_loop *l, int fd, enum ws_conn_kind kind, int tls)
 {
 	struct ws_listener *p = calloc(1, sizeof *p);
 
@@ -619,14 +613,14 @@ add_listener(struct ws_loop *l, int fd, enum kind kind, int tls)
 int
 ws_loop_listen(struct ws_loop *l, int fd, int tls)
 {
-	return add_listener(l, fd, LISTENER, tls);
+	return add_listener(l, fd, WS_CONN_LISTENER, tls);
 }
 
 /* see ws.h */
 int
 ws_loop_control(struct ws_loop *l, int fd)
 {
-	return add_listener(l, fd, CONTROL_LISTENER, 0);
+	return add_listener(l, fd, WS_CONN_CONTROL, 0);
 }
 
 /* see ws.h */
@@ -649,7 +643,7 @@ ws_loop_watch(struct ws_loop *l, int fd,
 		free(w);
 		return -1;
 	}
-	w->conn.kind = WATCH;
+	w->conn.kind = WS_CONN_WATCH;
 	w->conn.pinned = 1;
 	w->ready = ready;
 	w->arg = arg;
@@ -679,6 +673,7 @@ ws_loop_report(struct ws_loop *l)
 	for (i = 0; i < WS_COUNTERS; i++)
 		ws_loop_say(l, WS_LOG_ERROR, "%s: %llu", counter_names[i],
 		    (unsigned long long)l->counters[i]);
+	ws_loop_say(l, WS_LOG_ERROR, "queued: %zu bytes", l->queued);
 	share = l->poll.scan_time / (up / 10000 + 1);
 	ws_loop_say(l, WS_LOG_ERROR, "full scans: %llu, %d.%02d %% of the time",
 	    (unsigned long long)l->poll.scans, (int)(share / 100),

@@ -52,7 +52,8 @@ static struct {
 } o = {
 	.control = "wshub.sock", .control_mode = 0660,
 	.control_group = (gid_t)-1,
-	.loop = { .heartbeat = 60, .ping = 25, .drain = 5, .queue = 1048576 }
+	.loop = { .heartbeat = 60, .ping = 25, .drain = 5, .queue = 1048576,
+	    .queue_total = 67108864 }
 };
 
 static int verbosity = WS_LOG_NOTE;
@@ -148,6 +149,7 @@ static const char usage_text[] =
     "             [--control-mode mode] [--drain seconds]\n"
     "             [--heartbeat seconds] [--max-clients number]\n"
     "             [--max-per-ip number] [--ping seconds] [--queue bytes]\n"
+    "             [--queue-total bytes]\n"
     "       wshub ctl [-s path] [json ...]\n";
 
 static const char help_text[] =
@@ -166,6 +168,7 @@ static const char help_text[] =
     "  --max-clients N        then 503 (what RLIMIT_NOFILE allows)\n"
     "  --max-per-ip N         then 503; a /64 counts as one (no limit)\n"
     "  --queue BYTES          unsent bytes a client may have (1048576)\n"
+    "  --queue-total BYTES    and all clients together (67108864)\n"
     "  --drain SEC            how long shutdown may take (5)\n"
     "  -n                     check options, certificate and key, and exit\n"
     "  -q, -v                 log less, more\n"
@@ -209,7 +212,7 @@ number(const char *option, const char *s, int base, unsigned long min,
 
 enum {
 	CONTROL_MODE = 256, CONTROL_GROUP, HEARTBEAT, PING, MAX_CLIENTS,
-	MAX_PER_IP, QUEUE, DRAIN
+	MAX_PER_IP, QUEUE, QUEUE_TOTAL, DRAIN
 };
 
 static const struct option options[] = {
@@ -226,6 +229,7 @@ static const struct option options[] = {
 	{ "max-clients", required_argument, NULL, MAX_CLIENTS },
 	{ "max-per-ip", required_argument, NULL, MAX_PER_IP },
 	{ "queue", required_argument, NULL, QUEUE },
+	{ "queue-total", required_argument, NULL, QUEUE_TOTAL },
 	{ "drain", required_argument, NULL, DRAIN },
 	{ "version", no_argument, NULL, 'V' },
 	{ "help", no_argument, NULL, 'h' },
@@ -299,6 +303,10 @@ read_options(int argc, char **argv)
 		case QUEUE:
 			o.loop.queue = number("queue", optarg, 10, 1,
 			    1ul << 30);
+			break;
+		case QUEUE_TOTAL:
+			o.loop.queue_total = number("queue-total", optarg, 10,
+			    1, LONG_MAX);
 			break;
 		case DRAIN:
 			o.loop.drain = (unsigned)number("drain", optarg, 10, 0,

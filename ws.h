@@ -294,6 +294,7 @@ size_t ws_json_compact(char *out, struct ws_text value);
  */
 struct ws_frame {
 	unsigned refs;
+	unsigned queues; /* of clients, that it is in */
 	unsigned start; /* where they begin in what follows this struct */
 	size_t len;
 };
@@ -510,13 +511,18 @@ void ws_address(int fd, int peer, char name[WS_ADDRESS_MAX]);
 /* ------------------------------------------------------------- 6  poll.c */
 
 /* What a descriptor belongs to: the first member of its owner's struct. */
+enum ws_conn_kind {
+	WS_CONN_WATCH, WS_CONN_LISTENER, WS_CONN_CONTROL, WS_CONN_BACKEND,
+	WS_CONN_CLIENT
+};
+
 struct ws_conn {
 	struct ws_conn *next; /* among the dead */
 	uint32_t slot;        /* in ws_poll's arrays */
 	int fd;
 	short events;         /* what is asked for, see ws_poll_for */
 	short revents;        /* of the last ws_poll_wait that had it ready */
-	unsigned char kind;   /* the owner's */
+	unsigned char kind;   /* enum ws_conn_kind */
 	unsigned char dead;   /* waits for the sweep */
 	unsigned char pinned; /* stays hot */
 	unsigned char active; /* has had an event since the last full scan */
@@ -638,7 +644,8 @@ struct ws_options {
 	unsigned heartbeat, ping, drain;
 	unsigned max_clients; /* 0: what RLIMIT_NOFILE allows */
 	unsigned max_per_ip;
-	size_t queue;
+	size_t queue;       /* unsent bytes of a client */
+	size_t queue_total; /* bytes that all queues hold; 0: no limit */
 	void (*log)(int level, const char *line); /* no newline; NULL: silence */
 };
 
@@ -649,7 +656,8 @@ struct ws_options {
 
 enum ws_counter {
 	WS_ACCEPTED, WS_REFUSED, WS_BAD_REQUESTS, WS_TLS_FAILURES, WS_OPENED,
-	WS_PROTOCOL_ERRORS, WS_SILENT, WS_CUT_OFF, WS_LOST, WS_OBJECTS,
+	WS_PROTOCOL_ERRORS, WS_SILENT, WS_CUT_OFF, WS_LOST,
+	WS_UNDELIVERED, WS_OBJECTS,
 	WS_OBJECT_ERRORS, WS_DELIVERIES, WS_TURNS, WS_COUNTERS
 };
 
@@ -674,6 +682,7 @@ struct ws_loop {
 	int64_t beat;      /* when the next heartbeat is due */
 	int64_t rest;      /* no accept before that; 0: not resting */
 	int64_t stop;      /* when draining ends; 0: not draining */
+	size_t queued;     /* bytes that all queues hold */
 	uint64_t counters[WS_COUNTERS];
 	unsigned char input[WS_HEAD_MAX + WS_READ_MAX];
 };

@@ -352,7 +352,7 @@ test_control(const struct hub *h)
 	CASE("frames: a Close is echoed, and then the end");
 	for (n = 0; n < 4; n++) {
 		static const char *const reasons[] = {
-			"", "\x03\xe8", "\x03\xe9" "bye", "\x0f\xa0"
+			"", "\x03\xe8", ("\x03\xe9" "bye"), "\x0f\xa0"
 		};
 		static const size_t len[] = { 0, 2, 5, 2 };
 		static const int code[] = { 1005, 1000, 1001, 4000 };

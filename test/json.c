@@ -684,7 +684,8 @@ test_depth(void)
 		memset(&j, 0, sizeof(j));
 		ws_json_scan(&j, s, n);
 		EXPECT(j.why != NULL && strcmp(j.why,
-		    "nested deeper than 64") == 0, "why is \"%s\"", j.why);
+		    "nested deeper than 64") == 0, "why is \"%s\"",
+		    j.why != NULL ? j.why : "NULL");
 	}
 	CASE("depth: levels given back");
 	n = 0;

@@ -307,43 +307,43 @@ static void
 calls(int tls)
 {
 	CASE("recv: interrupted, or nothing there after all: nobody notices");
-	every(WORLD_RECV, 1, EINTR, 0, 0, tls, "EINTR at recv");
+	every(WORLD_RECV, 1, EINTR, 0, 0, 0, "EINTR at recv");
 	every(WORLD_RECV, 1, EAGAIN, 0, 0, tls, "EAGAIN at recv");
 	every(WORLD_RECV, 1, 0, 1, 0, tls, "a byte at recv");
 	CASE("recv: fails: one connection, and no other");
 	every(WORLD_RECV, 1, ECONNRESET, 0, 1, tls, "ECONNRESET at recv");
-	every(WORLD_RECV, 1, ENOMEM, 0, 1, tls, "ENOMEM at recv");
+	every(WORLD_RECV, 1, ENOMEM, 0, 1, 0, "ENOMEM at recv");
 
 	CASE("send: interrupted, would block, no buffers, short: nobody notices");
-	every(WORLD_SEND, 1, EINTR, 0, 0, tls, "EINTR at send");
-	every(WORLD_SEND, 1, EAGAIN, 0, 0, tls, "EAGAIN at send");
+	every(WORLD_SEND, 1, EINTR, 0, 0, 0, "EINTR at send");
+	every(WORLD_SEND, 1, EAGAIN, 0, 0, 0, "EAGAIN at send");
 	every(WORLD_SEND, 1, ENOBUFS, 0, 0, tls, "ENOBUFS at send");
 	every(WORLD_SEND, 1, 0, 1, 0, tls, "a byte at send");
-	every(WORLD_SEND, 3, 0, 2, 0, tls, "three times two bytes at send");
+	every(WORLD_SEND, 3, 0, 2, 0, 0, "three times two bytes at send");
 	once(WORLD_SEND, 1000000, 0, 997, 0, tls, "997 bytes at each send of");
 	CASE("send: fails: one connection, and no other");
 	every(WORLD_SEND, 1, EPIPE, 0, 1, tls, "EPIPE at send");
-	every(WORLD_SEND, 1, EIO, 0, 1, tls, "EIO at send");
+	every(WORLD_SEND, 1, EIO, 0, 1, 0, "EIO at send");
 
 	CASE("accept: fails in every way: who knocks waits");
-	every(WORLD_ACCEPT, 1, ECONNABORTED, 0, 0, tls, "ECONNABORTED");
-	every(WORLD_ACCEPT, 1, EMFILE, 0, 3, tls, "EMFILE at accept");
-	every(WORLD_ACCEPT, 1, ENFILE, 0, 3, tls, "ENFILE at accept");
-	every(WORLD_ACCEPT, 1, EINTR, 0, 0, tls, "EINTR at accept");
-	every(WORLD_ACCEPT, 1, EPERM, 0, 0, tls, "EPERM at accept");
+	every(WORLD_ACCEPT, 1, ECONNABORTED, 0, 0, 0, "ECONNABORTED");
+	every(WORLD_ACCEPT, 1, EMFILE, 0, 3, 0, "EMFILE at accept");
+	every(WORLD_ACCEPT, 1, ENFILE, 0, 3, 0, "ENFILE at accept");
+	every(WORLD_ACCEPT, 1, EINTR, 0, 0, 0, "EINTR at accept");
+	every(WORLD_ACCEPT, 1, EPERM, 0, 0, 0, "EPERM at accept");
 
 	CASE("poll: fails: the next turn has it");
-	every(WORLD_POLL, 1, EINTR, 0, 0, tls, "EINTR at poll");
-	every(WORLD_POLL, 3, ENOMEM, 0, 0, tls, "ENOMEM at poll");
+	every(WORLD_POLL, 1, EINTR, 0, 0, 0, "EINTR at poll");
+	every(WORLD_POLL, 3, ENOMEM, 0, 0, 0, "ENOMEM at poll");
 
 	CASE("getentropy: fails: one connection");
 	every(WORLD_ENTROPY, 1, EIO, 0, 1, tls, "EIO at getentropy");
 
 	CASE("setsockopt, shutdown, getpeername: fail");
-	every(WORLD_SETSOCKOPT, 1, EINVAL, 0, 0, tls, "EINVAL at setsockopt");
+	every(WORLD_SETSOCKOPT, 1, EINVAL, 0, 0, 0, "EINVAL at setsockopt");
 	if (tls)
 		every(WORLD_SHUTDOWN, 1, ENOTCONN, 0, 0, 1, "at shutdown");
-	every(WORLD_PEERNAME, 1, ENOTCONN, 0, 0, tls, "ENOTCONN at getpeername");
+	every(WORLD_PEERNAME, 1, ENOTCONN, 0, 0, 0, "ENOTCONN at getpeername");
 }
 
 /* What there is before any connection. */

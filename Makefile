@@ -35,7 +35,7 @@ PREFIX = /usr/local
 MANDIR = $(PREFIX)/share/man
 DESTDIR =
 
-OBJ = main.o ctl.o service.o loop.o client.o poll.o listen.o hub.o json.o \
+OBJ = main.o keeper.o sandbox.o log.o ctl.o service.o loop.o client.o poll.o listen.o hub.o json.o \
     ws.o tls.o
 C = $(CC) -std=c99 $(WARN) $(CFLAGS)
 

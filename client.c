@@ -269,6 +269,7 @@ end_client(struct ws_loop *l, struct ws_client *c)
 {
 	c->state = ENDING;
 	c->conn.pinned = 0;
+	ws_hub_leave(&l->hub, &c->device);
 	set_deadline(l, c, l->now + ENDING_TIME);
 	make_dirty(l, c);
 }
@@ -743,7 +744,8 @@ read_client(struct ws_loop *l, struct ws_client *c)
 			    n == WS_WANT_OUT ? POLLOUT : POLLIN);
 		return;
 	}
-	if (n == 0 && c->state == ENDING && c->count > 0) {
+	if (n == 0 && c->state == ENDING && (c->count > 0 ||
+	    (c->tls != NULL && ws_tls_unsent(c->tls)))) {
 		/* It will say no more, but may still be listening. */
 		ws_poll_for(&l->poll, &c->conn, POLLOUT);
 		return;

@@ -150,9 +150,9 @@ talk(int fd, const char *path, struct input *in, struct replies *r)
 			if (n < 0 && errno != EAGAIN && errno != EINTR)
 				return complain(path, strerror(errno));
 			if (n > 0) {
-				in->at += n;
-				in->len -= (size_t)n;
-				sent = 1;
+				for (; n > 0; n--, in->at++, in->len--)
+					sent |= strchr(" \t\r\n",
+					    *in->at) == NULL;
 			}
 		}
 		if (in->ended && in->len == 0 && !shut) {

@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -174,6 +175,21 @@ listen_inet(const struct addrinfo *ai)
 
 /* see ws.h */
 int
+ws_listen_check(const char *address)
+{
+	char host[256], port[6];
+	size_t n;
+
+	if (strncmp(address, "unix:", 5) == 0) {
+		n = strlen(address + 5);
+		return n > 0 &&
+		    n < sizeof ((struct sockaddr_un *)0)->sun_path ? 0 : -1;
+	}
+	return split(address, host, port);
+}
+
+/* see ws.h */
+int
 ws_listen(const char *address, int fd[WS_LISTEN_MAX], struct ws_file_id *id,
     char words[WS_LISTEN_WORDS])
 {
@@ -258,7 +274,7 @@ lock_directory(const char *path)
 {
 	char dir[sizeof ((struct sockaddr_un *)0)->sun_path];
 	char *slash;
-	int fd;
+	int fd, tries;
 
 	snprintf(dir, sizeof dir, "%s", path);
 	slash = strrchr(dir, '/');
@@ -267,8 +283,12 @@ lock_directory(const char *path)
 	else
 		slash[slash == dir ? 1 : 0] = '\0';
 	fd = open(dir, O_RDONLY | O_CLOEXEC);
-	if (fd != -1 && flock(fd, LOCK_EX) == -1)
-		return close_keeping_errno(fd);
+	/* Anybody may lock a directory, and for long: we do not wait for that. */
+	for (tries = 0; fd != -1 && flock(fd, LOCK_EX | LOCK_NB) == -1; tries++)
+		if ((errno != EWOULDBLOCK && errno != EINTR) || tries == 100)
+			break;
+		else
+			(void)poll(NULL, 0, 10);
 	return fd;
 }
 

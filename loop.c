@@ -168,14 +168,15 @@ serve_backend(struct ws_loop *l, struct backend *b)
 static void
 watch_listeners(struct ws_loop *l)
 {
-	int clients = l->stop == 0 && l->rest == 0 &&
+	int clients = l->rest == 0 &&
 	    (l->clients < l->max_clients || l->refused < REFUSED_MAX);
 	int backends = l->rest == 0 && l->backends < WS_BACKENDS_MAX;
 	struct ws_listener *p;
 
 	for (p = l->listeners; p != NULL; p = p->next)
-		ws_poll_for(&l->poll, &p->conn, (p->conn.kind == WS_CONN_LISTENER ?
-		    clients : backends) ? POLLIN : 0);
+		ws_poll_for(&l->poll, &p->conn,
+		    (p->conn.kind == WS_CONN_LISTENER ? clients : backends) ?
+		    POLLIN : 0);
 }
 
 static int
@@ -267,6 +268,17 @@ uncount_ip(struct ws_loop *l, struct ws_ip *ip)
 	free(ip);
 }
 
+/* Too many are being refused to hear out this one as well. */
+static void
+refuse_at_once(int fd)
+{
+	char answer[WS_ANSWER_MAX];
+	size_t n = ws_refuse(answer, 503, "too many clients");
+
+	if (send(fd, answer, n, MSG_NOSIGNAL) == (ssize_t)n)
+		shutdown(fd, SHUT_WR);
+}
+
 static void
 new_client(struct ws_loop *l, int fd, int tls)
 {
@@ -282,7 +294,9 @@ new_client(struct ws_loop *l, int fd, int tls)
 	l->counters[WS_ACCEPTED]++;
 	if (!refused || l->refused < REFUSED_MAX)
 		c = ws_client_new(l, fd, tls, refused);
-	if (c == NULL) { /* refused without a word, or out of memory */
+	if (c == NULL) { /* no time to read its request, or no memory */
+		if (refused && !tls)
+			refuse_at_once(fd);
 		l->counters[refused ? WS_REFUSED : WS_LOST]++;
 		uncount_ip(l, ip);
 		close(fd);
@@ -309,7 +323,9 @@ new_backend(struct ws_loop *l, int fd)
 	}
 	b->conn.kind = WS_CONN_BACKEND;
 	b->conn.pinned = 1;
-	l->backends++;
+	if (++l->backends == WS_BACKENDS_MAX)
+		ws_loop_say(l, WS_LOG_ERROR, "%d backends: the next waits "
+		    "until one has left", WS_BACKENDS_MAX);
 }
 
 static void
@@ -317,9 +333,9 @@ accept_some(struct ws_loop *l, struct ws_listener *p)
 {
 	int fd, i;
 
-	for (i = 0; i < ACCEPTS_TURN; i++) {
-		if (p->conn.kind == WS_CONN_LISTENER && l->clients >= l->max_clients &&
-		    l->refused >= REFUSED_MAX)
+	for (i = 0; i < ACCEPTS_TURN && !p->conn.dead; i++) {
+		if (p->conn.kind == WS_CONN_LISTENER &&
+		    l->clients >= l->max_clients && l->refused >= REFUSED_MAX)
 			return;
 		if (p->conn.kind == WS_CONN_CONTROL &&
 		    l->backends >= WS_BACKENDS_MAX)
@@ -517,6 +533,7 @@ void
 ws_loop_stop(struct ws_loop *l)
 {
 	int64_t window = (int64_t)l->o.drain * 800;
+	struct ws_listener **p, *gone;
 	uint32_t i;
 
 	if (l->stop != 0)
@@ -525,6 +542,14 @@ ws_loop_stop(struct ws_loop *l)
 	l->stop = l->now + (int64_t)l->o.drain * 1000 + 1;
 	if (window > (int64_t)l->clients * DRAIN_EACH)
 		window = (int64_t)l->clients * DRAIN_EACH;
+	/* Who comes now is refused by the kernel, and can go elsewhere. */
+	for (p = &l->listeners; (gone = *p) != NULL;)
+		if (gone->conn.kind == WS_CONN_LISTENER) {
+			*p = gone->next;
+			ws_poll_kill(&l->poll, &gone->conn);
+		} else {
+			p = &gone->next;
+		}
 	ws_loop_say(l, WS_LOG_NOTE, "draining %u clients", (unsigned)l->clients);
 	for (i = 0; i < l->poll.n; i++)
 		if (l->poll.conns[i]->kind == WS_CONN_CLIENT)

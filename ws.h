@@ -12,6 +12,9 @@
  *   8  loop.c    turns: listeners, backends, clients, the end
  *   9  ctl.c     the command that talks to a running hub
  *  10  service.c sockets from a service manager, and words to it
+ *  11  log.c     lines to standard error
+ *  12  sandbox.c pledge and unveil, here and elsewhere
+ *  13  keeper.c  the two processes, signals, privileges
  *
  * main -> loop -> { hub -> json, client -> tls, ws, poll }, and never the other
  * way round, but that a client is part of its loop. Take
@@ -480,6 +483,9 @@ struct ws_file_id {
 	uint64_t dev, ino;
 };
 
+/* Whether that is an address as ws_listen takes it: 0, or -1. */
+int ws_listen_check(const char *address);
+
 /*
  * Opens listening stream sockets, non-blocking and close-on-exec, for
  * "host:port", ":port" (every local address), "[v6]:port" or "unix:PATH"
@@ -649,7 +655,7 @@ struct ws_options {
 	void (*log)(int level, const char *line); /* no newline; NULL: silence */
 };
 
-#define WS_BACKENDS_MAX 64 /* connections to the control sockets */
+#define WS_BACKENDS_MAX 256 /* connections to the control sockets */
 
 #define WS_READ_MAX 65536 /* bytes of one read */
 #define WS_SLOTS 256      /* of the wheel of deadlines */
@@ -783,6 +789,70 @@ int ws_service_open(void);
  * "STOPPING=1", see sd_notify(3); nothing if fd is -1. It is not to fail.
  */
 void ws_service_tell(int fd, const char *state);
+
+/* ------------------------------------------------------------ 11  log.c */
+
+extern int ws_log_level; /* lines of a higher level are not written */
+
+/* One line to standard error. Lost and counted rather than waited for. */
+void ws_log(int level, const char *line);
+
+/* The same, a printf. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 2, 3)))
+#endif
+void ws_say(int level, const char *format, ...);
+
+/* Says it and exits with status 1: only before the loop. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 1, 2), noreturn))
+#endif
+void ws_die(const char *format, ...);
+
+/* -------------------------------------------------------- 12  sandbox.c */
+
+/*
+ * OpenBSD's pledge(2) and unveil(2), and the same for Linux, of which are known
+ * "stdio", "inet", "unix" (both: accept from, read from and write to sockets
+ * that are there), "rpath", "cpath" and "proc" (wait); the last call of
+ * unveil has NULL for both, and only then they hold. 0, or -1 with errno:
+ * ENOSYS where the system has no such thing, or $WSHUB_NO_SANDBOX is set (for
+ * valgrind and strace, which make calls of their own).
+ */
+int ws_pledge(const char *promises);
+int ws_unveil(const char *path, const char *permissions);
+
+/* --------------------------------------------------------- 13  keeper.c */
+
+#define WS_SETUP_LISTENERS 32
+#define WS_SETUP_SOCKETS (WS_SETUP_LISTENERS * (1 + 2 * WS_LISTEN_MAX))
+
+/* What a hub is started with. */
+struct ws_setup {
+	struct ws_options loop;
+	const char *cert, *key; /* files in PEM, or NULL */
+	struct ws_tls_config *pair;
+	const char *control;
+	uid_t uid;              /* who to become, if root */
+	gid_t gid;
+	int fd[WS_SETUP_SOCKETS], tls[WS_SETUP_SOCKETS], n;
+	int control_fd;
+	struct {
+		const char *path;
+		struct ws_file_id id;
+	} files[2 * WS_SETUP_LISTENERS + 1]; /* of ours, removed at the end */
+	int nfiles;
+	int manager; /* where to tell how far it is, or -1 */
+};
+
+/* Reads and checks cert and key: 0 and s->pair, or -1 with words. */
+int ws_keeper_pair(struct ws_setup *s, char words[WS_TLS_WORDS]);
+
+/* Removes s->files. */
+void ws_keeper_remove(struct ws_setup *s);
+
+/* Keeper and hub, until they end: the exit status. Does not return twice. */
+int ws_keeper_run(struct ws_setup *s);
 
 #ifdef __cplusplus
 }

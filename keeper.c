@@ -1,0 +1,557 @@
+/* wshub: ISC licence, see LICENSE. */
+/*
+ * The two processes of a hub.
+ *
+ * The keeper is started with what needs rights (listeners, control socket,
+ * certificate and key), forks the hub, and then only waits: for signals, which it hands on,
+ * and for the hub's end, however that comes, to remove the sockets' files. The
+ * hub has no signals of its own: what it is to do comes as messages over a
+ * socket pair, and the end of that means that the keeper is gone.
+ *
+ * A message is its kind, two lengths of four bytes (big endian), and as many
+ * bytes: a certificate chain and a private key for CERTIFY, nothing for the
+ * others.
+ */
+#define _GNU_SOURCE /* chroot, setgroups */
+#define _FILE_OFFSET_BITS 64 /* 32-bit systems may have long inode numbers */
+#include <sys/types.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ws.h"
+
+#define PEM_MAX (1 << 20) /* bytes of a certificate's or key's file */
+
+enum { STOP = 'S', REPORT = 'R', CERTIFY = 'C' };
+
+static struct ws_setup *setup;
+
+/* see ws.h */
+void
+ws_keeper_remove(struct ws_setup *s)
+{
+	while (s->nfiles > 0) {
+		s->nfiles--;
+		ws_listen_remove(s->files[s->nfiles].path,
+		    &s->files[s->nfiles].id);
+	}
+}
+
+/* ---------------------------------------------------- certificate and key */
+
+/* The bytes of a regular file of at most PEM_MAX; NULL and words on failure. */
+static char *
+slurp(const char *path, size_t *len, char words[WS_TLS_WORDS])
+{
+	struct stat st;
+	char *p = NULL;
+	ssize_t n;
+	/* A FIFO must not hold up whoever opens it. */
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+	*len = 0;
+	if (fd == -1 || fstat(fd, &st) == -1)
+		goto fail;
+	if (!S_ISREG(st.st_mode) || st.st_size > PEM_MAX) {
+		snprintf(words, WS_TLS_WORDS, "%s: not a file of at most %d "
+		    "bytes", path, PEM_MAX);
+		close(fd);
+		return NULL;
+	}
+	p = malloc((size_t)st.st_size + 1);
+	if (p == NULL)
+		goto fail;
+	while (*len < (size_t)st.st_size) {
+		n = read(fd, p + *len, (size_t)st.st_size - *len);
+		if (n < 0 && errno != EINTR)
+			goto fail;
+		if (n == 0)
+			break;
+		if (n > 0)
+			*len += (size_t)n;
+	}
+	close(fd);
+	return p;
+fail:
+	snprintf(words, WS_TLS_WORDS, "%s: %s", path, strerror(errno));
+	if (fd != -1)
+		close(fd);
+	free(p);
+	return NULL;
+}
+
+/* Not to be optimised away. */
+static void
+wipe(char *p, size_t n)
+{
+	volatile char *v = p;
+
+	while (v != NULL && n > 0)
+		v[--n] = 0;
+}
+
+struct pair {
+	char *bytes[2]; /* certificate chain, private key */
+	size_t len[2];
+};
+
+static void
+forget_pair(struct pair *p)
+{
+	wipe(p->bytes[1], p->len[1]);
+	free(p->bytes[0]);
+	free(p->bytes[1]);
+	memset(p, 0, sizeof *p);
+}
+
+static struct ws_tls_config *
+decode_pair(const struct pair *p, char words[WS_TLS_WORDS])
+{
+	struct ws_text chain = { p->bytes[0], p->len[0] };
+	struct ws_text key = { p->bytes[1], p->len[1] };
+
+	return ws_tls_config_new(chain, key, words);
+}
+
+/* Reads the files and checks them; NULL and words on failure. */
+static struct ws_tls_config *
+read_pair(struct pair *p, char words[WS_TLS_WORDS])
+{
+	struct ws_tls_config *c = NULL;
+
+	memset(p, 0, sizeof *p);
+	p->bytes[0] = slurp(setup->cert, &p->len[0], words);
+	if (p->bytes[0] != NULL)
+		p->bytes[1] = slurp(setup->key, &p->len[1], words);
+	if (p->bytes[1] != NULL)
+		c = decode_pair(p, words);
+	if (c == NULL)
+		forget_pair(p);
+	else if (*words != '\0')
+		ws_say(WS_LOG_ERROR, "warning: %s", words);
+	return c;
+}
+
+/* see ws.h */
+int
+ws_keeper_pair(struct ws_setup *s, char words[WS_TLS_WORDS])
+{
+	struct pair p;
+
+	setup = s;
+	s->pair = read_pair(&p, words);
+	forget_pair(&p);
+	return s->pair == NULL ? -1 : 0;
+}
+
+/* ---------------------------------------------------------------- the hub */
+
+/* A message that has come in part. */
+static struct {
+	unsigned char head[9];
+	size_t have;
+	struct pair pair;
+} message;
+
+static size_t
+wire_length(const unsigned char *p)
+{
+	return (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 |
+	    p[3];
+}
+
+static void
+obey_message(struct ws_loop *l)
+{
+	static int stopping;
+	char words[WS_TLS_WORDS];
+	struct ws_tls_config *c;
+
+	switch (message.head[0]) {
+	case STOP:
+		if (stopping++)
+			exit(0);
+		ws_loop_stop(l);
+		break;
+	case REPORT:
+		ws_loop_report(l);
+		break;
+	case CERTIFY:
+		c = decode_pair(&message.pair, words);
+		if (c == NULL) {
+			ws_say(WS_LOG_ERROR, "the old certificate stays: %s",
+			    words);
+			break;
+		}
+		ws_loop_certify(l, c);
+		ws_tls_config_drop(c);
+		ws_say(WS_LOG_NOTE, "new connections get the new certificate");
+		break;
+	}
+}
+
+static int orphaned; /* the keeper has ended */
+
+/* Reads what there is of the next message: 1 when it is whole. */
+static int
+read_message(int fd)
+{
+	size_t end = sizeof message.head;
+	char *to;
+	ssize_t n;
+	int i;
+
+	for (;;) {
+		to = (char *)message.head + message.have;
+		end = sizeof message.head;
+		for (i = 0; i < 2 && message.have >= end; i++) {
+			size_t len = wire_length(message.head + 1 + 4 * i);
+
+			if (message.pair.bytes[i] == NULL) {
+				message.pair.bytes[i] = malloc(len + 1);
+				message.pair.len[i] = len;
+				if (message.pair.bytes[i] == NULL)
+					exit(1);
+			}
+			to = message.pair.bytes[i] + (message.have - end);
+			end += len;
+		}
+		if (i == 2 && message.have == end)
+			return 1;
+		n = read(fd, to, end - message.have);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+			return 0;
+		if (n <= 0) {
+			ws_say(WS_LOG_ERROR, "the keeper is gone: stopping");
+			ws_keeper_remove(setup); /* what we may */
+			orphaned = 1;
+			return 0;
+		}
+		message.have += (size_t)n;
+	}
+}
+
+static void
+hear_keeper(struct ws_loop *l, int fd, void *arg)
+{
+	(void)arg;
+	while (read_message(fd)) {
+		obey_message(l);
+		forget_pair(&message.pair);
+		message.have = 0;
+	}
+	if (orphaned) { /* Close 1001 for everybody, and no waiting */
+		if (l->stop != 0)
+			l->stop = l->now;
+		l->o.drain = 0;
+		ws_loop_stop(l);
+	}
+}
+
+/*
+ * Gives up what root may do: an empty root directory, which is gone from the
+ * file system as soon as we are in it, and another user.
+ */
+static void
+drop_privileges(void)
+{
+	char dir[] = "/tmp/wshub.XXXXXX";
+
+	if (geteuid() != 0)
+		return;
+	if (mkdtemp(dir) == NULL)
+		ws_die("%s: %s", dir, strerror(errno));
+	if (chdir(dir) == -1 || rmdir(dir) == -1 || chroot(".") == -1)
+		ws_die("chroot %s: %s", dir, strerror(errno));
+	if (setgroups(1, &setup->gid) == -1 || setgid(setup->gid) == -1 ||
+	    setuid(setup->uid) == -1)
+		ws_die("becoming user %ld: %s", (long)setup->uid,
+		    strerror(errno));
+}
+
+static void
+run_hub(int fd, struct ws_tls_config *tls)
+{
+	struct ws_loop *l;
+	char name[WS_ADDRESS_MAX];
+	int i;
+
+	l = ws_loop_new(&setup->loop);
+	if (l == NULL && errno == EMFILE)
+		ws_die("--max-clients %u: RLIMIT_NOFILE does not allow so many",
+		    setup->loop.max_clients);
+	if (l == NULL)
+		ws_die("%s", strerror(errno));
+	if (tls != NULL) {
+		ws_loop_certify(l, tls);
+		ws_tls_config_drop(tls);
+	}
+	drop_privileges();
+	for (i = 0; i < setup->n; i++) {
+		if (ws_loop_listen(l, setup->fd[i], setup->tls[i]) != 0)
+			ws_die("%s", strerror(errno));
+		ws_address(setup->fd[i], 0, name);
+		ws_say(WS_LOG_NOTE, "listening on %s%s", setup->tls[i] ?
+		    "wss://" : "ws://", name);
+	}
+	if (ws_loop_control(l, setup->control_fd) != 0 ||
+	    fcntl(fd, F_SETFL, O_NONBLOCK) == -1 ||
+	    ws_loop_watch(l, fd, hear_keeper, NULL) != 0)
+		ws_die("%s", strerror(errno));
+	ws_address(setup->control_fd, 0, name);
+	ws_say(WS_LOG_NOTE, "backends write to %s", name);
+	if (ws_unveil("/", "") != 0 || ws_unveil(NULL, NULL) != 0 ||
+	    ws_pledge("stdio inet unix") != 0)
+		ws_say(WS_LOG_NOTE, "warning: the hub runs without a sandbox: "
+		    "%s", strerror(errno));
+	if (write(fd, "", 1) != 1) /* the keeper waits to hear that */
+		ws_die("the keeper is gone");
+	while (ws_loop_step(l, -1))
+		;
+	ws_loop_free(l);
+	exit(orphaned ? 1 : 0);
+}
+
+/* ------------------------------------------------------------- the keeper */
+
+static int signal_pipe[2];
+
+static void
+on_signal(int number)
+{
+	unsigned char c = (unsigned char)number;
+	int saved = errno;
+
+	if (write(signal_pipe[1], &c, 1) < 0)
+		errno = saved; /* full: others like it wait there */
+	errno = saved;
+}
+
+static void
+catch_signals(void)
+{
+	static const int caught[] = {
+		SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1,
+#ifdef SIGINFO
+		SIGINFO,
+#endif
+	};
+	struct sigaction sa;
+	size_t i;
+
+	memset(&sa, 0, sizeof sa);
+	sa.sa_flags = SA_RESTART;
+	sa.sa_handler = SIG_IGN;
+	sigaction(SIGPIPE, &sa, NULL);
+	if (pipe(signal_pipe) == -1 ||
+	    fcntl(signal_pipe[0], F_SETFD, FD_CLOEXEC) == -1 ||
+	    fcntl(signal_pipe[1], F_SETFD, FD_CLOEXEC) == -1 ||
+	    fcntl(signal_pipe[1], F_SETFL, O_NONBLOCK) == -1)
+		ws_die("pipe: %s", strerror(errno));
+	sa.sa_handler = on_signal;
+	for (i = 0; i < sizeof caught / sizeof *caught; i++)
+		sigaction(caught[i], &sa, NULL);
+}
+
+/* The keeper's signals do not reach the hub, not even ^C from a terminal. */
+static void
+ignore_signals(void)
+{
+	static const int ignored[] = {
+		SIGHUP, SIGINT, SIGTERM, SIGUSR1,
+#ifdef SIGINFO
+		SIGINFO,
+#endif
+	};
+	struct sigaction sa;
+	size_t i;
+
+	memset(&sa, 0, sizeof sa);
+	sa.sa_handler = SIG_IGN;
+	for (i = 0; i < sizeof ignored / sizeof *ignored; i++)
+		sigaction(ignored[i], &sa, NULL);
+	sa.sa_handler = SIG_DFL;
+	sigaction(SIGCHLD, &sa, NULL);
+	close(signal_pipe[0]);
+	close(signal_pipe[1]);
+}
+
+static void
+tell_hub(int fd, int kind, const struct pair *p)
+{
+	static const struct pair none;
+	unsigned char head[9] = { 0 };
+	const char *parts[3];
+	size_t len[3];
+	ssize_t n;
+	int i;
+
+	if (p == NULL)
+		p = &none;
+	head[0] = (unsigned char)kind;
+	for (i = 0; i < 8; i++)
+		head[1 + i] = (unsigned char)(p->len[i / 4] >>
+		    (24 - 8 * (i % 4)));
+	parts[0] = (const char *)head;
+	len[0] = sizeof head;
+	for (i = 0; i < 2; i++) {
+		parts[1 + i] = p->bytes[i];
+		len[1 + i] = p->len[i];
+	}
+	for (i = 0; i < 3; i++)
+		while (len[i] > 0) {
+			n = write(fd, parts[i], len[i]);
+			if (n < 0 && errno != EINTR)
+				return; /* it is ending; we shall hear */
+			if (n > 0) {
+				parts[i] += n;
+				len[i] -= (size_t)n;
+			}
+		}
+}
+
+static void
+renew(int fd)
+{
+	char words[WS_TLS_WORDS];
+	struct ws_tls_config *c;
+	struct pair p;
+
+	if (setup->cert == NULL) {
+		ws_say(WS_LOG_NOTE, "HUP: there is no certificate to reload");
+		return;
+	}
+	c = read_pair(&p, words);
+	if (c == NULL) {
+		ws_say(WS_LOG_ERROR, "the old certificate stays: %s", words);
+		return;
+	}
+	ws_tls_config_drop(c); /* it was only to check */
+	tell_hub(fd, CERTIFY, &p);
+	forget_pair(&p);
+}
+
+/* The directory of a file: what replaces the file is in there, too. */
+static void
+unveil_around(const char *path, const char *permissions)
+{
+	char *dir = strdup(path), *slash;
+
+	if (dir == NULL)
+		return;
+	slash = strrchr(dir, '/');
+	if (slash != NULL)
+		slash[slash == dir ? 1 : 0] = '\0';
+	(void)ws_unveil(slash != NULL ? dir : ".", permissions);
+	free(dir);
+}
+
+/* It will read the pair again, with what links lead to, and remove files. */
+static void
+enter_sandbox(void)
+{
+	const char *pem[2];
+	char *real;
+	int i;
+
+	pem[0] = setup->cert;
+	pem[1] = setup->key;
+	for (i = 0; i < 2 && pem[i] != NULL; i++) {
+		unveil_around(pem[i], "r");
+		real = realpath(pem[i], NULL);
+		if (real != NULL)
+			unveil_around(real, "r");
+		free(real);
+	}
+	for (i = 0; i < setup->nfiles; i++)
+		unveil_around(setup->files[i].path, "rc");
+	/* The hub has warned already if this cannot be. */
+	if (ws_unveil(NULL, NULL) == 0 || errno == ENOSYS)
+		(void)ws_pledge("stdio rpath cpath proc unix");
+}
+
+/* Waits for the hub's end; returns the exit status. */
+static int
+keep(pid_t hub, int fd)
+{
+	unsigned char c;
+	int status;
+
+	/* The hub says a byte when it is ready, or ends: then SIGCHLD comes. */
+	if (read(fd, &c, 1) == 1)
+		ws_service_tell(setup->manager, "READY=1");
+	for (;;) {
+		if (read(signal_pipe[0], &c, 1) != 1)
+			continue;
+		switch (c) {
+		case SIGHUP:
+			ws_service_tell(setup->manager, "RELOADING=1");
+			renew(fd);
+			ws_service_tell(setup->manager, "READY=1");
+			break;
+		case SIGINT:
+		case SIGTERM:
+			ws_service_tell(setup->manager, "STOPPING=1");
+			tell_hub(fd, STOP, NULL);
+			break;
+		case SIGCHLD:
+			if (waitpid(hub, &status, WNOHANG) != hub)
+				break;
+			ws_keeper_remove(setup);
+			if (WIFSIGNALED(status))
+				ws_say(WS_LOG_ERROR, "the hub was ended by "
+				    "signal %d", WTERMSIG(status));
+			return WIFEXITED(status) ? WEXITSTATUS(status) :
+			    1;
+		default:
+			tell_hub(fd, REPORT, NULL);
+			break;
+		}
+	}
+}
+
+/* see ws.h */
+int
+ws_keeper_run(struct ws_setup *s)
+{
+	int fd[2], status, i;
+	pid_t hub;
+
+	setup = s;
+	catch_signals();
+	setup->manager = ws_service_open();
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == -1)
+		ws_die("socketpair: %s", strerror(errno));
+	hub = fork();
+	if (hub == -1)
+		ws_die("fork: %s", strerror(errno));
+	if (hub == 0) {
+		ignore_signals();
+		close(fd[0]);
+		if (setup->manager != -1)
+			close(setup->manager);
+		run_hub(fd[1], setup->pair);
+	}
+	/* The keeper holds no listener, no key, and nothing of the hub's. */
+	close(fd[1]);
+	for (i = 0; i < setup->n; i++)
+		close(setup->fd[i]);
+	close(setup->control_fd);
+	ws_tls_config_drop(setup->pair);
+	enter_sandbox();
+	status = keep(hub, fd[0]);
+	close(fd[0]);
+	return status;
+}

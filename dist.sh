@@ -8,6 +8,7 @@
 # made by make. The same commit gives the same bytes where tar is GNU's.
 
 set -u
+from=$(pwd)
 cd "$(dirname "$0")" || exit 1
 
 die() {
@@ -78,7 +79,8 @@ case $#,${1-} in
 0,)
 	dist ;;
 2,copy)
-	mkdir -p "$2" && copy "$2" -co --exclude-standard ;;
+	case $2 in /*) to=$2 ;; *) to=$from/$2 ;; esac
+	mkdir -p "$to" && copy "$to" -co --exclude-standard ;;
 *)
 	sed -n '/^#  /s/^#  */usage: /p' "$0" >&2
 	exit 2 ;;

@@ -890,6 +890,8 @@ ws_control_end(struct ws_control *c)
 void
 ws_control_sent(struct ws_control *c, size_t n)
 {
+	if (n == 0)
+		return; /* there may be no memory yet, and NULL is not for memmove */
 	c->outlen -= n;
 	memmove(c->out, c->out + n, c->outlen);
 }

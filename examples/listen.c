@@ -13,6 +13,7 @@
 #include <netdb.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "../ws.h"
@@ -104,6 +105,22 @@ used(size_t n)
 	memmove(buf, buf + n, have);
 }
 
+/* Sec-WebSocket-Accept is that; a proxy may have spelt its name anew. */
+static int
+accepts(const char *head, const char *want)
+{
+	static const char name[] = "\r\nSec-WebSocket-Accept:";
+	size_t n = strlen(want);
+
+	for (; *head != '\0'; head++)
+		if (strncasecmp(head, name, sizeof name - 1) == 0) {
+			head += sizeof name - 1;
+			head += strspn(head, " \t");
+			return strncmp(head, want, n) == 0 && head[n] == '\r';
+		}
+	return 0;
+}
+
 /* The opening handshake, RFC 6455 section 4.1. */
 static void
 shake_hands(int fd, const char *host, const char *port, const char *path)
@@ -132,11 +149,10 @@ shake_hands(int fd, const char *host, const char *port, const char *path)
 	}
 	n = snprintf(text, sizeof text, "%s%s", key, guid);
 	ws_sha1(bytes, text, (size_t)n);
-	n = snprintf(wanted, sizeof wanted, "\r\nSec-WebSocket-Accept: ");
-	ws_base64(wanted + n, bytes, 20);
-	end[2] = '\0'; /* for strcspn and strstr: the head alone */
+	ws_base64(wanted, bytes, 20);
+	end[2] = '\0'; /* the head alone */
 	if (strncmp((char *)buf, "HTTP/1.1 101 ", 13) != 0 ||
-	    strstr((char *)buf, wanted) == NULL)
+	    !accepts((char *)buf, wanted))
 		errx(1, "refused: %.*s", (int)strcspn((char *)buf, "\r\n"),
 		    (char *)buf);
 	used((size_t)(end + 4 - (char *)buf));

@@ -891,7 +891,8 @@ void
 ws_control_sent(struct ws_control *c, size_t n)
 {
 	c->outlen -= n;
-	memmove(c->out, c->out + n, c->outlen);
+	if (c->outlen != 0)
+		memmove(c->out, c->out + n, c->outlen);
 }
 
 /* see ws.h */

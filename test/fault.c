@@ -185,7 +185,10 @@ log_line(int level, const char *line)
 	lines++;
 }
 
-static const struct ws_options usual = { 60, 25, 5, 0, 0, 65536, log_line };
+static const struct ws_options usual = {
+	.heartbeat = 60, .ping = 25, .drain = 5, .queue = 65536,
+	.queue_total = 1 << 20, .log = log_line
+};
 
 /*
  * Lives with calls at, at + 1, ... at + many - 1 of that kind failing, for every

@@ -574,7 +574,8 @@ need(struct client *c, size_t n)
 	if (c->at == c->len)
 		c->at = c->len = 0;
 	if (c->room - c->at < n) {
-		memmove(c->buf, c->buf + c->at, c->len - c->at);
+		if (c->len != c->at)
+			memmove(c->buf, c->buf + c->at, c->len - c->at);
 		c->len -= c->at;
 		c->at = 0;
 		if (c->room < n) {

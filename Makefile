@@ -63,7 +63,7 @@ FORCE:
 
 B = test/build
 UNITS = $(B)/ws $(B)/json $(B)/hub $(B)/poll $(B)/tls $(B)/conformance \
-    $(B)/fault $(B)/replay $(B)/e2e $(B)/service
+    $(B)/fault $(B)/replay $(B)/sandbox $(B)/e2e $(B)/service
 TRY = WSHUB_WRAP="$${WSHUB_WRAP:-$(RUN)}" RUN="$(RUN)" TLS="$(TLS)" \
     MAKE="$(MAKE)" CC="$(CC)" BEARSSL="$(BEARSSL)" sh test/all.sh
 LINK = @mkdir -p $(B); echo link $@; $(C) $(LDFLAGS) -o $@
@@ -96,6 +96,9 @@ $(B)/tls: test/tls.c tls.c
 
 $(B)/e2e: test/e2e.c test/hub.h ws.o
 	$(LINK) test/e2e.c ws.o
+
+$(B)/sandbox: test/sandbox.c sandbox.o
+	$(LINK) test/sandbox.c sandbox.o
 
 $(B)/service: test/service.c test/hub.h
 	$(LINK) test/service.c

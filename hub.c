@@ -893,7 +893,8 @@ ws_control_sent(struct ws_control *c, size_t n)
 	if (n == 0)
 		return; /* there may be no memory yet, and NULL is not for memmove */
 	c->outlen -= n;
-	memmove(c->out, c->out + n, c->outlen);
+	if (c->outlen != 0)
+		memmove(c->out, c->out + n, c->outlen);
 }
 
 /* see ws.h */

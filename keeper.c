@@ -311,7 +311,7 @@ run_hub(int fd, struct ws_tls_config *tls)
 	    ws_loop_watch(l, fd, hear_keeper, NULL) != 0)
 		ws_die("%s", strerror(errno));
 	ws_address(setup->control_fd, 0, name);
-	ws_say(WS_LOG_NOTE, "backends write to %s", name);
+	ws_say(WS_LOG_NOTE, "backends write to %s", name + strlen("unix:"));
 	if (ws_unveil("/", "") != 0 || ws_unveil(NULL, NULL) != 0 ||
 	    ws_pledge("stdio inet unix") != 0)
 		ws_say(WS_LOG_NOTE, "warning: the hub runs without a sandbox: "

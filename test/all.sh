@@ -15,7 +15,7 @@ set --
 
 if [ -n "$units" ]; then
 	for test in ws json hub poll ${tls:+tls} "conformance $build/echo" \
-	    fault "replay test/fuzz/corpus" "e2e ./wshub $tls" \
+	    fault "replay test/fuzz/corpus" sandbox "e2e ./wshub $tls" \
 	    "service ./wshub $tls"; do
 		set -- "$@" "${RUN:+$RUN }$build/$test"
 	done

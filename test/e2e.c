@@ -52,7 +52,8 @@ check_answer(const char *request, const char *answer, const char *status,
 static void
 test_refusals(const struct hub *h)
 {
-#define BAD(s) { s, sizeof(s) - 1, "400 Bad Request\r\n", "" }
+#define OTHER(s, status, lines) { s, sizeof(s) - 1, status, lines }
+#define BAD(s) OTHER(s, "400 Bad Request\r\n", "")
 #define UPGRADE_LINES "Upgrade: websocket\r\nConnection: Upgrade\r\n" \
     "Sec-WebSocket-Version: 13\r\n"
 #define KEYED(key) "GET / HTTP/1.1\r\nHost: a\r\n" UPGRADE_LINES \
@@ -83,20 +84,20 @@ test_refusals(const struct hub *h)
 		BAD(KEYED("dGhl*HNhbXBsZSBub25jZQ==")),
 		BAD("GET / HTTP/1.1\r\n" UPGRADE
 		    "Sec-WebSocket-Key: " KEY "\r\n\r\n"),
-		{ "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab",
-		    57, "405 Method Not Allowed\r\n", "\r\nAllow: GET\r\n" },
-		{ "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", 28,
-		    "405 Method Not Allowed\r\n", "\r\nAllow: GET\r\n" },
-		{ "GET / HTTP/1.1\r\nHost: a\r\n\r\n", 27,
-		    "426 Upgrade Required\r\n", "\r\nUpgrade: websocket\r\n" },
-		{ "GET / HTTP/1.1\r\nHost: a\r\n\r\n", 27,
+		OTHER("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n"
+		    "ab", "405 Method Not Allowed\r\n", "\r\nAllow: GET\r\n"),
+		OTHER("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n",
+		    "405 Method Not Allowed\r\n", "\r\nAllow: GET\r\n"),
+		OTHER("GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+		    "426 Upgrade Required\r\n", "\r\nUpgrade: websocket\r\n"),
+		OTHER("GET / HTTP/1.1\r\nHost: a\r\n\r\n",
 		    "426 Upgrade Required\r\n",
-		    "\r\nSec-WebSocket-Version: 13\r\n" },
-		{ "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
+		    "\r\nSec-WebSocket-Version: 13\r\n"),
+		OTHER("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
 		    "Connection: Upgrade\r\nSec-WebSocket-Version: 8\r\n"
-		    "Sec-WebSocket-Key: " KEY "\r\n\r\n", 139,
+		    "Sec-WebSocket-Key: " KEY "\r\n\r\n",
 		    "426 Upgrade Required\r\n",
-		    "\r\nSec-WebSocket-Version: 13\r\n" },
+		    "\r\nSec-WebSocket-Version: 13\r\n"),
 	};
 	char answer[4096], head[10000];
 	size_t i, fill;

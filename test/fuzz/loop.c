@@ -36,6 +36,35 @@ static unsigned number;
 
 /* ------------------------------------------------------------ invariants */
 
+/* What all queues hold, counted anew: a frame once, and the rings. */
+static size_t
+held(void)
+{
+	static const struct ws_frame *seen[4096];
+	const struct ws_client *c;
+	const struct ws_frame *f;
+	size_t n = 0, k, bytes = 0;
+	uint32_t i, at;
+
+	for (i = 0; i < l->poll.n; i++) {
+		c = (const struct ws_client *)l->poll.conns[i];
+		if (c->conn.kind != KIND_CLIENT)
+			continue;
+		if (c->ring != c->small)
+			bytes += c->room * sizeof *c->ring;
+		for (at = 0; at < c->count; at++) {
+			f = c->ring[(c->first + at) & (c->room - 1)];
+			for (k = 0; k < n && seen[k] != f; k++)
+				;
+			if (k < n || n == sizeof seen / sizeof *seen)
+				continue;
+			seen[n++] = f;
+			bytes += sizeof *f + f->len;
+		}
+	}
+	return bytes;
+}
+
 static void
 whole(void)
 {
@@ -75,6 +104,10 @@ whole(void)
 		MUST(c->state != WS_CLIENT_OPEN || l->o.ping == 0 ||
 		    c->deadline != INT64_MAX, "nobody will ask it");
 	}
+	MUST(l->queued == held(), "%zu bytes are queued, not %zu", held(),
+	    l->queued);
+	MUST(l->o.queue_total == 0 || l->queued <= l->o.queue_total,
+	    "%zu bytes are queued in all", l->queued);
 	MUST(n == l->clients + l->refused, "%u clients, not %u", n,
 	    l->clients + l->refused);
 }
@@ -335,7 +368,9 @@ pass(unsigned which)
 int
 fuzz_loop(const uint8_t *data, size_t len)
 {
-	struct ws_options o = { 60, 25, 5, 0, 0, QUEUE, NULL };
+	struct ws_options o = {
+		.heartbeat = 60, .ping = 25, .drain = 5, .queue = QUEUE
+	};
 	char bin[4096];
 	struct client *c;
 	size_t i, n;
@@ -355,6 +390,8 @@ fuzz_loop(const uint8_t *data, size_t len)
 		o.max_clients = 3;
 	if (len > 0 && (data[0] & 2) != 0)
 		o.max_per_ip = 4;
+	if (len > 0 && (data[0] & 4) != 0)
+		o.queue_total = 2 * QUEUE;
 	l = ws_loop_new(&o);
 	MUST(l != NULL, "no loop");
 	listener = world_listen();

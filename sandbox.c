@@ -53,9 +53,6 @@ ws_unveil(const char *path, const char *permissions)
 
 #elif defined(__linux__) && !defined(SANITIZED)
 
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -65,38 +62,66 @@ ws_unveil(const char *path, const char *permissions)
 
 /* ------------------------------------------------------------------ pledge */
 
+/*
+ * linux/audit.h, filter.h and seccomp.h, as far as they are needed: a C library
+ * that is not the system's own (musl-gcc) does not find the kernel's headers.
+ * An architecture is its number in ELF, with bits for its width and order.
+ */
+#define WIDE 0x80000000u
+#define LITTLE 0x40000000u
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define ORDER 0u
+#else
+#define ORDER LITTLE
+#endif
+
 #if defined(__x86_64__) && !defined(__ILP32__)
-#define ARCH AUDIT_ARCH_X86_64
+#define ARCH (62 | WIDE | ORDER)
 #elif defined(__i386__)
-#define ARCH AUDIT_ARCH_I386
-#elif defined(__aarch64__) && defined(__AARCH64EB__)
-#define ARCH (AUDIT_ARCH_AARCH64 & ~__AUDIT_ARCH_LE)
+#define ARCH (3 | ORDER)
 #elif defined(__aarch64__)
-#define ARCH AUDIT_ARCH_AARCH64
-#elif defined(__arm__) && defined(__ARM_EABI__) && defined(__ARMEB__)
-#define ARCH AUDIT_ARCH_ARMEB
+#define ARCH (183 | WIDE | ORDER)
 #elif defined(__arm__) && defined(__ARM_EABI__)
-#define ARCH AUDIT_ARCH_ARM
+#define ARCH (40 | ORDER)
 #elif defined(__riscv) && __riscv_xlen == 64
-#define ARCH AUDIT_ARCH_RISCV64
-#elif defined(__mips__) && defined(_ABIO32) && _MIPS_SIM == _ABIO32 && \
-    defined(__MIPSEB__)
-#define ARCH AUDIT_ARCH_MIPS
+#define ARCH (243 | WIDE | ORDER)
 #elif defined(__mips__) && defined(_ABIO32) && _MIPS_SIM == _ABIO32
-#define ARCH AUDIT_ARCH_MIPSEL
+#define ARCH (8 | ORDER)
 #elif defined(__s390x__)
-#define ARCH AUDIT_ARCH_S390X
-#elif defined(__powerpc64__) && defined(__BIG_ENDIAN__)
-#define ARCH AUDIT_ARCH_PPC64
+#define ARCH (22 | WIDE | ORDER)
 #elif defined(__powerpc64__)
-#define ARCH AUDIT_ARCH_PPC64LE
+#define ARCH (21 | WIDE | ORDER)
 #else
 #define ARCH 0
 #endif
 
-#ifndef SECCOMP_FILTER_FLAG_SPEC_ALLOW
-#define SECCOMP_FILTER_FLAG_SPEC_ALLOW (1UL << 2)
-#endif
+enum { /* of a filter's instructions */
+	LOAD = 0x20, EQUAL = 0x15, MASK = 0x54, RETURN = 0x06
+};
+
+#define ALLOW 0x7fff0000u /* SECCOMP_RET_ALLOW */
+#define TRAP 0x00030000u  /* SECCOMP_RET_TRAP */
+#define SET_MODE_FILTER 1 /* SECCOMP_SET_MODE_FILTER */
+#define SPEC_ALLOW 4u     /* SECCOMP_FILTER_FLAG_SPEC_ALLOW */
+#define MODE_FILTER 2     /* SECCOMP_MODE_FILTER */
+
+struct instruction { /* sock_filter */
+	uint16_t code;
+	uint8_t yes, no;
+	uint32_t k;
+};
+
+struct filter { /* sock_fprog */
+	unsigned short n;
+	struct instruction *code;
+};
+
+struct call { /* seccomp_data */
+	int32_t nr;
+	uint32_t arch;
+	uint64_t at, args[6];
+};
+
 
 /* The often called first. */
 static const int stdio_calls[] = {
@@ -246,14 +271,14 @@ static const struct {
 #define MOST 256 /* instructions */
 
 struct program {
-	struct sock_filter code[MOST];
+	struct instruction code[MOST];
 	unsigned short n;
 };
 
 static void
 add(struct program *p, unsigned code, uint32_t k, int yes, int no)
 {
-	struct sock_filter f = { (uint16_t)code, (uint8_t)yes, (uint8_t)no, k };
+	struct instruction f = { (uint16_t)code, (uint8_t)yes, (uint8_t)no, k };
 
 	if (p->n < MOST)
 		p->code[p->n++] = f;
@@ -262,13 +287,13 @@ add(struct program *p, unsigned code, uint32_t k, int yes, int no)
 static void
 load(struct program *p, size_t offset)
 {
-	add(p, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset, 0, 0);
+	add(p, LOAD, (uint32_t)offset, 0, 0);
 }
 
 static void
 end(struct program *p, uint32_t what)
 {
-	add(p, BPF_RET | BPF_K, what, 0, 0);
+	add(p, RETURN, what, 0, 0);
 }
 
 /* Where the lower half of argument i is. */
@@ -277,7 +302,7 @@ argument(int i)
 {
 	const union { uint16_t n; uint8_t first; } one = { 1 };
 
-	return offsetof(struct seccomp_data, args) + (size_t)i * 8 +
+	return offsetof(struct call, args) + (size_t)i * 8 +
 	    (one.first ? 0 : 4);
 }
 
@@ -285,12 +310,12 @@ argument(int i)
 static void
 add_if(struct program *p, int nr, int i, uint32_t mask, uint32_t value)
 {
-	add(p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)nr, 0, 5);
+	add(p, EQUAL, (uint32_t)nr, 0, 5);
 	load(p, argument(i));
-	add(p, BPF_ALU | BPF_AND | BPF_K, mask, 0, 0);
-	add(p, BPF_JMP | BPF_JEQ | BPF_K, value, 0, 1);
-	end(p, SECCOMP_RET_ALLOW);
-	end(p, SECCOMP_RET_TRAP);
+	add(p, MASK, mask, 0, 0);
+	add(p, EQUAL, value, 0, 1);
+	end(p, ALLOW);
+	end(p, TRAP);
 }
 
 static void
@@ -313,13 +338,13 @@ add_special(struct program *p, int sockets)
 
 		for (call = CALL_ACCEPT; call <= CALL_ACCEPT4; call++)
 			if (call <= CALL_GETPEERNAME || call >= CALL_SEND) {
-				add(p, BPF_JMP | BPF_JEQ | BPF_K,
+				add(p, EQUAL,
 				    SYS_socketcall, 0, 4);
 				load(p, argument(0));
-				add(p, BPF_JMP | BPF_JEQ | BPF_K,
+				add(p, EQUAL,
 				    (uint32_t)call, 0, 1);
-				end(p, SECCOMP_RET_ALLOW);
-				load(p, offsetof(struct seccomp_data, nr));
+				end(p, ALLOW);
+				load(p, offsetof(struct call, nr));
 			}
 	}
 #else
@@ -393,7 +418,7 @@ ws_pledge(const char *promises)
 {
 	static struct program p; /* not for a small stack */
 	struct sigaction sa;
-	struct sock_fprog f;
+	struct filter f;
 	const char *word = promises;
 	size_t len, i, k;
 	int sockets = 0;
@@ -403,10 +428,10 @@ ws_pledge(const char *promises)
 		return -1;
 	}
 	memset(&p, 0, sizeof p);
-	load(&p, offsetof(struct seccomp_data, arch));
-	add(&p, BPF_JMP | BPF_JEQ | BPF_K, ARCH, 1, 0);
-	end(&p, SECCOMP_RET_TRAP);
-	load(&p, offsetof(struct seccomp_data, nr));
+	load(&p, offsetof(struct call, arch));
+	add(&p, EQUAL, ARCH, 1, 0);
+	end(&p, TRAP);
+	load(&p, offsetof(struct call, nr));
 	for (; *word != '\0'; word += len + (word[len] == ' ')) {
 		len = strcspn(word, " ");
 		for (i = 0; i < LEN(promise); i++)
@@ -420,13 +445,13 @@ ws_pledge(const char *promises)
 		if (promise[i].calls == socket_calls && sockets++ != 0)
 			continue;
 		for (k = 0; k < promise[i].n; k++) {
-			add(&p, BPF_JMP | BPF_JEQ | BPF_K,
+			add(&p, EQUAL,
 			    (uint32_t)promise[i].calls[k], 0, 1);
-			end(&p, SECCOMP_RET_ALLOW);
+			end(&p, ALLOW);
 		}
 	}
 	add_special(&p, sockets);
-	end(&p, SECCOMP_RET_TRAP);
+	end(&p, TRAP);
 	if (p.n == MOST) {
 		errno = E2BIG;
 		return -1;
@@ -434,18 +459,17 @@ ws_pledge(const char *promises)
 	memset(&sa, 0, sizeof sa);
 	sa.sa_flags = SA_SIGINFO;
 	sa.sa_sigaction = on_violation;
-	f.len = p.n;
-	f.filter = p.code;
+	f.n = p.n;
+	f.code = p.code;
 	if (sigaction(SIGSYS, &sa, NULL) == -1 ||
 	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
 		return -1;
 	/* The mitigation that comes without the flag costs every call. */
 #ifdef SYS_seccomp
-	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
-	    SECCOMP_FILTER_FLAG_SPEC_ALLOW, &f) == 0)
+	if (syscall(SYS_seccomp, SET_MODE_FILTER, SPEC_ALLOW, &f) == 0)
 		return 0;
 #endif
-	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &f, 0, 0) == 0)
+	if (prctl(PR_SET_SECCOMP, MODE_FILTER, &f, 0, 0) == 0)
 		return 0;
 	errno = ENOSYS;
 	return -1;

@@ -195,7 +195,6 @@ main(void)
 	};
 	struct sockaddr_in a;
 	socklen_t len = sizeof a;
-	unsigned skipped = 0;
 	int status, s;
 	size_t i;
 
@@ -221,9 +220,7 @@ main(void)
 
 	status = run("stdio", nothing);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 100) {
-		test_close();
-		printf("skip - pledge: not on this system\n");
-		skipped++;
+		test_skip("pledge", "not on this system");
 	} else {
 		CASE("pledge: what the hub does it may do");
 		status = run("stdio inet unix", work);
@@ -253,9 +250,7 @@ main(void)
 	}
 	status = run(NULL, see_nothing);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 100) {
-		test_close();
-		printf("skip - unveil: not on this system\n");
-		skipped++;
+		test_skip("unveil", "not on this system");
 	} else {
 		CASE("unveil: of nothing leaves nothing to see");
 		EXPECT(status == 0, "status %#x", (unsigned)status);
@@ -263,10 +258,5 @@ main(void)
 		status = run(NULL, look_around);
 		EXPECT(status == 0, "status %#x", (unsigned)status);
 	}
-	test_close();
-	printf("# %u passed, %u failed", test_passed, test_failed);
-	if (skipped != 0)
-		printf(", %u skipped", skipped);
-	printf("\n");
-	return test_failed != 0;
+	return test_end();
 }

@@ -17,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static unsigned test_passed, test_failed, test_broken;
+static unsigned test_passed, test_failed, test_skipped, test_broken;
 static const char *test_name;
 
 static void
@@ -62,12 +62,28 @@ test_expect(int held, const char *file, int line, const char *format, ...)
 #define EXPECT(held, ...) \
 	test_expect((held) ? 1 : 0, __FILE__, __LINE__, __VA_ARGS__)
 
+/* What cannot be tried here, and why not; the case before it ends. */
+#if defined(__GNUC__)
+__attribute__((unused))
+#endif
+static void
+test_skip(const char *name, const char *why)
+{
+	test_close();
+	printf("skip - %s: %s\n", name, why);
+	fflush(stdout);
+	test_skipped++;
+}
+
 /* The last line of main: the counts that test/run adds up. */
 static int
 test_end(void)
 {
 	test_close();
-	printf("# %u passed, %u failed\n", test_passed, test_failed);
+	printf("# %u passed, %u failed", test_passed, test_failed);
+	if (test_skipped != 0)
+		printf(", %u skipped", test_skipped);
+	printf("\n");
 	return test_failed != 0;
 }
 

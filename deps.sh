@@ -176,7 +176,8 @@ static() {
 	    die "$CC has no static C library: try musl-gcc (Debian: musl-tools)"
 	usable -Oz
 	usable "${flags:--Os}" -ffunction-sections -fdata-sections -fno-pie \
-	    -fno-asynchronous-unwind-tables -fno-unwind-tables -flto
+	    -fno-asynchronous-unwind-tables -fno-unwind-tables -flto \
+	    -fno-jump-tables
 	cflags="$4$flags" extra=''
 	usable -no-pie -Wl,--gc-sections -Wl,--build-id=none \
 	    -Wl,-z,noseparate-code -Wl,-z,norelro

@@ -22,6 +22,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,10 @@
 #include <unistd.h>
 
 #include "ws.h"
+
+#ifndef PATH_MAX
+#define PATH_MAX 4096
+#endif
 
 #define PEM_MAX (1 << 20) /* bytes of a certificate's or key's file */
 
@@ -445,38 +450,53 @@ renew(int fd)
 
 /* The directory of a file: what replaces the file is in there, too. */
 static void
-unveil_around(const char *path, const char *permissions)
+unveil_around(char *path, const char *permissions)
 {
-	char *dir = strdup(path), *slash;
+	char *slash = strrchr(path, '/');
 
-	if (dir == NULL)
-		return;
-	slash = strrchr(dir, '/');
 	if (slash != NULL)
-		slash[slash == dir ? 1 : 0] = '\0';
-	(void)ws_unveil(slash != NULL ? dir : ".", permissions);
-	free(dir);
+		slash[slash == path ? 1 : 0] = '\0';
+	(void)ws_unveil(slash != NULL ? path : ".", permissions);
+}
+
+/* A file that may be a link to where the renewed ones are, as certbot has it. */
+static void
+unveil_pem(const char *path)
+{
+	char name[2 * PATH_MAX], *target = name;
+	const char *slash = strrchr(path, '/');
+	size_t dir = slash == NULL ? 0 : (size_t)(slash - path) + 1;
+	ssize_t n;
+
+	if (dir >= PATH_MAX || strlen(path) >= PATH_MAX)
+		return;
+	memcpy(name, path, dir);
+	n = readlink(path, name + dir, PATH_MAX - 1);
+	if (n > 0) {
+		name[dir + (size_t)n] = '\0';
+		if (name[dir] == '/')
+			target += dir;
+		unveil_around(target, "r");
+	}
+	strcpy(name, path);
+	unveil_around(name, "r");
 }
 
 /* It will read the pair again, with what links lead to, and remove files. */
 static void
 enter_sandbox(void)
 {
-	const char *pem[2];
-	char *real;
+	char name[PATH_MAX];
 	int i;
 
-	pem[0] = setup->cert;
-	pem[1] = setup->key;
-	for (i = 0; i < 2 && pem[i] != NULL; i++) {
-		unveil_around(pem[i], "r");
-		real = realpath(pem[i], NULL);
-		if (real != NULL)
-			unveil_around(real, "r");
-		free(real);
+	if (setup->cert != NULL) {
+		unveil_pem(setup->cert);
+		unveil_pem(setup->key);
 	}
-	for (i = 0; i < setup->nfiles; i++)
-		unveil_around(setup->files[i].path, "rc");
+	for (i = 0; i < setup->nfiles; i++) {
+		snprintf(name, sizeof name, "%s", setup->files[i].path);
+		unveil_around(name, "rc");
+	}
 	/* The hub has warned already if this cannot be. */
 	if (ws_unveil(NULL, NULL) == 0 || errno == ENOSYS)
 		(void)ws_pledge("stdio rpath cpath proc unix");

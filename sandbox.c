@@ -366,14 +366,8 @@ call_name(int nr)
 #endif
 #ifdef SYS_socket
 		{ SYS_socket, "socket" }, { SYS_connect, "connect" },
-		{ SYS_bind, "bind" }, { SYS_listen, "listen" },
 #endif
-		{ SYS_clone, "clone" }, { SYS_ptrace, "ptrace" },
-#ifdef SYS_fork
-		{ SYS_fork, "fork" },
-#endif
-		{ SYS_kill, "kill" }, { SYS_unlinkat, "unlinkat" },
-		{ SYS_mprotect, "mprotect" }, { SYS_ioctl, "ioctl" }
+		{ SYS_clone, "clone" }, { SYS_kill, "kill" }
 	};
 	size_t i;
 

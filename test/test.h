@@ -67,10 +67,10 @@ test_expect(int held, const char *file, int line, const char *format, ...)
 __attribute__((unused))
 #endif
 static void
-test_skip(const char *name, const char *why)
+test_skip(const char *name, const char *reason)
 {
 	test_close();
-	printf("skip - %s: %s\n", name, why);
+	printf("skip - %s: %s\n", name, reason);
 	fflush(stdout);
 	test_skipped++;
 }

@@ -289,7 +289,8 @@ ws_hub_join(struct ws_hub *h, struct ws_device *d)
 		}
 	} while (ws_hub_find(h, id_text(d)) != NULL);
 
-	if (h->count >= h->nbuckets)
+	/* Two buckets for each: a chain's step is a cache miss. */
+	if (h->count >= h->nbuckets / 2)
 		GROW(struct ws_device, h->buckets, h->nbuckets,
 		    hash_text(id_text(e_)));
 	slot = &h->buckets[hash_text(id_text(d)) & (h->nbuckets - 1)];

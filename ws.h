@@ -589,28 +589,30 @@ enum ws_client_state {
 };
 
 struct ws_client {
+	/* What a delivery touches, in as few cache lines as it goes. */
 	struct ws_conn conn;
 	struct ws_device device;
-	struct ws_framer framer;
 	unsigned char state;    /* enum ws_client_state */
+	unsigned char dirty;    /* in l->dirty */
 	unsigned char refused;  /* over a limit: 503 */
 	unsigned char pinged;   /* and has not answered */
-	unsigned char dirty;    /* in l->dirty */
 	unsigned char aborted;  /* reset rather than closed: it does not read */
-	unsigned short carried; /* bytes in carry */
-	unsigned char *carry;   /* input that is not whole */
-	struct ws_tls *tls;
-	struct ws_ip *ip;
-	struct ws_client *next_dirty;
-	struct ws_client *earlier, *later; /* in its slot of the wheel */
-	int64_t deadline; /* INT64_MAX: none, and in no slot */
-	int32_t tick;     /* the slot it is in, or -1 */
 	/* Frames to send: a ring, in small until it needs more room. */
 	uint32_t first, count, room;
 	size_t sent;      /* bytes of the first that are out */
 	size_t unsent;    /* bytes of all that are not */
 	struct ws_frame **ring;
 	struct ws_frame *small[2];
+	struct ws_client *next_dirty;
+	struct ws_tls *tls;
+	/* And what it does not. */
+	struct ws_framer framer;
+	unsigned short carried; /* bytes in carry */
+	int32_t tick;           /* the slot it is in, or -1 */
+	unsigned char *carry;   /* input that is not whole */
+	struct ws_ip *ip;
+	struct ws_client *earlier, *later; /* in its slot of the wheel */
+	int64_t deadline; /* INT64_MAX: none, and in no slot */
 };
 
 struct ws_loop;

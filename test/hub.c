@@ -707,7 +707,7 @@ random_operations(void)
 		full += want > 1000;
 	}
 	EXPECT(emptied > 100 && full > 100, "%u and %u: dull", emptied, full);
-	EXPECT(h.nbuckets == 64 && h.channel_buckets == 64 &&
+	EXPECT(h.nbuckets == 128 && h.channel_buckets == 64 &&
 	    h.link_buckets == 2048, "tables of %u, %u, %u", h.nbuckets,
 	    h.channel_buckets, h.link_buckets);
 	for (i = 0; i < FEW; i++)
@@ -776,7 +776,7 @@ scale(void)
 	EXPECT(most > 0 && most <= 20, "%u channels", most);
 	LONGEST(most, struct ws_link, h.links, h.link_buckets);
 	EXPECT(most > 0 && most <= 20, "%u links", most);
-	EXPECT(h.nbuckets == 131072 && h.channel_buckets == 16384 &&
+	EXPECT(h.nbuckets == 262144 && h.channel_buckets == 16384 &&
 	    h.link_buckets == 262144, "tables of %u, %u, %u", h.nbuckets,
 	    h.channel_buckets, h.link_buckets);
 

@@ -922,7 +922,8 @@ main(int argc, char **argv)
 	if (pid == 0) {
 		dup2(fd[1], 1);
 		close(fd[0]);
-		execl(argv[1], argv[1], "0", (char *)NULL);
+		execl("/bin/sh", "sh", "-c", "exec $WSHUB_WRAP \"$0\" 0",
+		    argv[1], (char *)NULL);
 		_exit(127);
 	}
 	close(fd[1]);

@@ -6,6 +6,7 @@
  *     replay DIR    DIR has a directory for each target
  */
 #define _GNU_SOURCE
+#define _FILE_OFFSET_BITS 64 /* or readdir may fail under qemu */
 #include <dirent.h>
 #include <signal.h>
 

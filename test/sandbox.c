@@ -231,6 +231,9 @@ main(void)
 			EXPECT(WIFSIGNALED(status) &&
 			    WTERMSIG(status) == SIGSYS, "%s: status %#x",
 			    t[i].name, (unsigned)status);
+			/* musl's fork blocks signals: then no handler speaks. */
+			if (t[i].try == try_fork && *said == '\0')
+				continue;
 			EXPECT(strncmp(said, "wshub: not pledged: system call "
 			    , 32) == 0 && strchr(said, '\n') ==
 			    said + strlen(said) - 1, "%s: \"%s\"", t[i].name,

@@ -66,6 +66,8 @@ cases() {
 	while kill -0 "$cases_pid" 2>/dev/null; do
 		if [ -s "$dir/restart" ]; then
 			kill -s "$(cat "$dir/restart")" "$hub_pid"
+			# A second TERM would end it at once.
+			until_true 100 down
 			stop_hub
 			until_true 20 run_again || break
 			rm "$dir/restart"

@@ -25,7 +25,7 @@ not_ok() {
 	name=$1
 	shift
 	for line; do
-		printf '    %s: %s\n' "${0##*/}" "$line"
+		printf '%s: %s\n' "${0##*/}" "$line" | sed 's/^/    /'
 	done
 	echo "not ok - $name"
 	failed=$((failed + 1))

@@ -54,6 +54,16 @@ ws_keeper_remove(struct ws_setup *s)
 
 /* ---------------------------------------------------- certificate and key */
 
+/* Not to be optimised away. */
+static void
+wipe(char *p, size_t n)
+{
+	volatile char *v = p;
+
+	while (v != NULL && n > 0)
+		v[--n] = 0;
+}
+
 /* The bytes of a regular file of at most PEM_MAX; NULL and words on failure. */
 static char *
 slurp(const char *path, size_t *len, char words[WS_TLS_WORDS])
@@ -91,18 +101,9 @@ fail:
 	snprintf(words, WS_TLS_WORDS, "%s: %s", path, strerror(errno));
 	if (fd != -1)
 		close(fd);
+	wipe(p, *len);
 	free(p);
 	return NULL;
-}
-
-/* Not to be optimised away. */
-static void
-wipe(char *p, size_t n)
-{
-	volatile char *v = p;
-
-	while (v != NULL && n > 0)
-		v[--n] = 0;
 }
 
 struct pair {
@@ -154,6 +155,7 @@ ws_keeper_pair(struct ws_setup *s, char words[WS_TLS_WORDS])
 	struct pair p;
 
 	setup = s;
+	ws_no_core();
 	s->pair = read_pair(&p, words);
 	forget_pair(&p);
 	return s->pair == NULL ? -1 : 0;
@@ -206,6 +208,7 @@ obey_message(struct ws_loop *l)
 }
 
 static int orphaned; /* the keeper has ended */
+static int pledged;
 
 /* Reads what there is of the next message: 1 when it is whole. */
 static int
@@ -240,7 +243,8 @@ read_message(int fd)
 			return 0;
 		if (n <= 0) {
 			ws_say(WS_LOG_ERROR, "the keeper is gone: stopping");
-			ws_keeper_remove(setup); /* what we may */
+			if (!pledged) /* else the next start will */
+				ws_keeper_remove(setup);
 			orphaned = 1;
 			return 0;
 		}
@@ -284,6 +288,22 @@ drop_privileges(void)
 	    setuid(setup->uid) == -1)
 		ws_die("becoming user %ld: %s", (long)setup->uid,
 		    strerror(errno));
+	ws_no_core();
+}
+
+/* No path is seen, and no call made that the loop does not need. */
+static void
+confine_hub(void)
+{
+	int unveiled = ws_unveil("/", "") == 0 && ws_unveil(NULL, NULL) == 0;
+
+	/* Where there is no unveil, the pledge alone refuses every path. */
+	pledged = ws_pledge("stdio inet unix") == 0;
+	if (!pledged)
+		ws_say(WS_LOG_NOTE, "warning: the hub runs without a sandbox: "
+		    "%s", strerror(errno));
+	else if (!unveiled)
+		ws_say(WS_LOG_INFO, "pledged, but not unveiled");
 }
 
 static void
@@ -317,10 +337,7 @@ run_hub(int fd, struct ws_tls_config *tls)
 		ws_die("%s", strerror(errno));
 	ws_address(setup->control_fd, 0, name);
 	ws_say(WS_LOG_NOTE, "backends write to %s", name + strlen("unix:"));
-	if (ws_unveil("/", "") != 0 || ws_unveil(NULL, NULL) != 0 ||
-	    ws_pledge("stdio inet unix") != 0)
-		ws_say(WS_LOG_NOTE, "warning: the hub runs without a sandbox: "
-		    "%s", strerror(errno));
+	confine_hub();
 	if (write(fd, "", 1) != 1) /* the keeper waits to hear that */
 		ws_die("the keeper is gone");
 	while (ws_loop_step(l, -1))
@@ -450,56 +467,80 @@ renew(int fd)
 
 /* The directory of a file: what replaces the file is in there, too. */
 static void
-unveil_around(char *path, const char *permissions)
+unveil_around(const char *path, const char *permissions)
 {
-	char *slash = strrchr(path, '/');
+	char dir[PATH_MAX];
+	const char *slash = strrchr(path, '/');
 
-	if (slash != NULL)
-		slash[slash == path ? 1 : 0] = '\0';
-	(void)ws_unveil(slash != NULL ? path : ".", permissions);
+	if (slash == NULL)
+		strcpy(dir, ".");
+	else
+		snprintf(dir, sizeof dir, "%.*s", slash == path ? 1 :
+		    (int)(slash - path), path);
+	(void)ws_unveil(dir, permissions);
 }
 
-/* A file that may be a link to where the renewed ones are, as certbot has it. */
+/*
+ * A file, and around what the links on the way to it lead to: of certbot's
+ * files each is one, others have one for a directory, and let it lead elsewhere
+ * when the pair is renewed.
+ */
 static void
 unveil_pem(const char *path)
 {
-	char name[2 * PATH_MAX], *target = name;
-	const char *slash = strrchr(path, '/');
-	size_t dir = slash == NULL ? 0 : (size_t)(slash - path) + 1;
+	char name[2 * PATH_MAX], link[PATH_MAX], c;
+	size_t start, end = 0, rest, len;
 	ssize_t n;
+	int links = 0;
 
-	if (dir >= PATH_MAX || strlen(path) >= PATH_MAX)
+	if (strlen(path) >= PATH_MAX)
 		return;
-	memcpy(name, path, dir);
-	n = readlink(path, name + dir, PATH_MAX - 1);
-	if (n > 0) {
-		name[dir + (size_t)n] = '\0';
-		if (name[dir] == '/')
-			target += dir;
-		unveil_around(target, "r");
-	}
 	strcpy(name, path);
 	unveil_around(name, "r");
+	while (name[end] != '\0' && links < 32) {
+		start = end + strspn(name + end, "/");
+		end = start + strcspn(name + start, "/");
+		c = name[end];
+		name[end] = '\0';
+		n = readlink(name, link, sizeof link);
+		name[end] = c;
+		if (n <= 0)
+			continue;
+		len = (size_t)n;
+		rest = strlen(name + end) + 1;
+		if (link[0] == '/')
+			start = 0;
+		if (start + len + rest > PATH_MAX)
+			return;
+		memmove(name + start + len, name + end, rest);
+		memcpy(name + start, link, len);
+		end = start + len;
+		c = name[end];
+		name[end] = '\0';
+		if (strrchr(name, '/') != name) /* not all there is */
+			unveil_around(name, "r");
+		name[end] = c;
+		unveil_around(name, "r");
+		end = 0;
+		links++;
+	}
 }
 
-/* It will read the pair again, with what links lead to, and remove files. */
+/* It will read the pair again, remove files, and send and wait. */
 static void
-enter_sandbox(void)
+confine_keeper(void)
 {
-	char name[PATH_MAX];
 	int i;
 
 	if (setup->cert != NULL) {
 		unveil_pem(setup->cert);
 		unveil_pem(setup->key);
 	}
-	for (i = 0; i < setup->nfiles; i++) {
-		snprintf(name, sizeof name, "%s", setup->files[i].path);
-		unveil_around(name, "rc");
-	}
+	for (i = 0; i < setup->nfiles; i++)
+		unveil_around(setup->files[i].path, "rc");
 	/* The hub has warned already if this cannot be. */
-	if (ws_unveil(NULL, NULL) == 0 || errno == ENOSYS)
-		(void)ws_pledge("stdio rpath cpath proc unix");
+	(void)ws_unveil(NULL, NULL);
+	(void)ws_pledge("stdio rpath cpath");
 }
 
 /* Waits for the hub's end; returns the exit status. */
@@ -532,7 +573,9 @@ keep(pid_t hub, int fd)
 			ws_keeper_remove(setup);
 			if (WIFSIGNALED(status))
 				ws_say(WS_LOG_ERROR, "the hub was ended by "
-				    "signal %d", WTERMSIG(status));
+				    "signal %d%s", WTERMSIG(status),
+				    WTERMSIG(status) == SIGSYS ?
+				    ": a call that it had not pledged" : "");
 			return WIFEXITED(status) ? WEXITSTATUS(status) :
 			    1;
 		default:
@@ -570,7 +613,7 @@ ws_keeper_run(struct ws_setup *s)
 		close(setup->fd[i]);
 	close(setup->control_fd);
 	ws_tls_config_drop(setup->pair);
-	enter_sandbox();
+	confine_keeper();
 	status = keep(hub, fd[0]);
 	close(fd[0]);
 	return status;

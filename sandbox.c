@@ -5,17 +5,19 @@
  * There a pledge is a filter of system calls (seccomp): a list for each
  * promise, and any other call is SIGSYS, whose handler names it on standard
  * error before the process dies of it. Our promises are narrower than
- * OpenBSD's: "inet" and "unix" are for sockets that are there already, they
- * make no new ones and connect none, and no memory becomes executable.
- * unveil is a set of Landlock rules. Neither needs a library, and where the
- * kernel has them not, or this is a machine whose numbers are not known here,
- * they fail with ENOSYS.
+ * OpenBSD's: "inet" and "unix" accept from sockets that are there, they make no
+ * new ones and connect none, and no memory becomes executable. unveil is a set
+ * of Landlock rules. Neither needs a library, and where the kernel has them
+ * not, or this is a machine whose numbers are not known here, they fail with
+ * ENOSYS.
  *
  * System calls have other names on other machines, and a C library takes now
  * the one and now the other (poll, ppoll, ppoll_time64): each list has all that
  * do the same, and the headers say which exist.
  */
 #define _GNU_SOURCE
+#include <sys/types.h>
+#include <sys/resource.h>
 #include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,14 +28,13 @@
 
 #include "ws.h"
 
-/* A sanitizer makes calls that no promise of ours has. */
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED
-#endif
-#endif
+static void
+no_core_file(void)
+{
+	struct rlimit none = { 0, 0 };
+
+	(void)setrlimit(RLIMIT_CORE, &none);
+}
 
 #if defined(__OpenBSD__)
 
@@ -51,14 +52,58 @@ ws_unveil(const char *path, const char *permissions)
 	return unveil(path, permissions);
 }
 
-#elif defined(__linux__) && !defined(SANITIZED)
+/* see ws.h */
+void
+ws_no_core(void)
+{
+	no_core_file(); /* who has changed users cannot be traced */
+}
+
+#elif defined(__linux__)
 
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+
+/* Sanitizers make calls that no promise of ours has, and trace themselves. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
+    __has_feature(memory_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
+static int
+unwanted(void)
+{
+	return SANITIZED || getenv("WSHUB_NO_SANDBOX") != NULL;
+}
+
+/* No program that is executed later gains what this process has not. */
+static int
+no_new_privileges(void)
+{
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
+/* see ws.h */
+void
+ws_no_core(void)
+{
+	no_core_file();
+	/* Nor one by a pipe, which has no limit, nor a look by a debugger. */
+	if (!unwanted())
+		(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
 
 /* ------------------------------------------------------------------ pledge */
 
@@ -147,6 +192,17 @@ static const int stdio_calls[] = {
 	SYS_time,
 #endif
 	SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_close, SYS_brk,
+	/* With a socket that is there. */
+#ifdef SYS_send
+	SYS_send,
+#endif
+#ifdef SYS_recv
+	SYS_recv,
+#endif
+#ifdef SYS_sendto
+	SYS_sendto, SYS_recvfrom, SYS_sendmsg, SYS_recvmsg, SYS_shutdown,
+	SYS_getsockname, SYS_getpeername, SYS_setsockopt, SYS_getsockopt,
+#endif
 #ifdef SYS_munmap
 	SYS_munmap,
 #endif
@@ -186,21 +242,14 @@ static const int stdio_calls[] = {
 #ifdef SYS_futex_time64
 	SYS_futex_time64,
 #endif
+#ifdef SYS_waitpid
+	SYS_waitpid,
+#endif
+	SYS_wait4, SYS_waitid,
 	SYS_exit, SYS_exit_group
 };
 
-/* accept, and what is done with a socket that is there. */
-static const int socket_calls[] = {
-#ifdef SYS_send
-	SYS_send,
-#endif
-#ifdef SYS_recv
-	SYS_recv,
-#endif
-#ifdef SYS_sendto
-	SYS_sendto, SYS_recvfrom, SYS_sendmsg, SYS_recvmsg, SYS_shutdown,
-	SYS_getsockname, SYS_getpeername, SYS_setsockopt, SYS_getsockopt,
-#endif
+static const int accept_calls[] = {
 #ifdef SYS_accept
 	SYS_accept,
 #endif
@@ -211,10 +260,11 @@ static const int socket_calls[] = {
 
 #ifdef SYS_socketcall
 /* The same behind one number; linux/net.h has these names, too. */
-enum {
-	CALL_ACCEPT = 5, CALL_GETSOCKNAME, CALL_GETPEERNAME, CALL_SEND = 9,
-	CALL_ACCEPT4 = 18
+static const unsigned char stdio_socketcalls[] = {
+	9, 10, 11, 12, 16, 17, /* send recv sendto recvfrom sendmsg recvmsg */
+	6, 7, 13, 14, 15 /* getsockname getpeername shutdown set-, getsockopt */
 };
+static const unsigned char accept_socketcalls[] = { 5, 18 };
 #endif
 
 static const int rpath_calls[] = {
@@ -246,13 +296,6 @@ static const int cpath_calls[] = {
 	SYS_unlinkat
 };
 
-static const int proc_calls[] = {
-#ifdef SYS_waitpid
-	SYS_waitpid,
-#endif
-	SYS_wait4, SYS_waitid
-};
-
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 static const struct {
@@ -261,11 +304,10 @@ static const struct {
 	size_t n;
 } promise[] = {
 	{ "stdio", stdio_calls, LEN(stdio_calls) },
-	{ "inet", socket_calls, LEN(socket_calls) },
-	{ "unix", socket_calls, LEN(socket_calls) },
+	{ "inet", accept_calls, LEN(accept_calls) },
+	{ "unix", accept_calls, LEN(accept_calls) },
 	{ "rpath", rpath_calls, LEN(rpath_calls) },
 	{ "cpath", cpath_calls, LEN(cpath_calls) },
-	{ "proc", proc_calls, LEN(proc_calls) },
 };
 
 #define MOST 256 /* instructions */
@@ -318,35 +360,41 @@ add_if(struct program *p, int nr, int i, uint32_t mask, uint32_t value)
 	end(p, TRAP);
 }
 
+#ifdef SYS_socketcall
+static void
+add_socketcalls(struct program *p, const unsigned char *calls, size_t n)
+{
+	size_t i;
+
+	add(p, EQUAL, SYS_socketcall, 0, (int)(2 * n + 2));
+	load(p, argument(0));
+	for (i = 0; i < n; i++) {
+		add(p, EQUAL, calls[i], 0, 1);
+		end(p, ALLOW);
+	}
+	load(p, offsetof(struct call, nr));
+}
+#endif
+
 static void
 add_special(struct program *p, int sockets)
 {
-	uint32_t self = (uint32_t)getpid();
-
 	/* Memory, but none that is executed. */
-#ifdef SYS_mmap
+#if defined(SYS_mmap2)
+	add_if(p, SYS_mmap2, 2, PROT_EXEC, 0);
+#elif defined(__s390x__) /* its arguments are in memory */
+	add(p, EQUAL, SYS_mmap, 0, 1);
+	end(p, ALLOW);
+#else
 	add_if(p, SYS_mmap, 2, PROT_EXEC, 0);
 #endif
-#ifdef SYS_mmap2
-	add_if(p, SYS_mmap2, 2, PROT_EXEC, 0);
-#endif
 	add_if(p, SYS_mprotect, 2, PROT_EXEC, 0);
-	add_if(p, SYS_tgkill, 0, 0xffffffff, self); /* abort(3) */
+	add_if(p, SYS_tgkill, 0, 0xffffffff, (uint32_t)getpid()); /* abort */
 #ifdef SYS_socketcall
-	if (sockets) {
-		int call;
-
-		for (call = CALL_ACCEPT; call <= CALL_ACCEPT4; call++)
-			if (call <= CALL_GETPEERNAME || call >= CALL_SEND) {
-				add(p, EQUAL,
-				    SYS_socketcall, 0, 4);
-				load(p, argument(0));
-				add(p, EQUAL,
-				    (uint32_t)call, 0, 1);
-				end(p, ALLOW);
-				load(p, offsetof(struct call, nr));
-			}
-	}
+	add_socketcalls(p, stdio_socketcalls, LEN(stdio_socketcalls));
+	if (sockets)
+		add_socketcalls(p, accept_socketcalls,
+		    LEN(accept_socketcalls));
 #else
 	(void)sockets;
 #endif
@@ -361,13 +409,63 @@ call_name(int nr)
 		const char *name;
 	} known[] = {
 		{ SYS_openat, "openat" }, { SYS_execve, "execve" },
+		{ SYS_clone, "clone" }, { SYS_kill, "kill" },
+		{ SYS_ptrace, "ptrace" }, { SYS_unlinkat, "unlinkat" },
+		{ SYS_ioctl, "ioctl" }, { SYS_prctl, "prctl" },
+		{ SYS_mprotect, "mprotect" },
 #ifdef SYS_open
 		{ SYS_open, "open" },
 #endif
+#ifdef SYS_unlink
+		{ SYS_unlink, "unlink" },
+#endif
+#ifdef SYS_fork
+		{ SYS_fork, "fork" },
+#endif
 #ifdef SYS_socket
 		{ SYS_socket, "socket" }, { SYS_connect, "connect" },
+		{ SYS_bind, "bind" }, { SYS_listen, "listen" },
+		{ SYS_socketpair, "socketpair" },
 #endif
-		{ SYS_clone, "clone" }, { SYS_kill, "kill" }
+#ifdef SYS_socketcall
+		{ SYS_socketcall, "socketcall" },
+#endif
+#ifdef SYS_accept
+		{ SYS_accept, "accept" },
+#endif
+#ifdef SYS_accept4
+		{ SYS_accept4, "accept4" },
+#endif
+#ifdef SYS_mmap
+		{ SYS_mmap, "mmap" },
+#endif
+#ifdef SYS_mmap2
+		{ SYS_mmap2, "mmap2" },
+#endif
+#ifdef SYS_stat
+		{ SYS_stat, "stat" },
+#endif
+#ifdef SYS_stat64
+		{ SYS_stat64, "stat64" },
+#endif
+#ifdef SYS_newfstatat
+		{ SYS_newfstatat, "newfstatat" },
+#endif
+#ifdef SYS_fstatat64
+		{ SYS_fstatat64, "fstatat64" },
+#endif
+#ifdef SYS_statx
+		{ SYS_statx, "statx" },
+#endif
+#ifdef SYS_nanosleep
+		{ SYS_nanosleep, "nanosleep" },
+#endif
+#ifdef SYS_clock_nanosleep
+		{ SYS_clock_nanosleep, "clock_nanosleep" },
+#endif
+#ifdef SYS_pipe2
+		{ SYS_pipe2, "pipe2" },
+#endif
 	};
 	size_t i;
 
@@ -385,7 +483,8 @@ on_violation(int signal_number, siginfo_t *info, void *context)
 	const char *name = call_name(info->si_syscall);
 	size_t n = strlen(line), d = sizeof digits;
 	unsigned nr = (unsigned)info->si_syscall;
-	ssize_t written;
+	struct pollfd err = { STDERR_FILENO, POLLOUT, 0 };
+	ssize_t written = 0;
 
 	(void)context;
 	do
@@ -398,7 +497,10 @@ on_violation(int signal_number, siginfo_t *info, void *context)
 	memcpy(line + n, name, strlen(name));
 	n += strlen(name);
 	line[n++] = '\n';
-	written = write(STDERR_FILENO, line, n);
+	/* Not for another's signal, nor into a pipe that is full. */
+	if (info->si_code > 0 && poll(&err, 1, 0) == 1 &&
+	    (err.revents & POLLOUT) != 0)
+		written = write(STDERR_FILENO, line, n);
 	(void)written;
 	(void)signal(signal_number, SIG_DFL);
 	/* Not raise(3), whose calls differ. It is pending until we return. */
@@ -417,7 +519,7 @@ ws_pledge(const char *promises)
 	size_t len, i, k;
 	int sockets = 0;
 
-	if (ARCH == 0 || getenv("WSHUB_NO_SANDBOX") != NULL) {
+	if (no_new_privileges() == -1 || ARCH == 0 || unwanted()) {
 		errno = ENOSYS;
 		return -1;
 	}
@@ -436,7 +538,7 @@ ws_pledge(const char *promises)
 			errno = EINVAL;
 			return -1;
 		}
-		if (promise[i].calls == socket_calls && sockets++ != 0)
+		if (promise[i].calls == accept_calls && sockets++ != 0)
 			continue;
 		for (k = 0; k < promise[i].n; k++) {
 			add(&p, EQUAL,
@@ -455,8 +557,7 @@ ws_pledge(const char *promises)
 	sa.sa_sigaction = on_violation;
 	f.n = p.n;
 	f.code = p.code;
-	if (sigaction(SIGSYS, &sa, NULL) == -1 ||
-	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
+	if (sigaction(SIGSYS, &sa, NULL) == -1)
 		return -1;
 	/* The mitigation that comes without the flag costs every call. */
 #ifdef SYS_seccomp
@@ -494,7 +595,7 @@ open_rules(void)
 
 	if (rules != -1)
 		return 0;
-	if (getenv("WSHUB_NO_SANDBOX") != NULL) {
+	if (no_new_privileges() == -1 || unwanted()) {
 		errno = ENOSYS;
 		return -1;
 	}
@@ -518,8 +619,7 @@ ws_unveil(const char *path, const char *permissions)
 	if (open_rules() != 0)
 		return -1;
 	if (path == NULL) {
-		failed = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 ||
-		    syscall(LANDLOCK_RESTRICT, rules, 0) != 0;
+		failed = syscall(LANDLOCK_RESTRICT, rules, 0) != 0;
 		close(rules);
 		rules = -1;
 		return failed ? -1 : 0;
@@ -559,7 +659,7 @@ ws_pledge(const char *promises)
 {
 #ifdef __FreeBSD__
 	/* No name of anything can be looked up any more. */
-	if (strstr(promises, "path") == NULL && strstr(promises, "proc") == NULL)
+	if (strstr(promises, "path") == NULL)
 		return cap_enter();
 #endif
 	(void)promises;
@@ -575,6 +675,13 @@ ws_unveil(const char *path, const char *permissions)
 	(void)permissions;
 	errno = ENOSYS;
 	return -1;
+}
+
+/* see ws.h */
+void
+ws_no_core(void)
+{
+	no_core_file();
 }
 
 #endif

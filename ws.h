@@ -815,14 +815,21 @@ void ws_die(const char *format, ...);
 
 /*
  * OpenBSD's pledge(2) and unveil(2), and the same for Linux, of which are known
- * "stdio", "inet", "unix" (both: accept from, read from and write to sockets
- * that are there), "rpath", "cpath" and "proc" (wait); the last call of
- * unveil has NULL for both, and only then they hold. 0, or -1 with errno:
- * ENOSYS where the system has no such thing, or $WSHUB_NO_SANDBOX is set (for
- * valgrind and strace, which make calls of their own).
+ * "stdio" (and with sockets that are there all but accept), "inet" and "unix"
+ * (both: accept), "rpath" and "cpath". The last call of unveil has NULL for
+ * both, and only then they hold. 0, or -1 with errno: ENOSYS where the system
+ * has no such thing, in a build with a sanitizer, or if $WSHUB_NO_SANDBOX is
+ * set (for valgrind and strace, which make calls of their own). New privileges
+ * cannot be gained after the first call, whatever it returns.
  */
 int ws_pledge(const char *promises);
 int ws_unveil(const char *path, const char *permissions);
+
+/*
+ * No core file of this process, and on Linux no debugger of the same user: it
+ * is to know a key. Anew after setuid(2), which has its own opinion of that.
+ */
+void ws_no_core(void);
 
 /* --------------------------------------------------------- 13  keeper.c */
 

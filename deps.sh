@@ -180,7 +180,8 @@ static() {
 	    -fno-jump-tables
 	cflags="$4$flags" extra=''
 	usable -no-pie -Wl,--gc-sections -Wl,--build-id=none \
-	    -Wl,-z,noseparate-code -Wl,-z,norelro
+	    -Wl,-z,noseparate-code -Wl,-z,norelro \
+	    -Wl,-z,common-page-size=64
 	compiles <<-END || extra=small.o
 	#include <limits.h>
 	#if defined(__linux__) && !defined(__GLIBC__)

@@ -410,61 +410,12 @@ call_name(int nr)
 	} known[] = {
 		{ SYS_openat, "openat" }, { SYS_execve, "execve" },
 		{ SYS_clone, "clone" }, { SYS_kill, "kill" },
-		{ SYS_ptrace, "ptrace" }, { SYS_unlinkat, "unlinkat" },
-		{ SYS_ioctl, "ioctl" }, { SYS_prctl, "prctl" },
-		{ SYS_mprotect, "mprotect" },
+		{ SYS_ptrace, "ptrace" },
 #ifdef SYS_open
 		{ SYS_open, "open" },
 #endif
-#ifdef SYS_unlink
-		{ SYS_unlink, "unlink" },
-#endif
-#ifdef SYS_fork
-		{ SYS_fork, "fork" },
-#endif
 #ifdef SYS_socket
 		{ SYS_socket, "socket" }, { SYS_connect, "connect" },
-		{ SYS_bind, "bind" }, { SYS_listen, "listen" },
-		{ SYS_socketpair, "socketpair" },
-#endif
-#ifdef SYS_socketcall
-		{ SYS_socketcall, "socketcall" },
-#endif
-#ifdef SYS_accept
-		{ SYS_accept, "accept" },
-#endif
-#ifdef SYS_accept4
-		{ SYS_accept4, "accept4" },
-#endif
-#ifdef SYS_mmap
-		{ SYS_mmap, "mmap" },
-#endif
-#ifdef SYS_mmap2
-		{ SYS_mmap2, "mmap2" },
-#endif
-#ifdef SYS_stat
-		{ SYS_stat, "stat" },
-#endif
-#ifdef SYS_stat64
-		{ SYS_stat64, "stat64" },
-#endif
-#ifdef SYS_newfstatat
-		{ SYS_newfstatat, "newfstatat" },
-#endif
-#ifdef SYS_fstatat64
-		{ SYS_fstatat64, "fstatat64" },
-#endif
-#ifdef SYS_statx
-		{ SYS_statx, "statx" },
-#endif
-#ifdef SYS_nanosleep
-		{ SYS_nanosleep, "nanosleep" },
-#endif
-#ifdef SYS_clock_nanosleep
-		{ SYS_clock_nanosleep, "clock_nanosleep" },
-#endif
-#ifdef SYS_pipe2
-		{ SYS_pipe2, "pipe2" },
 #endif
 	};
 	size_t i;

@@ -2,7 +2,8 @@
 /*
  * What "make static" takes in the place of parts of musl: a printf without
  * floating point and wide characters, names of hosts without DNS, users and
- * groups without nscd or threads, and plain getopt and strtoul. That is a
+ * groups without nscd or threads, plain getopt and strtoul, and the errors' few
+ * sentences that are ours. That is a
  * third of the binary.
  *
  * The linker finds these before it looks into libc.a, so musl's own calls come
@@ -740,4 +741,55 @@ setrlimit(int resource, const struct rlimit *limit)
 #else
 /* An empty translation unit is none. */
 extern int ws_small;
+/* ---------------------------------------------------------------- strerror */
+
+/* Of musl's 130 sentences those that can be the end of one of ours. */
+static const char sentences[] = {
+#define SAY(error, words) "\0" words
+#define ERRORS \
+	SAY(EPERM, "Operation not permitted") \
+	SAY(ENOENT, "No such file or directory") \
+	SAY(EIO, "I/O error") \
+	SAY(ENOMEM, "Out of memory") \
+	SAY(EACCES, "Permission denied") \
+	SAY(EEXIST, "File exists") \
+	SAY(ENOTDIR, "Not a directory") \
+	SAY(EISDIR, "Is a directory") \
+	SAY(EINVAL, "Invalid argument") \
+	SAY(ENFILE, "Too many open files in system") \
+	SAY(EMFILE, "Too many open files") \
+	SAY(ENOSPC, "No space left on device") \
+	SAY(EROFS, "Read-only file system") \
+	SAY(EPIPE, "Broken pipe") \
+	SAY(ENAMETOOLONG, "File name too long") \
+	SAY(ENOSYS, "Function not implemented") \
+	SAY(ELOOP, "Too many symbolic links") \
+	SAY(EADDRINUSE, "Address already in use") \
+	SAY(EADDRNOTAVAIL, "Address not available") \
+	SAY(EAFNOSUPPORT, "Address family not supported") \
+	SAY(ECONNREFUSED, "Connection refused") \
+	SAY(ECONNRESET, "Connection reset by peer") \
+	SAY(ETIMEDOUT, "Operation timed out")
+	ERRORS
+};
+
+char *
+strerror(int error)
+{
+#undef SAY
+#define SAY(error, words) error,
+	static const unsigned char errors[] = { ERRORS };
+	static char number[24];
+	const char *at = sentences;
+	size_t i;
+
+	for (i = 0; i < sizeof errors; i++) {
+		at += strlen(at) + 1;
+		if (errors[i] == error)
+			return (char *)(uintptr_t)at;
+	}
+	snprintf(number, sizeof number, "error %d", error);
+	return number;
+}
+
 #endif

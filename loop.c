@@ -169,7 +169,7 @@ static void
 watch_listeners(struct ws_loop *l)
 {
 	int clients = l->rest == 0 &&
-	    (l->clients < l->max_clients || l->refused < REFUSED_MAX);
+	    (l->clients < l->max_clients || l->refused < l->max_refused);
 	int backends = l->rest == 0 && l->backends < WS_BACKENDS_MAX;
 	struct ws_listener *p;
 
@@ -292,7 +292,7 @@ new_client(struct ws_loop *l, int fd, int tls)
 		refused = ip == NULL;
 	}
 	l->counters[WS_ACCEPTED]++;
-	if (!refused || l->refused < REFUSED_MAX)
+	if (!refused || l->refused < l->max_refused)
 		c = ws_client_new(l, fd, tls, refused);
 	if (c == NULL) { /* no time to read its request, or no memory */
 		if (refused && !tls)
@@ -335,7 +335,8 @@ accept_some(struct ws_loop *l, struct ws_listener *p)
 
 	for (i = 0; i < ACCEPTS_TURN && !p->conn.dead; i++) {
 		if (p->conn.kind == WS_CONN_LISTENER &&
-		    l->clients >= l->max_clients && l->refused >= REFUSED_MAX)
+		    l->clients >= l->max_clients &&
+		    l->refused >= l->max_refused)
 			return;
 		if (p->conn.kind == WS_CONN_CONTROL &&
 		    l->backends >= WS_BACKENDS_MAX)
@@ -579,9 +580,12 @@ ws_loop_new(const struct ws_options *o)
 	/* Some descriptors are kept back, so that a flood of clients never
 	 * stops publishing. */
 	l->max_clients = 1u << 20;
+	l->max_refused = REFUSED_MAX;
 	if (getrlimit(RLIMIT_NOFILE, &lim) == 0 && lim.rlim_cur < 1u << 20)
 		l->max_clients = lim.rlim_cur > 2 * kept ?
 		    (uint32_t)lim.rlim_cur - kept : (uint32_t)lim.rlim_cur / 2;
+	if (l->max_refused > l->max_clients / 4)
+		l->max_refused = l->max_clients / 4;
 	if (o->max_clients != 0 && o->max_clients > l->max_clients) {
 		errno = EMFILE;
 		goto fail;

@@ -6,6 +6,7 @@
 #   make check       its tests: a C compiler, make and sh are enough
 #   make check-all   and those that need more (valgrind, PHP, a browser ...)
 #   make fuzz        looks for more: clang with libFuzzer [SECONDS=60]
+#   make bench       what a delivery costs, beside a bare send
 #   make static      one small file that needs no library, not even libc's
 #   make dist        wshub-VERSION.tar.gz
 #   make install     PREFIX=/usr/local DESTDIR=
@@ -63,7 +64,9 @@ FORCE:
 
 B = test/build
 UNITS = $(B)/ws $(B)/json $(B)/hub $(B)/poll $(B)/tls $(B)/conformance \
-    $(B)/fault $(B)/replay $(B)/sandbox $(B)/e2e $(B)/service
+    $(B)/fault $(B)/replay $(B)/sandbox $(B)/service \
+    $(B)/e2e $(B)/e2e_cli $(B)/e2e_limits $(B)/e2e_hostile \
+    $(B)/e2e_tls $(B)/e2e_ops
 TRY = WSHUB_WRAP="$${WSHUB_WRAP:-$(RUN)}" RUN="$(RUN)" TLS="$(TLS)" \
     MAKE="$(MAKE)" CC="$(CC)" BEARSSL="$(BEARSSL)" sh test/all.sh
 LINK = @mkdir -p $(B); echo link $@; $(C) $(LDFLAGS) -o $@
@@ -94,13 +97,28 @@ $(B)/tls: test/tls.c tls.c
 	@mkdir -p $(B)
 	test "$(TLS)" = no || $(C) $(LDFLAGS) -o $@ $(BEAR) test/tls.c $(LIB)
 
-$(B)/e2e: test/e2e.c test/hub.h ws.o
-	$(LINK) test/e2e.c ws.o
+$(B)/e2e: test/e2e.c test/hub.h test/group.h
+	$(LINK) test/e2e.c
+
+$(B)/e2e_cli: test/e2e_cli.c test/hub.h test/group.h
+	$(LINK) test/e2e_cli.c
+
+$(B)/e2e_limits: test/e2e_limits.c test/hub.h test/group.h
+	$(LINK) test/e2e_limits.c
+
+$(B)/e2e_ops: test/e2e_ops.c test/hub.h test/group.h
+	$(LINK) test/e2e_ops.c
+
+$(B)/e2e_hostile: test/e2e_hostile.c test/hub.h test/group.h
+	$(LINK) test/e2e_hostile.c
+
+$(B)/e2e_tls: test/e2e_tls.c test/hub.h test/group.h
+	$(LINK) $(BEAR) test/e2e_tls.c $(LIB)
 
 $(B)/sandbox: test/sandbox.c sandbox.o
 	$(LINK) test/sandbox.c sandbox.o
 
-$(B)/service: test/service.c test/hub.h
+$(B)/service: test/service.c test/hub.h test/group.h
 	$(LINK) test/service.c
 
 $(B)/echo: test/echo.c ws.o
@@ -143,6 +161,13 @@ FUZZ = test/fuzz/control.c test/fuzz/frames.c test/fuzz/head.c \
 $(B)/replay: test/fuzz/replay.c $(FUZZ) test/fuzz/fuzz.h test/plain.h $(WORLD) hub.c ws.o json.o listen.o
 	$(LINK) test/fuzz/replay.c $(FUZZ) $(WORLD) ws.o json.o listen.o $(LIB)
 
+# What a delivery costs, beside a server that only sends (Linux) [QUICK=quick].
+bench: wshub $(B)/bench
+	@$(B)/bench ./wshub $(QUICK)
+
+$(B)/bench: test/bench/bench.c .flags
+	$(LINK) test/bench/bench.c
+
 # libFuzzer on each target for SECONDS (60).
 fuzz: .flags
 	@sh test/fuzz/run $(SECONDS)
@@ -184,4 +209,4 @@ clean:
 	rm -f wshub .flags examples/listen $(OBJ) small.o
 	rm -rf $(B) build
 
-.PHONY: all check check-all clean demo deps dist fuzz install static uninstall
+.PHONY: all bench check check-all clean demo deps dist fuzz install static uninstall

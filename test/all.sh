@@ -15,8 +15,10 @@ set --
 
 if [ -n "$units" ]; then
 	for test in ws json hub poll ${tls:+tls} "conformance $build/echo" \
-	    fault "replay test/fuzz/corpus" sandbox "e2e ./wshub $tls" \
-	    "service ./wshub $tls"; do
+	    fault "replay test/fuzz/corpus" sandbox "service ./wshub $tls" \
+	    "e2e ./wshub $tls" "e2e_cli ./wshub $tls" \
+	    "e2e_limits ./wshub $tls" "e2e_hostile ./wshub $tls" \
+	    "e2e_tls ./wshub $tls" "e2e_ops ./wshub $tls"; do
 		set -- "$@" "${RUN:+$RUN }$build/$test"
 	done
 fi

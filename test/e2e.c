@@ -8,8 +8,6 @@
 #define _GNU_SOURCE
 #include "hub.h"
 
-#define QUIET_HUB "--heartbeat", "0", "--ping", "0"
-
 /* ------------------------------------------------------------------- HTTP */
 
 /* Writes a request, reads the answer to the end of the stream. */
@@ -445,24 +443,6 @@ frames(void)
 
 /* --------------------------------------------------------------- messages */
 
-/* A multicast of a JSON string whose frame has len bytes of payload. */
-static char *
-sized(size_t len, const char *end)
-{
-	static const char head[] = "{\"action\":\"multicast\",\"data\":\"";
-	char *p = malloc(sizeof head + len + strlen(end) + 8);
-	size_t n = sizeof head - 1, i;
-
-	if (p == NULL)
-		give_up("memory");
-	memcpy(p, head, n);
-	for (i = 0; i < len - 2; i++)
-		p[n++] = (char)('a' + i % 26);
-	strcpy(p + n, "\"}");
-	strcat(p + n, end);
-	return p;
-}
-
 static void
 test_values(const struct hub *h)
 {
@@ -619,8 +599,6 @@ messages(void)
 }
 
 /* --------------------------------------------------------------- backends */
-
-#define M1 "{\"action\":\"multicast\",\"data\":1}"
 
 static void
 test_framings(const struct hub *h)
@@ -896,52 +874,6 @@ test_resync(const struct hub *h)
 }
 
 static void
-test_goodbyes(const struct hub *h)
-{
-	static char all[500 * 64], replies[500 * 8];
-	struct client c;
-	size_t i, n, len = 0;
-	char want[16];
-	int fd, k;
-
-	CASE("backends: one that closes right after writing is obeyed");
-	join(&c, h);
-	for (n = i = 0; i < 500; i++)
-		n += (size_t)sprintf(all + n,
-		    "{\"action\":\"multicast\",\"data\":%d}\n", (int)i);
-	for (k = 0; k < 3; k++) {
-		fd = dial_unix(h->control);
-		EXPECT(put(fd, all, n) == 0, "cannot write");
-		close(fd);
-		for (i = 0; i < 500; i++) {
-			snprintf(want, sizeof want, "%d", (int)i);
-			if (!TEXT(&c, want))
-				break;
-		}
-	}
-
-	CASE("backends: one that closes in the middle of a text is forgotten");
-	for (k = 0; k < 20; k++) {
-		fd = dial_unix(h->control);
-		put(fd, M1 "{\"action\":\"multicast\",\"data\":2",
-		    31 + (size_t)k);
-		close(fd);
-		TEXT(&c, "1");
-	}
-	ORDER(h, "{\"action\":\"multicast\",\"data\":\"on\"}", "OK 1\n");
-	TEXT(&c, "\"on\"");
-
-	CASE("backends: half a close still gets all replies, then the end");
-	fd = dial_unix(h->control);
-	put(fd, all, n);
-	shutdown(fd, SHUT_WR);
-	EXPECT(get_all(fd, replies, sizeof replies, &len) && len == 2500,
-	    "%zu bytes of replies", len);
-	close(fd);
-	leave(&c);
-}
-
-static void
 test_big_data(const struct hub *h)
 {
 	struct client c;
@@ -973,11 +905,10 @@ backends(void)
 	test_limits(&h);
 	test_resync(&h);
 	test_big_data(&h);
-	test_goodbyes(&h);
 	STOP(&h);
 }
 
-static struct group all_groups[] = {
+static struct test_group all_groups[] = {
 	{ .name = "http", .run = http },
 	{ .name = "frames", .run = frames },
 	{ .name = "messages", .run = messages },

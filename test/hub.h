@@ -41,7 +41,11 @@
 #define MSG_NOSIGNAL 0
 #endif
 
-#define GROUPS_MAX 16
+/* A hub that says nothing by itself; an object, and one for nobody. */
+#define QUIET_HUB "--heartbeat", "0", "--ping", "0"
+#define M1 "{\"action\":\"multicast\",\"data\":1}"
+#define NONE "{\"action\":\"sendToChannel\",\"channel\":\"x\",\"data\":1}"
+
 #define ARGS(...) ((char *[]) { __VA_ARGS__, NULL })
 
 static char *wshub;        /* the binary, from the root */
@@ -142,7 +146,7 @@ static inline pid_t
 spawn(char **argv, const char *in, const char *out, const char *err,
     int nofile, int mask)
 {
-	char *words[64 + sizeof wrap / sizeof *wrap];
+	char *words[96 + sizeof wrap / sizeof *wrap];
 	struct rlimit lim;
 	int i, n = 0, fd[3];
 	pid_t pid;
@@ -150,7 +154,7 @@ spawn(char **argv, const char *in, const char *out, const char *err,
 	for (i = 0; wrap[i] != NULL; i++)
 		words[n++] = wrap[i];
 	words[n++] = wshub;
-	for (i = 0; argv[i] != NULL && i < 62; i++)
+	for (i = 0; argv[i] != NULL && i < 94; i++)
 		words[n++] = argv[i];
 	words[n] = NULL;
 	fflush(stdout);
@@ -426,6 +430,30 @@ start(struct hub *h, char **args)
 	}                                                                     \
 } while (0)
 
+/* What a hub has counted, by its log's words for that ("refused"). */
+static inline long long
+counter(const struct hub *h, const char *name)
+{
+	char words[64], *p, *at, *next;
+	long long end = now() + patience, n = -1;
+	size_t len, before, size;
+
+	free(slurp(h->log, &before));
+	kill(h->pid, SIGUSR1);
+	snprintf(words, sizeof words, "wshub: %s: ", name);
+	size = strlen(words);
+	do {
+		nap(2);
+		p = slurp(h->log, &len);
+		if (len > before && strstr(p + before, "full scans:") != NULL)
+			for (at = p + before; (next = strstr(at, words)) !=
+			    NULL; at = next + 1)
+				n = atoll(next + size);
+		free(p);
+	} while (n == -1 && now() < end);
+	return n;
+}
+
 /* Waits for its end, and looks at what it leaves. */
 #define ENDED(h, status) ended(__FILE__, __LINE__, h, status)
 static inline void
@@ -533,9 +561,9 @@ get_all(int fd, char *buf, size_t room, size_t *len)
 }
 
 /* Nothing comes for so long. */
-#define QUIET(fd, ms) do {                                                    \
+#define QUIET(s_, ms) do {                                                    \
 	struct pollfd p_;                                                     \
-	p_.fd = (fd);                                                         \
+	p_.fd = (s_);                                                         \
 	p_.events = POLLIN;                                                   \
 	EXPECT(poll(&p_, 1, ms) == 0, "something came where nothing should"); \
 } while (0)
@@ -799,6 +827,24 @@ get_line(int fd)
 	return line;
 }
 
+/* A multicast of a JSON string whose frame has len bytes of payload. */
+static inline char *
+sized(size_t len, const char *end)
+{
+	static const char head[] = "{\"action\":\"multicast\",\"data\":\"";
+	char *p = malloc(sizeof head + len + strlen(end) + 8);
+	size_t n = sizeof head - 1, i;
+
+	if (p == NULL)
+		give_up("memory");
+	memcpy(p, head, n);
+	for (i = 0; i < len - 2; i++)
+		p[n++] = (char)('a' + i % 26);
+	strcpy(p + n, "\"}");
+	strcat(p + n, end);
+	return p;
+}
+
 /* A backend for one line. */
 #define ORDER(h, text, want) order(__FILE__, __LINE__, h, text, want)
 static inline int
@@ -834,161 +880,6 @@ await_gone(const struct hub *h, const char *id)
 	return gone;
 }
 
-/* ----------------------------------------------------------------- groups */
-
-struct group {
-	const char *name;
-	void (*run)(void);
-	int for_tls;
-	pid_t pid;
-};
-
-static struct group *groups;
-static int ngroups;
-static char top[4096];
-static unsigned (*board)[2]; /* passed and failed, of each group */
-
-static inline int
-remove_one(const char *path, const struct stat *st, int kind, struct FTW *f)
-{
-	(void)st;
-	(void)kind;
-	(void)f;
-	return remove(path);
-}
-
-/*
- * Waits for a group's end and ends what it may have left: exactly that, for it
- * is a process group, whose number is not given to another before it is reaped.
- */
-static inline int
-end_group(struct group *g, long long until)
-{
-	pid_t pid = g->pid;
-	siginfo_t info;
-
-	do {
-		memset(&info, 0, sizeof info);
-		if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG |
-		    WNOWAIT) != 0 || info.si_pid == pid)
-			break;
-		nap(5);
-	} while (now() < until);
-	kill(-pid, SIGKILL);
-	g->pid = 0;
-	return reap(pid, 5000);
-}
-
-static inline void
-clear_up(void)
-{
-	int i;
-
-	for (i = 0; i < ngroups; i++)
-		if (groups[i].pid > 0)
-			end_group(&groups[i], 0);
-	nftw(top, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
-
-static inline void
-interrupted(int number)
-{
-	clear_up();
-	_exit(128 + number);
-}
-
-static inline void
-run_group(int i)
-{
-	char name[64];
-
-	setpgid(0, 0);
-	signal(SIGINT, SIG_DFL);
-	signal(SIGTERM, SIG_DFL);
-	signal(SIGHUP, SIG_DFL);
-	snprintf(name, sizeof name, "%s.out", groups[i].name);
-	if (freopen(name, "w", stdout) == NULL ||
-	    mkdir(groups[i].name, 0755) != 0 || chdir(groups[i].name) != 0)
-		exit(1);
-	groups[i].run();
-	test_close();
-	board[i][0] = test_passed;
-	board[i][1] = test_failed;
-	exit(0);
-}
-
-/* main: the exit status. */
-static inline int
-run_groups(int argc, char **argv, struct group *g, int n)
-{
-	const char *tmp = getenv("TMPDIR"), *w = getenv("WSHUB_WRAP");
-	char name[64], *p;
-	long long end;
-	size_t len;
-	int i, status;
-
-	if (argc < 2 || (wshub = realpath(argv[1], NULL)) == NULL) {
-		fprintf(stderr, "usage: %s path/to/wshub [tls]\n", argv[0]);
-		return 2;
-	}
-	with_tls = argc > 2 && strcmp(argv[2], "tls") == 0;
-	if (with_tls && realpath("test/certs", certs) == NULL) {
-		perror("test/certs");
-		return 2;
-	}
-	strcat(certs, "/");
-	if (w != NULL && *w != '\0') {
-		patience *= 6;
-		for (p = strtok(strdup(w), " "), i = 0; p != NULL && i < 15;
-		    p = strtok(NULL, " "))
-			wrap[i++] = p;
-	}
-	umask(022);
-	snprintf(top, sizeof top, "%s/wshub-e2e.XXXXXX",
-	    tmp != NULL && *tmp != '\0' ? tmp : "/tmp");
-	board = mmap(NULL, GROUPS_MAX * sizeof *board, PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (board == MAP_FAILED || mkdtemp(top) == NULL ||
-	    chmod(top, 0755) != 0 || chdir(top) != 0) {
-		perror(top);
-		return 2;
-	}
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGINT, interrupted);
-	signal(SIGTERM, interrupted);
-	signal(SIGHUP, interrupted);
-	groups = g;
-	ngroups = n;
-	for (i = 0; i < n; i++) {
-		fflush(stdout);
-		if (g[i].for_tls && !with_tls)
-			continue;
-		g[i].pid = fork();
-		if (g[i].pid == 0)
-			run_group(i);
-		if (g[i].pid > 0)
-			setpgid(g[i].pid, g[i].pid);
-	}
-	end = now() + 30 * (long long)patience;
-	for (i = 0; i < n; i++) {
-		if (g[i].pid <= 0)
-			continue;
-		status = end_group(&g[i], end);
-		snprintf(name, sizeof name, "%s.out", g[i].name);
-		p = slurp(name, &len);
-		fputs(p, stdout);
-		free(p);
-		if (status != 0) {
-			CASE(g[i].name);
-			EXPECT(0, "these tests did not come to their end "
-			    "(%d)", status);
-			test_close();
-		}
-		test_passed += board[i][0];
-		test_failed += board[i][1];
-	}
-	clear_up();
-	return test_end();
-}
+#include "group.h"
 
 #endif

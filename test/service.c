@@ -349,7 +349,7 @@ notices(void)
 	free(paths[0]);
 }
 
-static struct group all_groups[] = {
+static struct test_group all_groups[] = {
 	{ "passed", passed_on, 0, 0 },
 	{ "lies", lies, 0, 0 },
 	{ "notices", notices, 0, 0 },

@@ -1,0 +1,751 @@
+/* wshub: ISC licence, see LICENSE. */
+/*
+ * PROTOCOL.md's command line, against the real binary: options and what they
+ * refuse, ctl, signals, the control socket's file. Listeners and limits are in
+ * e2e_limits.c.
+ */
+#define _GNU_SOURCE
+#include "hub.h"
+
+#include <grp.h>
+#include <pwd.h>
+
+/* ---------------------------------------------------------------- options */
+
+/* That command ends with that status, and says those words. */
+static void
+refused(int status, const char *words, char **args)
+{
+	char line[256] = "";
+	size_t n = 0;
+	int i;
+
+	for (i = 0; args[i] != NULL && n < 150; i++)
+		n += (size_t)snprintf(line + n, sizeof line - n, " %.80s",
+		    args[i]);
+	command(NULL, args);
+	EXPECT(did.status == status && *did.out == '\0' &&
+	    strstr(did.err, words) != NULL && (status != 2 ||
+	    strstr(did.err, "usage: wshub [-") != NULL), "wshub%s: exit "
+	    "status %d, \"%s\", \"%s\"; %d and \"%s\" wanted", line,
+	    did.status, did.out, did.err, status, words);
+}
+
+static void
+usage(void)
+{
+	static char *const bad[][6] = {
+		{ "-x" }, { "--nope" }, { "-l" }, { "--listen" },
+		{ "--ping" }, { "what" }, { "-n", "--", "what" },
+		{ "-n", "-L", "127.0.0.1:1" }, { "-n", "-c", "x" },
+		{ "-n", "-k", "x" }, { "-c", "x", "-k", "x" },
+		{ "-s", "" }, { "-n", "--control=" }, { "ctl", "-x" },
+		{ "ctl", "-s" }, { "-n", "ctl" }
+	};
+	static const struct {
+		char *option, *values[8];
+		const char *words;
+	} numbers[] = {
+		{ "--heartbeat", { "86401", "-1", "1.5", "0x10", " 1", "+1",
+		    "18446744073709551616" }, "--heartbeat" },
+		{ "--ping", { "86401", "-1", "", "1s", "ten" }, "--ping" },
+		{ "--max-clients", { "0", "1048577", "-1", "4294967297" },
+		    "--max-clients" },
+		{ "--max-per-ip", { "0", "1048577", "-1", "many" },
+		    "--max-per-ip" },
+		{ "--queue", { "0", "1073741825", "1M", "-1" }, "--queue" },
+		{ "--queue-total", { "0", "64M", "-1",
+		    "99999999999999999999" }, "--queue-total" },
+		{ "--drain", { "3601", "-1", "" }, "--drain" },
+		{ "--control-mode", { "1000", "8", "rw", "-1", "", "0660x" },
+		    "not an octal number of 0 to 0777" },
+	};
+	char *many[80];
+	size_t i, k;
+
+	CASE("options: -V and -h");
+	COMMAND(0, "wshub 0.", NULL, "-V");
+	COMMAND(0, "wshub 0.", NULL, "--version");
+	COMMAND(0, "usage: wshub [-", NULL, "-h");
+	COMMAND(0, "--control-mode OCT", NULL, "--help");
+	COMMAND(0, "usage: wshub [-", NULL, "ctl", "-h");
+
+	CASE("options: usage errors end with status 2");
+	for (i = 0; i < sizeof bad / sizeof *bad; i++)
+		refused(2, "usage: wshub", (char **)(uintptr_t)bad[i]);
+
+	CASE("options: numbers that are none, or too large or small");
+	for (i = 0; i < sizeof numbers / sizeof *numbers; i++)
+		for (k = 0; numbers[i].values[k] != NULL; k++)
+			refused(2, numbers[i].words, ARGS("-n",
+			    numbers[i].option, numbers[i].values[k]));
+
+	CASE("options: more listeners than there is room for");
+	for (i = 0; i < 66; i += 2) {
+		many[i] = "-l";
+		many[i + 1] = "127.0.0.1:1";
+	}
+	many[i] = NULL;
+	refused(2, "more than 32 listeners", many);
+}
+
+static void
+options(void)
+{
+	static char *const bad[] = {
+		"nonsense", "localhost", ":", "127.0.0.1:", "127.0.0.1:x",
+		"127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1: 80",
+		"127.0.0.1:80x", "::1:80", "[::1]", "[::1:80", "[::1]80",
+		"unix:", ""
+	};
+	static char *const good[][12] = {
+		{ "-n" }, { "-n", "-q", "-v", "-v" },
+		{ "-n", "-l", "127.0.0.1:65535", "-l", ":0", "-l", "[::1]:80",
+		    "-l", "unix:/no/such/path" },
+		{ "-n", "--listen=localhost:80", "--control", "/no/such" },
+		{ "-n", "--heartbeat", "0", "--ping", "0", "--drain", "0" },
+		{ "-n", "--heartbeat", "86400", "--ping=86400", "--drain",
+		    "3600" },
+		{ "-n", "--queue", "1", "--queue-total", "1" },
+		{ "-n", "--queue", "1073741824", "--queue-total",
+		    "2147483647" },
+		{ "-n", "--max-clients", "1048576", "--max-per-ip", "1" },
+		{ "-n", "--control-mode", "0" },
+		{ "-n", "--control-mode", "0777" },
+	};
+	struct passwd *pw = getpwuid(getuid());
+	struct group *own;
+	char long_path[256] = "unix:";
+	struct stat st;
+	size_t i;
+
+	usage();
+
+	CASE("options: -n says nothing of options that are right");
+	for (i = 0; i < sizeof good / sizeof *good; i++) {
+		command(NULL, (char **)(uintptr_t)good[i]);
+		command_is(__FILE__, __LINE__, 0, NULL, NULL);
+	}
+	EXPECT(lstat("wshub.sock", &st) == -1, "-n makes a control socket");
+
+	CASE("options: what is no address");
+	memset(long_path + 5, 'x', sizeof long_path - 6);
+	for (i = 0; i < sizeof bad / sizeof *bad; i++)
+		refused(1, "not host:port", ARGS("-n", "-l", bad[i]));
+	refused(1, "not host:port", ARGS("-n", "-l", long_path));
+	refused(1, "not host:port", ARGS("-n", "-l", "127.0.0.1:1", "--listen",
+	    "x"));
+
+	CASE("options: users and groups that are not there");
+	refused(1, "no user \"no-such-user\"", ARGS("-n", "-u",
+	    "no-such-user"));
+	refused(1, "no user", ARGS("-n", "-u", ":"));
+	refused(1, "no group \"no-such-group\"", ARGS("-n",
+	    "--control-group", "no-such-group"));
+	if (pw != NULL) {
+		char both[300];
+
+		snprintf(both, sizeof both, "%s:no-such-group", pw->pw_name);
+		refused(1, "no group \"no-such-group\"", ARGS("-n", "--user",
+		    both));
+		COMMAND(0, NULL, NULL, "-n", "-u", pw->pw_name);
+	}
+	if ((own = getgrgid(getgid())) != NULL)
+		COMMAND(0, NULL, NULL, "-n", "--control-group", own->gr_name);
+
+	CASE("options: a TLS listener needs its pair");
+	refused(2, "-L needs -c and -k", ARGS("-L", "127.0.0.1:1"));
+	if (!with_tls) {
+		spill("x", "x", 1);
+		refused(1, "built without TLS", ARGS("-L", "127.0.0.1:1",
+		    "-c", "x", "-k", "x"));
+	}
+}
+
+/* -------------------------------------------------------------------- ctl */
+
+static void
+ctl_arguments(struct hub *h)
+{
+	struct client c;
+	struct stat st;
+
+	CASE("ctl: arguments, and a reply to each");
+	join(&c, h);
+	COMMAND(0, "OK 1\n", NULL, "ctl", "-s", h->control,
+	    "{\"action\":\"multicast\",\"data\":\"a\"}");
+	EXPECT(strcmp(did.out, "OK 1\n") == 0, "\"%s\"", did.out);
+	COMMAND(0, "", NULL, "ctl", "-s", h->control,
+	    "{\"action\":\"multicast\",\"data\":\"b\"}",
+	    "{\"action\":\n\"multicast\",\"data\":\"c\"}\n", "",
+	    "{\"action\":\"sendToDevice\",\"device\":\"x\",\"data\":1}");
+	EXPECT(strcmp(did.out, "OK 1\nOK 1\nOK 0\n") == 0, "\"%s\"", did.out);
+	TEXT(&c, "\"a\"");
+	TEXT(&c, "\"b\"");
+	TEXT(&c, "\"c\"");
+
+	CASE("ctl: any ERR is status 1, and the others are done");
+	COMMAND(1, "", NULL, "ctl", "-s", h->control, "{\"action\":\"x\"}",
+	    "{\"action\":\"multicast\",\"data\":\"d\"}");
+	EXPECT(strcmp(did.out, "ERR unknown action \"x\"\nOK 1\n") == 0,
+	    "\"%s\"", did.out);
+	COMMAND(1, "ERR not JSON", NULL, "ctl", "-s", h->control, "nonsense");
+	COMMAND(1, "ERR", NULL, "ctl", "-s", h->control, "{\"action\":");
+	TEXT(&c, "\"d\"");
+	leave(&c);
+
+	CASE("ctl: wshub.sock where nothing else is said");
+	COMMAND(0, "OK 0\n", NULL, "ctl", M1);
+
+	CASE("ctl: standard output that takes nothing is status 1");
+	if (stat("/dev/full", &st) == 0 && S_ISCHR(st.st_mode)) {
+		pid_t pid = spawn(ARGS("ctl", "-s", h->control, M1), NULL,
+		    "/dev/full", "command.err", 0, 022);
+
+		EXPECT(reap(pid, patience) == 1, "the status is not 1");
+		EXPECT(file_has("command.err", "standard output"),
+		    "it does not say why");
+	}
+}
+
+static void
+ctl_input(struct hub *h)
+{
+	static char all[20000 * 48];
+	struct client c;
+	size_t n, i, bad;
+	char want[16];
+	const char *p;
+
+	CASE("ctl: lines of standard input");
+	join(&c, h);
+	command(M1 "\n\n" M1 "\n", ARGS("ctl", "-s", h->control));
+	command_is(__FILE__, __LINE__, 0, "OK 1\nOK 1\n", NULL);
+	command(M1 "\n{\"action\":\"x\"}\n" M1, ARGS("ctl", "-s", h->control));
+	command_is(__FILE__, __LINE__, 1,
+	    "OK 1\nERR unknown action \"x\"\nOK 1\n", NULL);
+	command("{\n  \"action\": \"multicast\",\n  \"data\": [\n    1\n  ]\n}",
+	    ARGS("ctl", "-s", h->control));
+	command_is(__FILE__, __LINE__, 0, "OK 1\n", NULL);
+	command("", ARGS("ctl", "-s", h->control));
+	command_is(__FILE__, __LINE__, 0, NULL, NULL);
+	for (i = 0; i < 4; i++)
+		TEXT(&c, "1");
+	TEXT(&c, "[1]");
+
+	CASE("ctl: 20,000 lines of standard input");
+	for (n = i = 0; i < 20000; i++)
+		n += (size_t)sprintf(all + n, "{\"action\":\"multicast\","
+		    "\"data\":%zu}\n", i);
+	command(all, ARGS("ctl", "-s", h->control));
+	EXPECT(did.status == 0 && strlen(did.out) == 100000, "exit status %d, "
+	    "%zu bytes", did.status, strlen(did.out));
+	for (bad = 0, p = did.out; *p != '\0' && strlen(p) >= 5; p += 5)
+		bad += strncmp(p, "OK 1\n", 5) != 0;
+	EXPECT(bad == 0, "%zu wrong replies", bad);
+	for (i = 0; i < 20000; i++) {
+		snprintf(want, sizeof want, "%zu", i);
+		if (!TEXT(&c, want))
+			break;
+	}
+	leave(&c);
+}
+
+static void
+ctl(void)
+{
+	struct hub h = { 0 };
+	char long_path[256];
+	int fd = -1;
+	pid_t pid;
+
+	START(&h, QUIET_HUB, "-s", "wshub.sock");
+	ctl_arguments(&h);
+	ctl_input(&h);
+
+	CASE("ctl: replies come while standard input is still open");
+	if (mkfifo("pipe", 0600) != 0 || (fd = open("pipe", O_RDWR)) == -1)
+		give_up("pipe");
+	pid = spawn(ARGS("ctl", "-s", h.control), "pipe", "ctl.out",
+	    "ctl.err", 0, 022);
+	EXPECT(write(fd, M1 "\n", sizeof M1) == sizeof M1, "cannot write");
+	EXPECT(await("ctl.out", "OK 0\n"), "no reply");
+
+	CASE("ctl: a hub that goes is status 1");
+	STOP(&h);
+	EXPECT(reap(pid, patience) == 1, "the status is not 1");
+	EXPECT(file_has("ctl.err", "closed the connection"),
+	    "it does not say so");
+	close(fd);
+
+	CASE("ctl: without a hub");
+	memset(long_path, 'x', sizeof long_path - 1);
+	long_path[sizeof long_path - 1] = '\0';
+	COMMAND(1, NULL, "wshub.sock: No such file", "ctl", M1);
+	COMMAND(1, NULL, "no/such: No such file", "ctl", "-s", "no/such", M1);
+	COMMAND(1, NULL, "too long", "ctl", "-s", long_path, M1);
+	COMMAND(1, NULL, ".: ", "ctl", "-s", ".", M1);
+}
+
+/* ---------------------------------------------------------------- signals */
+
+/* A client whose megabytes the hub does not get rid of. */
+static void
+wedge(struct client *c, const struct hub *h)
+{
+	char *p = sized(900000, "");
+	int i;
+
+	memset(c, 0, sizeof *c);
+	join_with(c, dial(h->port[0], 4096));
+	for (i = 0; i < 10; i++)
+		ORDER(h, p, "OK 1\n");
+	free(p);
+}
+
+static void
+signals(void)
+{
+	static const int both[] = { SIGTERM, SIGINT };
+	struct hub h = { 0 };
+	struct client c, d;
+	long long begun;
+	int i, fd;
+	pid_t hub;
+
+	for (i = 0; i < 2; i++) {
+		CASE(i == 0 ? "TERM: Close 1001 to everybody, and status 0" :
+		    "INT: the same");
+		START(&h, QUIET_HUB);
+		join(&c, &h);
+		join(&d, &h);
+		fd = dial_unix(h.control);
+		SAY(fd, M1 "\n", "OK 2\n");
+		kill(h.pid, both[i]);
+		TEXT(&c, "1");
+		CLOSED(&c, 1001);
+		leave(&c);
+		TEXT(&d, "1");
+		CLOSED(&d, 1001);
+		leave(&d);
+		ENDED(&h, 0);
+		close(fd);
+	}
+
+	CASE("TERM: while it drains nobody gets in, and backends are served");
+	START(&h, QUIET_HUB, "--drain", "60", "--queue", "100000000");
+	wedge(&c, &h);
+	join(&d, &h);
+	kill(h.pid, SIGTERM);
+	CLOSED(&d, 1001);
+	leave(&d);
+	{
+		struct sockaddr_in in;
+
+		memset(&in, 0, sizeof in);
+		in.sin_family = AF_INET;
+		in.sin_port = htons((unsigned short)h.port[0]);
+		in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+		fd = socket(AF_INET, SOCK_STREAM, 0);
+		EXPECT(connect(fd, (struct sockaddr *)&in, sizeof in) == -1 &&
+		    errno == ECONNREFUSED, "one more is not refused");
+		close(fd);
+	}
+	fd = dial_unix(h.control);
+	SAY(fd, "{\"action\":\"sendToDevice\",\"device\":\"x\",\"data\":1}\n",
+	    "OK 0\n");
+	close(fd);
+
+	CASE("TERM, and INT after it: that ends it at once");
+	begun = now();
+	kill(h.pid, SIGINT);
+	ENDED(&h, 0);
+	EXPECT(wrap[0] != NULL || now() - begun < 4000, "that took %lld ms",
+	    now() - begun);
+	leave(&c);
+
+	CASE("TERM: --drain bounds how long a client that does not read is "
+	    "waited for");
+	START(&h, QUIET_HUB, "--drain", "1", "--queue", "100000000");
+	wedge(&c, &h);
+	begun = now();
+	kill(h.pid, SIGTERM);
+	ENDED(&h, 0);
+	EXPECT(now() - begun >= 990 && (wrap[0] != NULL ||
+	    now() - begun < 4000), "that took %lld ms", now() - begun);
+	leave(&c);
+
+	CASE("HUP and USR1: a word in the log, and it goes on");
+	START(&h, QUIET_HUB);
+	join(&c, &h);
+	kill(h.pid, SIGHUP);
+	EXPECT(await(h.log, "there is no certificate to reload"),
+	    "nothing on HUP");
+	ORDER(&h, M1, "OK 1\n");
+	ORDER(&h, "{\"action\":\"x\"}", "ERR unknown");
+	ORDER(&h, M1, "OK 1\n");
+	EXPECT(counter(&h, "accepted") == 1 && counter(&h, "opened") == 1 &&
+	    counter(&h, "objects") == 3 && counter(&h, "errors") == 1 &&
+	    counter(&h, "deliveries") == 2, "it has counted something else");
+	EXPECT(file_has(h.log, "1 clients (1 in the hub)"), "no sum");
+
+	CASE("signals: the hub itself takes none but the last");
+	hub = child_of(h.pid);
+	EXPECT(hub > 0, "which process is the hub?");
+	if (hub > 0) {
+		kill(hub, SIGTERM);
+		kill(hub, SIGINT);
+		kill(hub, SIGHUP);
+		kill(hub, SIGUSR1);
+	}
+	ORDER(&h, M1, "OK 1\n");
+	for (i = 0; i < 3; i++)
+		TEXT(&c, "1");
+	leave(&c);
+	STOP(&h);
+}
+
+static void
+crashes(void)
+{
+	struct hub h = { 0 };
+	struct client c;
+	char path[32];
+	struct stat st;
+	pid_t hub;
+	int fd;
+	long long end;
+
+	CASE("kill -9 of the hub: status 1, a word, and no file is left");
+	START(&h, QUIET_HUB, "-l", "127.0.0.1:%1", "-l", "unix:clients");
+	join(&c, &h);
+	hub = child_of(h.pid);
+	EXPECT(hub > 0, "which process is the hub?");
+	if (hub > 0)
+		kill(hub, SIGKILL);
+	else
+		kill(h.pid, SIGTERM);
+	ENDED(&h, 1);
+	EXPECT(file_has(h.log, "the hub was ended by signal 9"),
+	    "it does not say so");
+	EXPECT(lstat("clients", &st) == -1, "\"clients\" is still there");
+	leave(&c);
+
+	CASE("kill -9 of the keeper: the hub says Close 1001 and ends");
+	START(&h, QUIET_HUB);
+	join(&c, &h);
+	fd = dial_unix(h.control);
+	SAY(fd, M1, "OK");
+	TEXT(&c, "1");
+	kill(h.pid, SIGKILL);
+	EXPECT(reap(h.pid, patience) == 1009, "it was not killed");
+	CLOSED(&c, 1001);
+	leave(&c);
+	EXPECT(recv(fd, path, 1, 0) <= 0, "backends are still served");
+	close(fd);
+	EXPECT(await(h.log, "the keeper is gone"), "it does not say so");
+	check_log(h.log);
+
+	CASE("control socket: the file of one that crashed is replaced");
+	strcpy(path, h.control);
+	end = now() + patience;
+	do { /* until the last of it is gone */
+		struct sockaddr_un un;
+
+		memset(&un, 0, sizeof un);
+		un.sun_family = AF_UNIX;
+		strcpy(un.sun_path, path);
+		fd = socket(AF_UNIX, SOCK_STREAM, 0);
+		hub = connect(fd, (struct sockaddr *)&un, sizeof un);
+		close(fd);
+	} while (hub == 0 && now() < end);
+	START(&h, QUIET_HUB, "-s", path);
+	ORDER(&h, M1, "OK 0\n");
+	STOP(&h);
+}
+
+/* ------------------------------------------------- the control socket's file */
+
+/* A socket's file, and who listens there, or -1. */
+static int
+socket_at(const char *path, int listens)
+{
+	struct sockaddr_un un;
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	memset(&un, 0, sizeof un);
+	un.sun_family = AF_UNIX;
+	strcpy(un.sun_path, path);
+	if (fd == -1 || bind(fd, (struct sockaddr *)&un, sizeof un) == -1 ||
+	    (listens && listen(fd, 4) == -1))
+		give_up(path);
+	if (listens)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static void
+test_modes(void)
+{
+	static const struct {
+		char *option;
+		int umask, mode;
+	} t[] = {
+		{ NULL, 0, 0660 }, { NULL, 077, 0660 }, { "600", 0, 0600 },
+		{ "0666", 022, 0666 }, { "0", 0, 0 }, { "777", 0777, 0777 },
+	};
+	struct hub h = { 0 };
+	struct group *g = NULL;
+	gid_t list[64];
+	struct stat st;
+	size_t i;
+	int n, k;
+
+	CASE("control socket: its mode, whatever the umask");
+	for (i = 0; i < sizeof t / sizeof *t; i++) {
+		memset(&h, 0, sizeof h);
+		h.mask = t[i].umask != 0 ? t[i].umask : 01;
+		START(&h, QUIET_HUB, t[i].option != NULL ? "--control-mode" :
+		    "-v", t[i].option != NULL ? t[i].option : "-q");
+		EXPECT(lstat(h.control, &st) == 0 && S_ISSOCK(st.st_mode) &&
+		    (st.st_mode & 07777) == (mode_t)t[i].mode, "mode %o, "
+		    "not %o", (unsigned)st.st_mode & 07777,
+		    (unsigned)t[i].mode);
+		STOP(&h);
+	}
+
+	/* Root may give any, others one that they are in. */
+	n = getgroups(64, list);
+	for (k = 0; k < n && g == NULL; k++)
+		if (list[k] != getegid())
+			g = getgrgid(list[k]);
+	setgrent();
+	while (geteuid() == 0 && (g == NULL || g->gr_gid == getegid()))
+		if ((g = getgrent()) == NULL)
+			break;
+	if (g == NULL || g->gr_gid == getegid()) {
+		test_skip("control socket: --control-group", "we are in one "
+		    "group alone");
+		return;
+	}
+	CASE("control socket: --control-group");
+	memset(&h, 0, sizeof h);
+	START(&h, QUIET_HUB, "--control-group", g->gr_name);
+	EXPECT(lstat(h.control, &st) == 0 && st.st_gid == g->gr_gid,
+	    "it is group %ld's", (long)st.st_gid);
+	STOP(&h);
+}
+
+/* As nobody, where we are root: -1 if that cannot be. */
+static int
+nobody_says(const char *control, const char *words)
+{
+	struct passwd *pw = getpwnam("nobody");
+	char port[32];
+	int fd, status;
+	pid_t pid;
+
+	if (geteuid() != 0 || pw == NULL || wrap[0] != NULL)
+		return -1;
+	snprintf(port, sizeof port, "127.0.0.1:%d", free_port());
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		fd = open("nobody.err", O_WRONLY | O_CREAT | O_TRUNC, 0644);
+		if (fd == -1 || dup2(fd, 2) == -1 ||
+		    setgroups(0, NULL) == -1 || setgid(pw->pw_gid) == -1 ||
+		    setuid(pw->pw_uid) == -1)
+			_exit(126);
+		execl(wshub, wshub, "-s", control, "-l", port, (char *)NULL);
+		_exit(126);
+	}
+	status = reap(pid, patience);
+	if (status == -1) {
+		kill(pid, SIGKILL);
+		reap(pid, 1000);
+	}
+	if (status == 126)
+		return -1;
+	EXPECT(status == 1 && file_has("nobody.err", words), "%s: exit status "
+	    "%d", control, status);
+	return 0;
+}
+
+static void
+files(void)
+{
+	struct hub h = { 0 }, second = { 0 };
+	char long_path[256], listener[32];
+	struct stat st;
+	int fd;
+
+	test_modes();
+
+	CASE("control socket: one that somebody listens at is left alone");
+	START(&h, QUIET_HUB);
+	snprintf(listener, sizeof listener, "127.0.0.1:%d", free_port());
+	COMMAND(1, NULL, "another program listens there", "-s", h.control,
+	    "-l", listener);
+	ORDER(&h, M1, "OK 0\n");
+	STOP(&h);
+	fd = socket_at("live", 1);
+	COMMAND(1, NULL, "live: another program listens there", "-s", "live",
+	    "-l", listener);
+	EXPECT(lstat("live", &st) == 0, "it is gone");
+	close(fd);
+
+	CASE("control socket: one that nobody listens at is replaced");
+	START(&second, QUIET_HUB, "-s", "live");
+	ORDER(&second, M1, "OK 0\n");
+	STOP(&second);
+	socket_at("stale", 0);
+	START(&second, QUIET_HUB, "-l", "unix:stale");
+	STOP(&second);
+	EXPECT(lstat("stale", &st) == -1, "it is still there");
+
+	CASE("control socket: a directory, a file, a FIFO, a link");
+	spill("file", "precious", 8);
+	if (mkdir("directory", 0755) != 0 || mkfifo("fifo", 0600) != 0 ||
+	    symlink("file", "link") != 0 || symlink("nowhere", "dangling") != 0)
+		give_up("files");
+	COMMAND(1, NULL, "there is a directory of that name", "-s",
+	    "directory", "-l", listener);
+	COMMAND(1, NULL, "there is a file of that name", "-s", "file", "-l",
+	    listener);
+	COMMAND(1, NULL, "there is a file of that name", "-s", "fifo", "-l",
+	    listener);
+	COMMAND(1, NULL, "there is a file of that name", "-s", "link", "-l",
+	    listener);
+	COMMAND(1, NULL, "there is a file of that name", "-s", "dangling",
+	    "-l", listener);
+	COMMAND(1, NULL, "there is a file of that name", "-s", "x.sock", "-l",
+	    "unix:file");
+	EXPECT(lstat("x.sock", &st) == -1, "it leaves its other socket");
+	EXPECT(file_has("file", "precious") && lstat("directory", &st) == 0 &&
+	    lstat("fifo", &st) == 0 && lstat("link", &st) == 0 &&
+	    lstat("dangling", &st) == 0, "one of them is gone");
+
+	CASE("control socket: a path that is too long, or leads nowhere");
+	memset(long_path, 'x', sizeof long_path - 1);
+	long_path[sizeof long_path - 1] = '\0';
+	COMMAND(1, NULL, "too long", "-s", long_path, "-l", listener);
+	COMMAND(1, NULL, "no/such: No such file", "-s", "no/such", "-l",
+	    listener);
+	COMMAND(1, NULL, "file/sock: Not a directory", "-s", "file/sock", "-l",
+	    listener);
+
+	fd = socket_at("theirs", 1);
+	chmod("theirs", 0600);
+	if (geteuid() != 0)
+		mkdir("locked", 0555);
+	CASE("control socket: one that we may not look at, or not make");
+	if (geteuid() == 0 && (nobody_says("theirs", "Permission denied") ==
+	    -1 || nobody_says("new", "Permission denied") == -1)) {
+		test_name = NULL;
+		test_skip("control socket: one that we may not look at, or "
+		    "not make", "we are root, and nobody is not to be tried");
+	}
+	if (geteuid() != 0)
+		COMMAND(1, NULL, "Permission denied", "-s", "locked/sock",
+		    "-l", listener);
+	close(fd);
+}
+
+/* ------------------------------------------------------------ what it says */
+
+static void
+words(void)
+{
+	struct hub h = { 0 };
+	struct client c;
+	char text[128];
+	size_t len;
+	long long end = now() + patience;
+	int fd = -1;
+
+	CASE("-v: clients as they come and go");
+	START(&h, QUIET_HUB, "-v");
+	join(&c, &h);
+	snprintf(text, sizeof text, " %s: open: ws\n", c.id);
+	EXPECT(await(h.log, text), "\"%s\" is not there", text);
+	leave(&c);
+	snprintf(text, sizeof text, " %s: gone: closed by peer\n", c.id);
+	EXPECT(await(h.log, text), "\"%s\" is not there", text);
+	STOP(&h);
+
+	CASE("-q: not a word when all is well");
+	snprintf(text, sizeof text, "127.0.0.1:%d", h.port[0] = free_port());
+	strcpy(h.control, "quiet.sock");
+	strcpy(h.log, "quiet.log");
+	h.pid = spawn(ARGS("-q", "-s", h.control, "-l", text), NULL, "hub.out",
+	    h.log, 0, 022);
+	while (fd == -1 && now() < end) {
+		struct sockaddr_un un;
+
+		memset(&un, 0, sizeof un);
+		un.sun_family = AF_UNIX;
+		strcpy(un.sun_path, h.control);
+		fd = socket(AF_UNIX, SOCK_STREAM, 0);
+		if (connect(fd, (struct sockaddr *)&un, sizeof un) == 0)
+			break;
+		close(fd);
+		fd = -1;
+		nap(2);
+	}
+	limit_waits(fd);
+	SAY(fd, M1 "\n", "OK 0\n");
+	close(fd);
+	join(&c, &h);
+	leave(&c);
+	STOP(&h);
+	free(slurp(h.log, &len));
+	EXPECT(len == 0, "%zu bytes of words", len);
+}
+
+static void
+users(void)
+{
+	static const char name[] = "-u: the hub is another user, and so are "
+	    "its groups";
+	struct hub h = { 0 };
+	struct passwd *pw = getpwnam("daemon");
+	char path[64], line[64];
+	struct stat st;
+	pid_t hub;
+
+	if (geteuid() != 0 || pw == NULL || stat("/proc/self/status", &st) ==
+	    -1) {
+		test_skip(name, "we are not root, or there is no /proc");
+		return;
+	}
+	CASE(name);
+	START(&h, QUIET_HUB, "-u", "daemon");
+	hub = child_of(h.pid);
+	snprintf(path, sizeof path, "/proc/%ld/status", (long)hub);
+	snprintf(line, sizeof line, "\nUid:\t%ld\t%ld\t%ld\t%ld\n",
+	    (long)pw->pw_uid, (long)pw->pw_uid, (long)pw->pw_uid,
+	    (long)pw->pw_uid);
+	EXPECT(file_has(path, line), "its uid is not daemon's");
+	snprintf(line, sizeof line, "\nGroups:\t%ld \n", (long)pw->pw_gid);
+	EXPECT(file_has(path, line), "its groups are not daemon's alone");
+	ORDER(&h, M1, "OK 0\n");
+	STOP(&h);
+}
+
+static struct test_group all_groups[] = {
+	{ .name = "options", .run = options },
+	{ .name = "ctl", .run = ctl },
+	{ .name = "signals", .run = signals },
+	{ .name = "crashes", .run = crashes },
+	{ .name = "files", .run = files },
+	{ .name = "words", .run = words },
+	{ .name = "users", .run = users },
+};
+
+int
+main(int argc, char **argv)
+{
+	return run_groups(argc, argv, all_groups,
+	    (int)(sizeof all_groups / sizeof *all_groups));
+}

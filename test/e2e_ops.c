@@ -1,0 +1,524 @@
+/* wshub: ISC licence, see LICENSE. */
+/*
+ * What somebody who runs a hub sees of it: its words and counters, how it ends,
+ * and logs that take nothing. e2e_ops path/to/wshub
+ */
+#define _GNU_SOURCE
+#include "hub.h"
+
+#define QUIET_HUB "--heartbeat", "0", "--ping", "0"
+#define M1 "{\"action\":\"multicast\",\"data\":1}"
+#define USAGE "usage: wshub ["
+
+/* ------------------------------------------------------------------- words */
+
+static void
+information(void)
+{
+	static const char *const words[] = {
+		"--listen", "--tls-listen", "--cert", "--key", "--control ",
+		"--control-mode", "--control-group", "--user", "--heartbeat",
+		"--ping", "--max-clients", "--max-per-ip", "--queue ",
+		"--queue-total", "--drain", "-n", "-q", "-v", "-V", "-h",
+		"wshub ctl [-s path] [json ...]"
+	};
+	size_t i;
+	char *p;
+
+	CASE("-V is one line, -h names every option and begins with usage");
+	COMMAND(0, "wshub ", NULL, "-V");
+	EXPECT(strchr(did.out, '\n') == did.out + strlen(did.out) - 1 &&
+	    isdigit((unsigned char)did.out[6]), "\"%s\"", did.out);
+	p = strdup(did.out);
+	COMMAND(0, p, NULL, "--version");
+	COMMAND(0, USAGE, NULL, "-h");
+	for (i = 0; i < sizeof words / sizeof *words; i++)
+		EXPECT(strstr(did.out, words[i]) != NULL, "-h does not name %s",
+		    words[i]);
+	free(p);
+	p = strdup(did.out);
+	COMMAND(0, p, NULL, "--help");
+	COMMAND(2, NULL, "what is", "x");
+	EXPECT(strncmp(strstr(did.err, "\n") + 1, p,
+	    strlen(strstr(did.err, "\n") + 1)) == 0, "-h begins otherwise");
+	free(p);
+}
+
+static void
+reports(void)
+{
+	static const char *const words[] = {
+		"wshub: up ", (", 2 clients (2 in the hub), 1 channels, "
+		"1 subscriptions, 1 backends, limit "), "accepted: 3\n",
+		"bad requests: 1\n", "opened: 2\n", "objects: 3\n",
+		"errors: 1\n", "deliveries: 2\n", "cut off: 0\n",
+		"queued: 0 bytes\n", "full scans: "
+	};
+	struct hub h = { 0 };
+	struct client a, b;
+	char text[200];
+	size_t i;
+	int fd;
+
+	CASE("USR1: the report");
+	START(&h, QUIET_HUB);
+	join(&a, &h);
+	join(&b, &h);
+	fd = dial(h.port[0], 0);
+	put(fd, "\r\n\r\n", 4);
+	while (recv(fd, text, sizeof text, 0) > 0)
+		;
+	close(fd);
+	fd = dial_unix(h.control);
+	snprintf(text, sizeof text, "{\"action\":\"subscribe\","
+	    "\"device\":\"%s\",\"channel\":\"x\"}\n", a.id);
+	SAY(fd, text, "OK 1\n");
+	SAY(fd, M1 "\n", "OK 2\n");
+	SAY(fd, "{}\n", "ERR no \"action\"\n");
+	TEXT(&a, "1");
+	TEXT(&b, "1");
+	for (i = 0; i < 100 && !file_has(h.log, words[1]); i++) {
+		/* Who got a 400 may be there for a moment. */
+		kill(h.pid, SIGUSR1);
+		nap(20);
+	}
+	EXPECT(await(h.log, "% of the time\n"), "no end of it");
+	for (i = 0; i < sizeof words / sizeof *words; i++)
+		EXPECT(file_has(h.log, words[i]), "no \"%s\"", words[i]);
+	close(fd);
+	leave(&a);
+	leave(&b);
+	STOP(&h);
+}
+
+/* -------------------------------------------------------------------- ends */
+
+/* Nobody listens there any more. */
+static int
+refuses(int port)
+{
+	struct sockaddr_in in;
+	int fd = socket(AF_INET, SOCK_STREAM, 0), no;
+
+	memset(&in, 0, sizeof in);
+	in.sin_family = AF_INET;
+	in.sin_port = htons((unsigned short)port);
+	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	no = connect(fd, (struct sockaddr *)&in, sizeof in) != 0 &&
+	    errno == ECONNREFUSED;
+	close(fd);
+	return no;
+}
+
+#define SPREAD 100
+
+static void
+drains(void)
+{
+	static struct client c[SPREAD];
+	static struct pollfd p[SPREAD];
+	long long first = 0, last = 0;
+	struct hub h = { 0 };
+	int half, i, left;
+	char byte;
+
+	CASE("TERM: Close 1001 for everybody, spread, and status 0");
+	START(&h, QUIET_HUB, "--drain", "2");
+	half = dial(h.port[0], 0);
+	put(half, "GET ", 4);
+	for (i = 0; i < SPREAD; i++) {
+		join(&c[i], &h);
+		p[i].fd = c[i].fd;
+		p[i].events = POLLIN;
+	}
+	kill(h.pid, SIGTERM);
+	for (left = SPREAD; left > 0 && poll(p, SPREAD, patience) > 0;)
+		for (i = 0; i < SPREAD; i++) {
+			if (p[i].fd == -1 || p[i].revents == 0)
+				continue;
+			last = now();
+			if (first == 0) {
+				first = last;
+				EXPECT(refuses(h.port[0]), "it still listens");
+			}
+			CLOSED(&c[i], 1001);
+			leave(&c[i]);
+			p[i].fd = -1;
+			left--;
+		}
+	EXPECT(left == 0, "%d clients have heard nothing", left);
+	EXPECT(last - first >= 100, "all within %d ms", (int)(last - first));
+	EXPECT(recv(half, &byte, 1, 0) <= 0, "who was not in gets an answer");
+	close(half);
+	ENDED(&h, 0);
+
+	CASE("TERM: --drain 0 still says Close 1001");
+	START(&h, QUIET_HUB, "--drain", "0");
+	join(&c[0], &h);
+	kill(h.pid, SIGTERM);
+	CLOSED(&c[0], 1001);
+	ENDED(&h, 0);
+	leave(&c[0]);
+}
+
+#ifdef __linux__
+/* A socket's file, of one who listens but accepts nobody. */
+static int
+bound(const char *path, int backlog)
+{
+	struct sockaddr_un un;
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	memset(&un, 0, sizeof un);
+	un.sun_family = AF_UNIX;
+	snprintf(un.sun_path, sizeof un.sun_path, "%s", path);
+	if (bind(fd, (struct sockaddr *)&un, sizeof un) != 0 ||
+	    listen(fd, backlog) != 0)
+		give_up(path);
+	return fd;
+}
+
+static void
+obstacles(void)
+{
+	struct stat st;
+	int fd, i;
+
+	CASE("control: one whose queue is full is not taken for a stale one");
+	fd = bound("full", 0);
+	for (i = 0; i < 8; i++) {
+		struct sockaddr_un un = { .sun_family = AF_UNIX };
+		int s = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+		strcpy(un.sun_path, "full");
+		if (connect(s, (struct sockaddr *)&un, sizeof un) != 0)
+			break;
+	}
+	EXPECT(i < 8 && errno == EAGAIN, "the queue does not fill");
+	COMMAND(1, NULL, "full: another program", "-s", "full", "-l",
+	    "unix:second.ws");
+	close(fd);
+	EXPECT(lstat("full", &st) == 0 && lstat("second.ws", &st) == -1,
+	    "its file is gone, or ours is there");
+
+	CASE("control: what links lead to is left alone");
+	spill("file", "precious", 8);
+	if (symlink("file", "link") != 0 || symlink("none", "dangling") != 0)
+		give_up("symlink");
+	COMMAND(1, NULL, "link: there is a file", "-s", "link", "-l",
+	    "unix:x.ws");
+	COMMAND(1, NULL, "dangling: there is a", "-s", "dangling", "-l",
+	    "unix:x.ws");
+	EXPECT(lstat("link", &st) == 0 && lstat("dangling", &st) == 0 &&
+	    file_has("file", "precious") && lstat("none", &st) == -1,
+	    "they are not what they were");
+	EXPECT(lstat("x.ws", &st) == -1, "the listener's file stays");
+}
+#endif
+
+/* ------------------------------------------------------------------ queues */
+
+#define BIG 10000
+
+/* An order with a string whose frame has BIG bytes, and its newline. */
+static void
+big_order(char text[BIG + 200], const char *head)
+{
+	size_t n = (size_t)sprintf(text, "%s\"", head);
+
+	memset(text + n, 'q', BIG - 2);
+	strcpy(text + n + BIG - 2, "\"}\n");
+}
+
+/* The next frame is one of those: 0, or what it is. */
+static int
+is_big(struct client *c)
+{
+	unsigned char *data;
+	size_t len, i;
+	int first = get_frame(c, &data, &len);
+
+	if (first == 0x88) /* CLOSED reads it again */
+		c->at -= len + 2;
+	if (first != 0x81)
+		return first;
+	for (i = 1; i < BIG - 1 && len == BIG; i++)
+		if (data[i] != 'q')
+			return WRONG;
+	return len == BIG ? 0 : WRONG;
+}
+
+/* Whole frames come, at least one, and then a Close 1013 and the end. */
+static void
+check_cut_off(struct client *c)
+{
+	int got, n = 0, room = 4 << 20;
+
+	setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
+	while ((got = is_big(c)) == 0)
+		n++;
+	EXPECT(n > 0 && got == 0x88, "%d frames, then %d", n, got);
+	CLOSED(c, 1013);
+	leave(c);
+}
+
+static void
+all_queues(void)
+{
+	static char text[BIG + 200], to_a[BIG + 200];
+	struct client a, b, c;
+	struct hub h = { 0 };
+	const char *line = "";
+	char head[200];
+	int fd, i, rounds, got = 0, room = 4 << 20;
+
+	CASE("--queue-total: the slowest is cut off, others get everything");
+	START(&h, QUIET_HUB, "--queue", "1073741824", "--queue-total",
+	    "8000000"); /* more than the kernel keeps for either */
+	join_with(&b, dial(h.port[0], 16384));
+	join_with(&a, dial(h.port[0], 16384));
+	join(&c, &h);
+	big_order(text, "{\"action\":\"multicast\",\"data\":");
+	snprintf(head, sizeof head, "{\"action\":\"sendToDevice\","
+	    "\"device\":\"%s\",\"data\":", a.id);
+	big_order(to_a, head);
+	fd = dial_unix(h.control);
+	for (rounds = 0; rounds < 10000; rounds++) {
+		put(fd, to_a, strlen(to_a));
+		line = get_line(fd);
+		if (strcmp(line, "OK 1\n") != 0)
+			break;
+		put(fd, text, strlen(text));
+		line = get_line(fd);
+		if (strncmp(line, "OK ", 3) != 0 || is_big(&c) != 0)
+			break;
+	}
+	EXPECT(rounds > 50 && strcmp(line, "OK 0\n") == 0, "after %d: %s",
+	    rounds, line);
+	check_cut_off(&a);
+	SAY(fd, M1 "\n", "OK 2\n");
+	TEXT(&c, "1");
+	setsockopt(b.fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
+	for (i = 0; i < rounds && got == 0; i++)
+		got = is_big(&b);
+	EXPECT(got == 0, "of %d, the other gets %d, then %d", rounds, i, got);
+	TEXT(&b, "1");
+	close(fd);
+	leave(&b);
+	leave(&c);
+	STOP(&h);
+}
+
+/* ----------------------------------------------------------------- periods */
+
+static void
+periods(void)
+{
+	struct hub h = { 0 }, quiet = { 0 };
+	int got, pings = 0, beats = 0;
+	long long first = 0, last = 0;
+	struct client c, q;
+	unsigned char *data;
+	size_t len;
+
+	CASE("--heartbeat 1, --ping 1: both come; 0, 0: neither does");
+	START(&quiet, "--heartbeat", "0", "--ping", "0");
+	START(&h, "--heartbeat", "1", "--ping", "1");
+	join(&q, &quiet);
+	join(&c, &h);
+	while (pings < 2 || beats < 2) {
+		got = get_frame(&c, &data, &len);
+		if (got == 0x89 && len == 0) {
+			pings++;
+			put_frame(&c, 0x8a, "", 0);
+		} else if (got == 0x81 && len == 15 &&
+		    memcmp(data, "{\"action\":\"hb\"}", 15) == 0) {
+			last = now();
+			if (beats++ == 0)
+				first = last;
+		} else {
+			EXPECT(0, "a frame %d of %zu bytes", got, len);
+			break;
+		}
+	}
+	EXPECT(pings < 6 && beats < 6, "%d Pings, %d heartbeats", pings, beats);
+	EXPECT(last - first > 500 * (beats - 1), "every %d ms",
+	    (int)(last - first) / (beats > 1 ? beats - 1 : 1));
+	QUIET(q.fd, 0);
+	leave(&c);
+	leave(&q);
+	STOP(&h);
+	STOP(&quiet);
+}
+
+/* -------------------------------------------------------------------- logs */
+
+/* Somebody listens there. */
+static int
+listens(const char *path)
+{
+	struct sockaddr_un un;
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0), yes;
+
+	memset(&un, 0, sizeof un);
+	un.sun_family = AF_UNIX;
+	snprintf(un.sun_path, sizeof un.sun_path, "%s", path);
+	yes = connect(fd, (struct sockaddr *)&un, sizeof un) == 0;
+	close(fd);
+	return yes;
+}
+
+/* A hub of Unix sockets whose standard error goes to err; serves when back. */
+static void
+launch(struct hub *h, const char *err, const char *level)
+{
+	static unsigned count;
+	long long end = now() + patience;
+	char ws[40];
+
+	snprintf(h->control, sizeof h->control, "log%u.sock", ++count);
+	snprintf(h->log, sizeof h->log, "log.ws");
+	snprintf(ws, sizeof ws, "unix:%s", h->log);
+	h->pid = spawn(ARGS((char *)level, QUIET_HUB, "-s", h->control, "-l",
+	    ws), NULL, "out", err, 0, 022);
+	while (!listens(h->control) && now() < end)
+		nap(2);
+	ORDER(h, M1, "OK 0\n");
+}
+
+static void
+halt(struct hub *h)
+{
+	int status;
+
+	kill(h->pid, SIGTERM);
+	status = reap(h->pid, patience);
+	EXPECT(status == 0, "exit status %d", status);
+	if (status == -1)
+		kill(h->pid, SIGKILL);
+	EXPECT(access(h->control, F_OK) == -1 && access("log.ws", F_OK) == -1,
+	    "its files are still there");
+}
+
+/* Clients come and go, and each makes two lines of -v. */
+static void
+come_and_go(int n)
+{
+	struct client c;
+
+	while (n-- > 0) {
+		join_with(&c, dial_unix("log.ws"));
+		leave(&c);
+	}
+}
+
+/* Reads a pipe until those words come: 1, or 0 when time is up. */
+static int
+read_until(int fd, const char *words, size_t *bad)
+{
+	static char all[1 << 20];
+	long long end = now() + patience;
+	size_t len = 0;
+	ssize_t n;
+	char *p;
+
+	while (now() < end && len < sizeof all - 1) {
+		n = read(fd, all + len, sizeof all - 1 - len);
+		if (n > 0)
+			len += (size_t)n;
+		all[len] = '\0';
+		if (strstr(all, words) != NULL && all[len - 1] == '\n')
+			break;
+		if (n <= 0) {
+			come_and_go(1);
+			nap(2);
+		}
+	}
+	for (p = all, *bad = 0; *p != '\0'; p = strchr(p, '\n') + 1) {
+		*bad += strncmp(p, "wshub: ", 7) != 0;
+		if (strchr(p, '\n') == NULL)
+			break;
+	}
+	return strstr(all, words) != NULL;
+}
+
+static void
+logs(void)
+{
+	struct hub h = { 0 };
+	size_t bad;
+	int fd;
+
+	CASE("-q says nothing but errors, -v who comes and goes");
+	launch(&h, "q.log", "-q");
+	come_and_go(2);
+	halt(&h);
+	fd = open("q.log", O_RDONLY);
+	EXPECT(fd != -1 && lseek(fd, 0, SEEK_END) == 0, "-q says something");
+	close(fd);
+	launch(&h, "v.log", "-v");
+	come_and_go(2);
+	EXPECT(await("v.log", ": open: ws\n") &&
+	    await("v.log", ": gone: closed by peer\n"), "-v says little");
+	halt(&h);
+	check_log("v.log");
+	launch(&h, "usual.log", "-qv");
+	come_and_go(2);
+	halt(&h);
+	EXPECT(file_has("usual.log", "backends write to") &&
+	    !file_has("usual.log", "open: ws"), "the usual is not the usual");
+
+	if (access("/dev/full", W_OK) == 0) {
+		CASE("a log on a full disk harms nothing");
+		launch(&h, "/dev/full", "-v");
+		come_and_go(50);
+		kill(h.pid, SIGUSR1);
+		kill(h.pid, SIGHUP);
+		ORDER(&h, M1, "OK ");
+		halt(&h);
+	}
+
+	CASE("a log that nobody reads harms nothing, and says what it lost");
+	if (mkfifo("pipe", 0600) != 0 ||
+	    (fd = open("pipe", O_RDWR | O_NONBLOCK)) == -1)
+		give_up("pipe");
+	launch(&h, "pipe", "-v");
+	come_and_go(1200); /* 64 KiB are in a pipe, a line has 40 bytes */
+	kill(h.pid, SIGUSR1);
+	ORDER(&h, M1, "OK ");
+	EXPECT(read_until(fd, " lines lost) ", &bad), "no word of it");
+	EXPECT(bad == 0, "%zu lines are not whole", bad);
+
+	CASE("a log whose reader is gone harms nothing");
+	close(fd);
+	come_and_go(50);
+	kill(h.pid, SIGUSR1);
+	kill(h.pid, SIGHUP);
+	ORDER(&h, M1, "OK ");
+	halt(&h);
+}
+
+static void
+words_and_files(void)
+{
+	information();
+#ifdef __linux__
+	obstacles();
+#endif
+}
+
+static struct test_group all_groups[] = {
+	{ .name = "words", .run = words_and_files },
+	{ .name = "reports", .run = reports },
+	{ .name = "drain", .run = drains },
+	{ .name = "queues", .run = all_queues },
+	{ .name = "periods", .run = periods },
+	{ .name = "logs", .run = logs },
+};
+
+int
+main(int argc, char **argv)
+{
+	return run_groups(argc, argv, all_groups,
+	    (int)(sizeof all_groups / sizeof *all_groups));
+}

@@ -1,0 +1,948 @@
+/* wshub: ISC licence, see LICENSE. */
+/*
+ * wss:// against the real binary, with BearSSL's client: e2e_tls path/to/wshub
+ * tls. Pairs of certificate and key, good and bad, at the start and on HUP, are
+ * test/certs/'s. What has to wait for a deadline is in e2e_hostile.c.
+ */
+#define _GNU_SOURCE
+#include "hub.h"
+
+#ifdef WITH_TLS
+#include <bearssl.h>
+
+/* A file of test/certs; what was returned four calls ago is overwritten. */
+static char *
+cert(const char *name)
+{
+	static char path[4][4200];
+	static int i;
+
+	i = (i + 1) % 4;
+	snprintf(path[i], sizeof *path, "%s%s", certs, name);
+	return path[i];
+}
+
+/* ------------------------------------------------------- a client's TLS */
+
+struct wss {
+	struct client c; /* the first: its arg is this */
+	br_ssl_client_context tls;
+	br_x509_minimal_context x509;
+	unsigned char buffers[BR_SSL_BUFSIZE_BIDI];
+	size_t step;  /* bytes of a send; 0: all there are */
+	int notified; /* the end came with close_notify */
+};
+
+static br_x509_trust_anchor anchor;
+
+static void
+append(void *arg, const void *data, size_t len)
+{
+	struct ws_der {
+		unsigned char bytes[4096];
+		size_t len;
+	} *der = arg;
+
+	if (len <= sizeof der->bytes - der->len)
+		memcpy(der->bytes + der->len, data, len);
+	der->len += len;
+}
+
+/* The CA, whom clients trust. */
+static void
+load_anchor(void)
+{
+	static struct {
+		unsigned char bytes[4096];
+		size_t len;
+	} der, dn;
+	static unsigned char q[BR_EC_KBUF_PUB_MAX_SIZE];
+	static br_x509_decoder_context d;
+	br_pem_decoder_context pem;
+	size_t len, n, at = 0;
+	char *p = slurp(cert("ca.pem"), &len);
+
+	br_pem_decoder_init(&pem);
+	while (at < len) {
+		n = br_pem_decoder_push(&pem, p + at, len - at);
+		at += n;
+		if (br_pem_decoder_event(&pem) == BR_PEM_BEGIN_OBJ)
+			br_pem_decoder_setdest(&pem, append, &der);
+	}
+	free(p);
+	br_x509_decoder_init(&d, append, &dn);
+	br_x509_decoder_push(&d, der.bytes, der.len);
+	if (br_x509_decoder_get_pkey(&d) == NULL)
+		give_up("ca.pem");
+	anchor.dn.data = dn.bytes;
+	anchor.dn.len = dn.len;
+	anchor.flags = BR_X509_TA_CA;
+	anchor.pkey = *br_x509_decoder_get_pkey(&d);
+	memcpy(q, anchor.pkey.key.ec.q, anchor.pkey.key.ec.qlen);
+	anchor.pkey.key.ec.q = q;
+}
+
+/*
+ * Runs the engine until it is in one of the wanted states: 0. -1: closed, or
+ * with errno, 0 for the end of the stream.
+ */
+static int
+run(struct wss *w, unsigned wanted)
+{
+	br_ssl_engine_context *e = &w->tls.eng;
+	unsigned char *p;
+	unsigned state;
+	size_t len;
+	ssize_t n;
+
+	for (;;) {
+		state = br_ssl_engine_current_state(e);
+		errno = 0;
+		if ((state & BR_SSL_CLOSED) != 0)
+			return -1;
+		if ((state & BR_SSL_SENDREC) != 0) {
+			p = br_ssl_engine_sendrec_buf(e, &len);
+			if (w->step != 0 && len > w->step)
+				len = w->step;
+			n = send(w->c.fd, p, len, MSG_NOSIGNAL);
+			if (n <= 0)
+				return -1;
+			br_ssl_engine_sendrec_ack(e, (size_t)n);
+			continue;
+		}
+		if ((state & wanted) != 0)
+			return 0;
+		if ((state & BR_SSL_RECVREC) == 0)
+			return -1;
+		p = br_ssl_engine_recvrec_buf(e, &len);
+		n = recv(w->c.fd, p, len, 0);
+		if (n <= 0) {
+			errno = n == 0 ? 0 : errno;
+			return -1;
+		}
+		br_ssl_engine_recvrec_ack(e, (size_t)n);
+	}
+}
+
+static ssize_t
+wss_read(struct client *c, void *buf, size_t room)
+{
+	struct wss *w = c->arg;
+	br_ssl_engine_context *e = &w->tls.eng;
+	unsigned char *p;
+	size_t len;
+
+	if (run(w, BR_SSL_RECVAPP) != 0) {
+		if (br_ssl_engine_current_state(e) == BR_SSL_CLOSED) {
+			w->notified = br_ssl_engine_last_error(e) == BR_ERR_OK;
+			errno = EPROTO;
+			return w->notified ? 0 : -1;
+		}
+		return errno == 0 ? 0 : -1;
+	}
+	p = br_ssl_engine_recvapp_buf(e, &len);
+	len = len < room ? len : room;
+	memcpy(buf, p, len);
+	br_ssl_engine_recvapp_ack(e, len);
+	return (ssize_t)len;
+}
+
+static int
+wss_put(struct wss *w, const void *data, size_t len)
+{
+	br_ssl_engine_context *e = &w->tls.eng;
+	const unsigned char *at = data;
+	unsigned char *p;
+	size_t n;
+
+	while (len > 0) {
+		if (run(w, BR_SSL_SENDAPP) != 0)
+			return -1;
+		p = br_ssl_engine_sendapp_buf(e, &n);
+		n = n < len ? n : len;
+		memcpy(p, at, n);
+		br_ssl_engine_sendapp_ack(e, n);
+		at += n;
+		len -= n;
+		br_ssl_engine_flush(e, 0);
+	}
+	return run(w, BR_SSL_SENDAPP);
+}
+
+/* A client's beginning: it may still be configured. */
+static struct wss *
+wss_new(const struct hub *h, int rcvbuf)
+{
+	struct wss *w = calloc(1, sizeof *w);
+
+	if (w == NULL)
+		give_up("memory");
+	w->c.fd = dial(h->port[1], rcvbuf);
+	w->c.read = wss_read;
+	w->c.arg = w;
+	br_ssl_client_init_full(&w->tls, &w->x509, &anchor, 1);
+	br_x509_minimal_set_time(&w->x509, 740000, 0); /* in 2026 */
+	br_ssl_engine_set_buffer(&w->tls.eng, w->buffers, sizeof w->buffers,
+	    1);
+	return w;
+}
+
+/* The handshake: 0, or BearSSL's error, or -1. */
+static int
+wss_shake(struct wss *w, int resume)
+{
+	if (!br_ssl_client_reset(&w->tls, "localhost", resume))
+		return br_ssl_engine_last_error(&w->tls.eng);
+	if (run(w, BR_SSL_SENDAPP) == 0)
+		return 0;
+	return br_ssl_engine_current_state(&w->tls.eng) == BR_SSL_CLOSED ?
+	    br_ssl_engine_last_error(&w->tls.eng) : -1;
+}
+
+static int
+wss_enter(struct wss *w)
+{
+	return wss_put(w, REQUEST, sizeof REQUEST - 1) == 0 &&
+	    take_opening(&w->c) == 0 ? 0 : -1;
+}
+
+static void
+wss_leave(struct wss *w)
+{
+	leave(&w->c);
+	free(w);
+}
+
+/* The same, and the hub knows. */
+static void
+wss_gone(const struct hub *h, struct wss *w)
+{
+	char id[16];
+
+	memcpy(id, w->c.id, sizeof id);
+	wss_leave(w);
+	EXPECT(await_gone(h, id), "it does not leave");
+}
+
+/* One that is in; the group ends if it does not get in. */
+static struct wss *
+wss_join(const struct hub *h)
+{
+	struct wss *w = wss_new(h, 0);
+	int error = wss_shake(w, 0);
+
+	EXPECT(error == 0, "handshake: error %d", error);
+	if (error != 0 || wss_enter(w) != 0)
+		give_up("a client does not get in");
+	return w;
+}
+
+/* What the peer's key is, of a full handshake: BR_KEYTYPE_EC or _RSA. */
+static int
+key_type(const struct wss *w)
+{
+	unsigned usages;
+	const br_x509_pkey *p = w->x509.vtable->get_pkey(&w->x509.vtable,
+	    &usages);
+
+	return p != NULL ? p->key_type : 0;
+}
+
+static void
+wss_frame(struct wss *w, unsigned first, const void *data, size_t len)
+{
+	unsigned char *p = malloc(len + 14);
+
+	if (p == NULL)
+		give_up("memory");
+	wss_put(w, p, frame(p, first, data, len));
+	free(p);
+}
+
+#define PAIR(c, k) "-c", cert(c), "-k", cert(k)
+#define BOTH "-l", "127.0.0.1:%1", "-L", "127.0.0.1:%2"
+
+/* --------------------------------------------------------------- sessions */
+
+static void
+kinds(void)
+{
+	static const struct {
+		const char *chain, *key;
+		int type;
+	} t[] = {
+		{ "p256.pem", "p256.key", BR_KEYTYPE_EC },
+		{ "p256.pem", "p256-sec1.key", BR_KEYTYPE_EC },
+		{ "p384.pem", "p384.key", BR_KEYTYPE_EC },
+		{ "p521.pem", "p521.key", BR_KEYTYPE_EC },
+		{ "rsa2048.pem", "rsa2048.key", BR_KEYTYPE_RSA },
+		{ "rsa2048.pem", "rsa2048-pkcs1.key", BR_KEYTYPE_RSA },
+		{ "rsa4096.pem", "rsa4096.key", BR_KEYTYPE_RSA },
+	};
+	struct hub h;
+	struct wss *w;
+	size_t i;
+
+	load_anchor();
+	CASE("keys: of each kind, a client is sure of, gets in, and hears");
+	for (i = 0; i < sizeof t / sizeof *t; i++) {
+		COMMAND(0, NULL, NULL, "-n", PAIR(t[i].chain, t[i].key));
+		memset(&h, 0, sizeof h);
+		START(&h, QUIET_HUB, "-L", "127.0.0.1:%2", PAIR(t[i].chain,
+		    t[i].key));
+		w = wss_join(&h);
+		EXPECT(key_type(w) == t[i].type, "%s: another key", t[i].key);
+		ORDER(&h, M1, "OK 1\n");
+		TEXT(&w->c, "1");
+		wss_leave(w);
+		STOP(&h);
+	}
+}
+
+static void
+test_talk(struct hub *h)
+{
+	static const size_t sizes[] = {
+		2, 125, 126, 16000, 16380, 16384, 16385, 65536, 900000
+	};
+	static char big[65536];
+	struct client plain;
+	struct wss *w = wss_join(h);
+	char *p, want[32];
+	size_t i;
+	int fd;
+
+	CASE("wss: messages of 2 bytes to 900 kB, beside ws");
+	join(&plain, h);
+	for (i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		p = sized(sizes[i], "");
+		ORDER(h, p, "OK 2\n");
+		FRAME(&w->c, 0x81, p + 29, sizes[i]);
+		FRAME(&plain, 0x81, p + 29, sizes[i]);
+		free(p);
+	}
+
+	CASE("wss: 5,000 messages in order");
+	fd = dial_unix(h->control);
+	for (i = 0; i < 5000; i++) {
+		char text[128];
+
+		put(fd, text, (size_t)snprintf(text, sizeof text, "{\"action\":"
+		    "\"sendToDevice\",\"device\":\"%s\",\"data\":%zu}\n",
+		    w->c.id, i));
+		if (i % 100 == 99) {
+			size_t k;
+
+			for (k = i - 99; k <= i; k++) {
+				get_line(fd);
+				snprintf(want, sizeof want, "%zu", k);
+				if (!TEXT(&w->c, want))
+					break;
+			}
+			if (k <= i)
+				break;
+		}
+	}
+	close(fd);
+
+	CASE("wss: frames of a client: Ping, 64 KiB, a violation, Close");
+	wss_frame(w, 0x89, "abc", 3);
+	FRAME(&w->c, 0x8a, "abc", 3);
+	memset(big, 'x', sizeof big);
+	wss_frame(w, 0x81, big, sizeof big);
+	wss_frame(w, 0x89, "", 0);
+	FRAME(&w->c, 0x8a, "", 0);
+	wss_frame(w, 0x88, "\x03\xe8", 2);
+	CLOSED(&w->c, 1000);
+	EXPECT(w->notified, "the end came without close_notify");
+	wss_leave(w);
+	w = wss_join(h);
+	wss_put(w, "\x81\x01" "a", 3);
+	CLOSED(&w->c, 1002);
+	EXPECT(w->notified, "the end came without close_notify");
+	wss_leave(w);
+	leave(&plain);
+}
+
+static void
+test_ends(struct hub *h)
+{
+	struct wss *w;
+	char id[16];
+	int i;
+
+	CASE("wss: close_notify of a client, or a bare end, is the end");
+	for (i = 0; i < 2; i++) {
+		w = wss_join(h);
+		if (i == 0) {
+			br_ssl_engine_close(&w->tls.eng);
+			while (run(w, 0) == 0)
+				;
+			EXPECT(br_ssl_engine_last_error(&w->tls.eng) ==
+			    BR_ERR_OK, "error %d", br_ssl_engine_last_error(
+			    &w->tls.eng));
+		} else {
+			shutdown(w->c.fd, SHUT_WR);
+		}
+		EXPECT(await_gone(h, w->c.id), "it is still there");
+		wss_leave(w);
+	}
+
+	CASE("wss: a record with one bit changed is the end of that one");
+	w = wss_join(h);
+	strcpy(id, w->c.id);
+	put(w->c.fd, "\x17\x03\x03\x00\x20" "0123456789abcdef"
+	    "0123456789abcdef", 37);
+	EXPECT(await_gone(h, id), "it is still there");
+	wss_leave(w);
+}
+
+static void
+test_resumption(struct hub *h)
+{
+	br_ssl_session_parameters s;
+	struct wss *w;
+	int i;
+
+	CASE("wss: a session is resumed, and one of elsewhere is not");
+	w = wss_join(h);
+	br_ssl_engine_get_session_parameters(&w->tls.eng, &s);
+	EXPECT(s.session_id_len == 32 && w->x509.num_certs > 0, "no session");
+	wss_leave(w);
+	for (i = 0; i < 3; i++) {
+		w = wss_new(h, 0);
+		if (i == 2)
+			s.session_id[5] ^= 1;
+		br_ssl_engine_set_session_parameters(&w->tls.eng, &s);
+		EXPECT(wss_shake(w, 1) == 0 && wss_enter(w) == 0,
+		    "it does not get in: error %d",
+		    br_ssl_engine_last_error(&w->tls.eng));
+		EXPECT((w->x509.num_certs == 0) == (i < 2), "it is %sresumed",
+		    i < 2 ? "not " : "");
+		ORDER(h, M1, "OK ");
+		TEXT(&w->c, "1");
+		wss_leave(w);
+	}
+}
+
+static void
+test_splits(struct hub *h)
+{
+	struct wss *w;
+	size_t i;
+
+	CASE("wss: handshake, request and frames a byte at a time");
+	for (i = 1; i < 8; i += 3) {
+		w = wss_new(h, 0);
+		w->step = i;
+		EXPECT(wss_shake(w, 0) == 0 && wss_enter(w) == 0,
+		    "in steps of %zu it does not get in", i);
+		wss_frame(w, 0x89, "abc", 3);
+		FRAME(&w->c, 0x8a, "abc", 3);
+		wss_leave(w);
+	}
+}
+
+static void
+sessions(void)
+{
+	struct hub h = { 0 };
+
+	load_anchor();
+	START(&h, QUIET_HUB, BOTH, PAIR("p256.pem", "p256.key"));
+	test_talk(&h);
+	test_ends(&h);
+	test_resumption(&h);
+	test_splits(&h);
+	STOP(&h);
+}
+
+/* -------------------------------------------------------------- bad peers */
+
+static void
+strangers(void)
+{
+	struct hub h = { 0 };
+	char answer[1024];
+	struct wss *w, *good;
+	size_t len, i;
+	int fd, error;
+	static const struct {
+		const char *bytes;
+		size_t len;
+	} t[] = {
+#define BYTES(s) { s, sizeof s - 1 }
+		BYTES("\x16"), BYTES("\x16\x03"), BYTES("\x16\x03\x01\x00"),
+		BYTES("\x16\x03\x01\x00\xc8\x01\x00\x00\xc4\x03\x03"),
+		BYTES("\x16\xff\xff\xff\xff\xff\xff\xff"),
+		BYTES("\x16\x03\x01\x00\x00"),
+		BYTES("\x16\x03\x01\x00\x04" "\x02\x00\x00\x00"),
+		BYTES("\x16\x03\x01\x00\x05" "\x01\xff\xff\xff\x00"),
+		BYTES("\x16 and then nothing that TLS knows about at all"),
+	};
+
+	load_anchor();
+	START(&h, QUIET_HUB, BOTH, PAIR("p256.pem", "p256.key"));
+	good = wss_join(&h);
+
+	CASE("strangers: plain HTTP on the TLS port is a 400 that says so");
+	fd = dial(h.port[1], 0);
+	put(fd, REQUEST, sizeof REQUEST - 1);
+	EXPECT(get_all(fd, answer, sizeof answer, &len) &&
+	    strncmp(answer, "HTTP/1.1 400 Bad Request\r\n", 26) == 0 &&
+	    strstr(answer, "TLS") != NULL, "\"%s\"", answer);
+	close(fd);
+
+	CASE("strangers: TLS on the plain port is a 400");
+	w = wss_new(&h, 0);
+	close(w->c.fd);
+	w->c.fd = dial(h.port[0], 0);
+	error = wss_shake(w, 0);
+	EXPECT(error == BR_ERR_BAD_VERSION || error == BR_ERR_UNEXPECTED ||
+	    error == BR_ERR_UNSUPPORTED_VERSION || error > 0, "error %d",
+	    error);
+	wss_leave(w);
+	EXPECT(counter(&h, "bad requests") == 2, "%lld bad requests are "
+	    "counted", counter(&h, "bad requests"));
+
+	CASE("strangers: half a record, and what only begins as one");
+	for (i = 0; i < sizeof t / sizeof *t; i++) {
+		fd = dial(h.port[1], 0);
+		put(fd, t[i].bytes, t[i].len);
+		shutdown(fd, SHUT_WR);
+		error = get_all(fd, answer, sizeof answer, &len) ||
+		    (errno != EAGAIN && errno != EWOULDBLOCK);
+		EXPECT(error, "%zu: no end", i);
+		EXPECT(len == 0 || *answer == 21, "%zu: not an alert", i);
+		close(fd);
+	}
+	EXPECT(counter(&h, "TLS failures") == sizeof t / sizeof *t, "%lld TLS "
+	    "failures are counted", counter(&h, "TLS failures"));
+
+	CASE("strangers: TLS 1.1 gets the alert protocol_version");
+	w = wss_new(&h, 0);
+	br_ssl_engine_set_versions(&w->tls.eng, BR_TLS10, BR_TLS11);
+	error = wss_shake(w, 0);
+	EXPECT(error == BR_ERR_RECV_FATAL_ALERT + 70, "error %d", error);
+	wss_leave(w);
+
+	CASE("strangers: a client that does not take the certificate");
+	for (i = 0; i < 20; i++) {
+		w = wss_new(&h, 0);
+		br_x509_minimal_set_time(&w->x509, 800000, 0);
+		error = wss_shake(w, 0);
+		EXPECT(error == BR_ERR_X509_EXPIRED, "error %d", error);
+		wss_leave(w);
+	}
+
+	CASE("strangers: over wss a bad request, and noise instead of frames");
+	w = wss_new(&h, 0);
+	EXPECT(wss_shake(w, 0) == 0, "no handshake");
+	wss_put(w, "POST / HTTP/1.1\r\nHost: a\r\n\r\n", 28);
+	for (len = 0; len < 1000; len += (size_t)error)
+		if ((error = (int)wss_read(&w->c, answer + len, 1000 - len)) <=
+		    0)
+			break;
+	answer[len] = '\0';
+	EXPECT(strncmp(answer, "HTTP/1.1 405 ", 13) == 0 && w->notified,
+	    "\"%s\", %s close_notify", answer, w->notified ? "a" : "no");
+	wss_leave(w);
+	for (i = 0; i < 40; i++) {
+		unsigned char *data;
+
+		w = wss_join(&h);
+		for (len = 0; len < 500; len++)
+			answer[len] = (char)(i * 97 + len * len * 31 + 0x83);
+		wss_put(w, answer, len);
+		EXPECT(get_frame(&w->c, &data, &len) == 0x88, "noise %zu gets "
+		    "no Close", i);
+		EXPECT(get_frame(&w->c, &data, &len) == AT_END, "noise %zu "
+		    "gets no end", i);
+		wss_leave(w);
+	}
+
+	ORDER(&h, M1, "OK 1\n");
+	TEXT(&good->c, "1");
+	wss_leave(good);
+	STOP(&h);
+}
+
+/* A slow reader; and the end of the hub. */
+static void
+ends(void)
+{
+	struct hub h = { 0 };
+	struct wss *slow, *good;
+	unsigned char *data;
+	char *p = sized(100000, "\n");
+	size_t len;
+	int fd, i, got, sent, both = 1;
+
+	load_anchor();
+	CASE("wss: a client that does not read gets Close 1013, the rest "
+	    "everything");
+	START(&h, QUIET_HUB, "--queue", "200000", BOTH, PAIR("p256.pem",
+	    "p256.key"));
+	good = wss_join(&h);
+	slow = wss_new(&h, 4096);
+	EXPECT(wss_shake(slow, 0) == 0 && wss_enter(slow) == 0, "not in");
+	fd = dial_unix(h.control);
+	for (sent = 0; sent < 500 && both; sent++) {
+		p[30] = (char)('a' + sent % 26);
+		put(fd, p, strlen(p));
+		both = strcmp(get_line(fd), "OK 2\n") == 0;
+		if (!FRAME(&good->c, 0x81, p + 29, 100000))
+			break;
+	}
+	close(fd);
+	EXPECT(!both, "it is not cut off after %d messages", sent);
+	for (i = 0; (got = get_frame(&slow->c, &data, &len)) == 0x81; i++)
+		if (len != 100000 || data[1] != (unsigned char)('a' + i % 26))
+			break;
+	EXPECT(got == 0x88 && len >= 2 && (data[0] << 8 | data[1]) == 1013,
+	    "after %d of %d messages: frame %d, not Close 1013", i, sent, got);
+	wss_leave(slow);
+
+	CASE("wss: TERM: Close 1001, close_notify, the end");
+	slow = wss_join(&h);
+	kill(h.pid, SIGTERM);
+	CLOSED(&good->c, 1001);
+	EXPECT(good->notified, "no close_notify");
+	CLOSED(&slow->c, 1001);
+	EXPECT(slow->notified, "no close_notify");
+	wss_leave(good);
+	wss_leave(slow);
+	ENDED(&h, 0);
+	free(p);
+}
+
+/* ------------------------------------------------------------------ pairs */
+
+/* A copy of a file, whole or its first bytes, by renaming as certbot does. */
+static void
+copy(const char *from, const char *to, size_t most)
+{
+	size_t len;
+	char *p = slurp(from, &len);
+
+	spill("copy", p, len < most ? len : most);
+	free(p);
+	if (len == 0 || rename("copy", to) != 0)
+		give_up(from);
+}
+
+static void
+wrong_pairs(void)
+{
+	static const struct {
+		const char *chain, *key, *words;
+	} t[] = {
+		{ "p256.pem", "p384.key", "does not belong to the first" },
+		{ "p256.pem", "rsa2048.key", "does not belong to the first" },
+		{ "rsa2048.pem", "rsa4096.key", "does not belong" },
+		{ "rsa4096.pem", "rsa2048.key", "does not belong" },
+		{ "p256.pem", "locked.key", "is encrypted" },
+		{ "rsa2048.pem", "locked-old.key", "is encrypted" },
+		{ "p256.key", "p256.pem", "are swapped" },
+		{ "p256.pem", "p256.pem", "no private key" },
+		{ "p256.key", "p256.key", "no certificate" },
+		{ "ed25519.pem", "ed25519.key", "unsupported kind" },
+		{ "rsa1024.pem", "rsa1024.key", "unsupported kind" },
+		{ "rsa5120.pem", "rsa5120.key", "unsupported kind" },
+		{ "p256.pem", "make", "no private key" },
+		{ "make", "p256.key", "no certificate" },
+		{ "no-such.pem", "p256.key", "no-such.pem: No such file" },
+		{ "p256.pem", "no-such.key", "no-such.key: No such file" },
+		{ ".", "p256.key", "not a file of at most" },
+		{ "p256.pem", "p256.pem/x", "Not a directory" },
+		{ "./half", "p256.key", "broken PEM in a certificate" },
+		{ "p256.pem", "./half-key", "broken PEM in the private key" },
+		{ "./empty", "p256.key", "no certificate" },
+		{ "p256.pem", "./empty", "no private key" },
+		{ "./fifo", "p256.key", "not a file of at most" },
+		{ "p256.pem", "./fifo", "not a file of at most" },
+		{ "./large", "p256.key", "not a file of at most 1048576" },
+		{ "./noise", "p256.key", "no certificate" },
+	};
+	static char large[1048577];
+	char listener[32], chain[4200], key[4200];
+	struct stat st;
+	size_t i;
+
+	copy(cert("p256.pem"), "half", 300);
+	copy(cert("p256.key"), "half-key", 100);
+	spill("empty", "", 0);
+	spill("noise", "\0\xff\x30\x82\n-----BEGIN", 14);
+	spill("large", large, sizeof large);
+	if (mkfifo("fifo", 0600) != 0)
+		give_up("fifo");
+
+	CASE("pairs: each that is wrong has its words and status 1, also with "
+	    "-n");
+	snprintf(listener, sizeof listener, "127.0.0.1:%d", free_port());
+	for (i = 0; i < sizeof t / sizeof *t; i++) {
+		snprintf(chain, sizeof chain, "%s%s", t[i].chain[0] == '.' &&
+		    t[i].chain[1] == '/' ? "" : certs, t[i].chain);
+		snprintf(key, sizeof key, "%s%s", t[i].key[0] == '.' &&
+		    t[i].key[1] == '/' ? "" : certs, t[i].key);
+		command(NULL, ARGS("-n", "-c", chain, "-k", key));
+		EXPECT(did.status == 1 && *did.out == '\0' &&
+		    strstr(did.err, t[i].words) != NULL, "-n %s %s: exit "
+		    "status %d, \"%s\"", t[i].chain, t[i].key, did.status,
+		    did.err);
+		command(NULL, ARGS("-s", "bad.sock", "-L", listener,
+		    "--cert", chain, "--key", key));
+		EXPECT(did.status == 1 && *did.out == '\0' &&
+		    strstr(did.err, t[i].words) != NULL, "%s %s: exit status "
+		    "%d, \"%s\"", t[i].chain, t[i].key, did.status, did.err);
+	}
+	EXPECT(lstat("bad.sock", &st) == -1, "a socket is left");
+
+	CASE("pairs: not valid any more, or not yet, is a warning");
+	COMMAND(0, NULL, "warning: the certificate expired on 2021-02-03",
+	    "-n", PAIR("expired.pem", "p256.key"));
+	COMMAND(0, NULL, "warning: the certificate is not valid before "
+	    "2055-06-07", "-n", PAIR("future.pem", "p256.key"));
+	COMMAND(0, NULL, NULL, "-n", "-L", "127.0.0.1:1",
+	    PAIR("rsa4096.pem", "rsa4096.key"));
+	{
+		struct hub h = { 0 };
+		struct wss *w;
+
+		load_anchor();
+		START(&h, QUIET_HUB, BOTH, PAIR("expired.pem", "p256.key"));
+		EXPECT(file_has(h.log, "wshub: warning: the certificate "
+		    "expired on 2021-02-03"), "no warning");
+		w = wss_new(&h, 0);
+		br_x509_minimal_set_time(&w->x509, 738000, 0);
+		EXPECT(wss_shake(w, 0) == 0 && wss_enter(w) == 0,
+		    "somebody of 2020 does not get in");
+		wss_leave(w);
+		STOP(&h);
+	}
+
+	if (geteuid() != 0) {
+		CASE("pairs: a key that we may not read");
+		copy(cert("p256.key"), "secret", 10000);
+		chmod("secret", 0);
+		COMMAND(1, NULL, "secret: Permission denied", "-n", "-c",
+		    cert("p256.pem"), "-k", "secret");
+	}
+}
+
+/* ---------------------------------------------------------------- renewal */
+
+/* How often that stands in the log. */
+static int
+times(const char *path, const char *words)
+{
+	size_t len;
+	char *p = slurp(path, &len), *at;
+	int n = 0;
+
+	for (at = p; (at = strstr(at, words)) != NULL; at++)
+		n++;
+	free(p);
+	return n;
+}
+
+/* HUP, and words come once more. */
+static void
+renew(struct hub *h, const char *words)
+{
+	long long end = now() + patience;
+	int before = times(h->log, words);
+
+	kill(h->pid, SIGHUP);
+	while (times(h->log, words) == before && now() < end)
+		nap(2);
+	EXPECT(times(h->log, words) == before + 1, "\"%s\" is not said once",
+	    words);
+}
+
+static void
+gets(struct hub *h, int type)
+{
+	struct wss *w = wss_join(h);
+
+	EXPECT(key_type(w) == type, "a new client gets the %s certificate",
+	    type == BR_KEYTYPE_RSA ? "EC" : "RSA");
+	wss_gone(h, w);
+}
+
+#define RENEWED "new connections get the new certificate"
+#define KEPT "the old certificate stays: "
+
+static void
+test_bad_renewals(struct hub *h, struct wss *old)
+{
+	static const struct {
+		const char *chain, *key;
+		size_t most;
+		const char *words;
+	} t[] = {
+		{ "p384.pem", "rsa4096.key", 10000, KEPT "the private key "
+		    "does not belong" },
+		{ "p384.pem", "p384.key", 200, KEPT "broken PEM" },
+		{ "ed25519.pem", "ed25519.key", 10000, KEPT "the private key "
+		    "is of an unsupported kind" },
+		{ "p256.pem", "locked.key", 10000, KEPT "the private key is "
+		    "encrypted" },
+		{ "make", "make", 10000, KEPT "no certificate" },
+	};
+	size_t i;
+
+	CASE("renewal: of a bad pair the old one stays");
+	for (i = 0; i < sizeof t / sizeof *t; i++) {
+		copy(cert(t[i].chain), "live.pem", t[i].most);
+		copy(cert(t[i].key), "live.key", t[i].most);
+		renew(h, t[i].words);
+		gets(h, BR_KEYTYPE_RSA);
+	}
+	unlink("live.key");
+	renew(h, KEPT "live.key: No such file");
+	if (mkfifo("live.key", 0600) != 0)
+		give_up("live.key");
+	renew(h, KEPT "live.key: not a file");
+	unlink("live.pem");
+	if (mkdir("live.pem", 0755) != 0)
+		give_up("live.pem");
+	renew(h, KEPT "live.pem: not a file");
+	rmdir("live.pem");
+	unlink("live.key");
+	gets(h, BR_KEYTYPE_RSA);
+	ORDER(h, M1, "OK 1\n");
+	TEXT(&old->c, "1");
+
+	CASE("renewal: and then a good one again");
+	copy(cert("p384.pem"), "live.pem", 10000);
+	copy(cert("p384.key"), "live.key", 10000);
+	renew(h, RENEWED);
+	gets(h, BR_KEYTYPE_EC);
+
+	CASE("renewal: one that has expired, with a warning");
+	copy(cert("expired.pem"), "live.pem", 10000);
+	copy(cert("p256.key"), "live.key", 10000);
+	renew(h, "wshub: warning: the certificate expired on 2021");
+	EXPECT(await(h->log, RENEWED), "it is not taken");
+}
+
+static void
+renewal(void)
+{
+	enum { N = 20 };
+	struct hub h = { 0 };
+	br_ssl_session_parameters s;
+	struct wss *w[N], *one;
+	char want[16], text[64];
+	int i, k, fd;
+
+	load_anchor();
+	copy(cert("p256.pem"), "live.pem", 10000);
+	copy(cert("p256.key"), "live.key", 10000);
+	chmod("live.key", 0600);
+	START(&h, QUIET_HUB, BOTH, "-c", "live.pem", "-k", "live.key");
+
+	CASE("renewal: HUP amid messages drops nobody and loses nothing");
+	for (i = 0; i < N; i++)
+		w[i] = wss_join(&h);
+	EXPECT(key_type(w[0]) == BR_KEYTYPE_EC, "not the EC certificate");
+	br_ssl_engine_get_session_parameters(&w[0]->tls.eng, &s);
+	copy(cert("rsa2048.pem"), "live.pem", 10000);
+	copy(cert("rsa2048.key"), "live.key", 10000);
+	fd = dial_unix(h.control);
+	for (i = 0; i < 200; i++) {
+		snprintf(text, sizeof text, "{\"action\":\"multicast\","
+		    "\"data\":%d}\n", i);
+		SAY(fd, text, "OK 20\n");
+		if (i == 50 || i == 120)
+			kill(h.pid, SIGHUP);
+	}
+	close(fd);
+	EXPECT(await(h.log, RENEWED), "it is not said");
+	gets(&h, BR_KEYTYPE_RSA);
+	for (i = 0; i < N; i++)
+		for (k = 0; k < 200; k++) {
+			snprintf(want, sizeof want, "%d", k);
+			if (!TEXT(&w[i]->c, want))
+				break;
+		}
+
+	CASE("renewal: sessions of the old certificate do not go on");
+	one = wss_new(&h, 0);
+	br_ssl_engine_set_session_parameters(&one->tls.eng, &s);
+	EXPECT(wss_shake(one, 1) == 0 && wss_enter(one) == 0, "not in");
+	EXPECT(one->x509.num_certs > 0 && key_type(one) == BR_KEYTYPE_RSA,
+	    "it is resumed");
+	wss_leave(one);
+	for (i = 1; i < N; i++) {
+		wss_frame(w[i], 0x89, "still", 5);
+		FRAME(&w[i]->c, 0x8a, "still", 5);
+		wss_gone(&h, w[i]);
+	}
+	test_bad_renewals(&h, w[0]);
+	wss_leave(w[0]);
+	STOP(&h);
+}
+
+/* Links to links, in another directory, as certbot has them. */
+static void
+certbot(void)
+{
+	struct hub h = { 0 };
+
+	load_anchor();
+	CASE("renewal: through certbot's links");
+	if (mkdir("live", 0755) != 0 || mkdir("archive", 0755) != 0)
+		give_up("directories");
+	copy(cert("p256.pem"), "archive/chain1.pem", 10000);
+	copy(cert("p256.key"), "archive/key1.pem", 10000);
+	if (symlink("../archive/chain1.pem", "live/fullchain.pem") != 0 ||
+	    symlink("../archive/key1.pem", "live/privkey.pem") != 0)
+		give_up("links");
+	START(&h, QUIET_HUB, BOTH, "-c", "live/fullchain.pem", "-k",
+	    "live/privkey.pem");
+	gets(&h, BR_KEYTYPE_EC);
+	copy(cert("rsa2048.pem"), "archive/chain2.pem", 10000);
+	copy(cert("rsa2048.key"), "archive/key2.pem", 10000);
+	if (unlink("live/fullchain.pem") != 0 ||
+	    unlink("live/privkey.pem") != 0 ||
+	    symlink("../archive/chain2.pem", "live/fullchain.pem") != 0 ||
+	    symlink("../archive/key2.pem", "live/privkey.pem") != 0)
+		give_up("links");
+	renew(&h, RENEWED);
+	gets(&h, BR_KEYTYPE_RSA);
+	STOP(&h);
+}
+
+static struct test_group all_groups[] = {
+	{ .name = "kinds", .run = kinds, .for_tls = 1 },
+	{ .name = "sessions", .run = sessions, .for_tls = 1 },
+	{ .name = "strangers", .run = strangers, .for_tls = 1 },
+	{ .name = "ends", .run = ends, .for_tls = 1 },
+	{ .name = "wrong_pairs", .run = wrong_pairs, .for_tls = 1 },
+	{ .name = "renewal", .run = renewal, .for_tls = 1 },
+	{ .name = "certbot", .run = certbot, .for_tls = 1 },
+};
+
+int
+main(int argc, char **argv)
+{
+	if (argc < 3 || strcmp(argv[2], "tls") != 0) {
+		test_skip("wss", "this wshub is built without TLS");
+		return test_end();
+	}
+	return run_groups(argc, argv, all_groups,
+	    (int)(sizeof all_groups / sizeof *all_groups));
+}
+
+#else
+
+int
+main(void)
+{
+	test_skip("wss", "these tests are built without BearSSL");
+	return test_end();
+}
+
+#endif

@@ -66,7 +66,7 @@ B = test/build
 UNITS = $(B)/ws $(B)/json $(B)/hub $(B)/poll $(B)/tls $(B)/conformance \
     $(B)/fault $(B)/replay $(B)/sandbox $(B)/service \
     $(B)/e2e $(B)/e2e_cli $(B)/e2e_limits $(B)/e2e_hostile \
-    $(B)/e2e_tls $(B)/e2e_ops
+    $(B)/e2e_tls $(B)/e2e_ops $(B)/e2e_calm
 TRY = WSHUB_WRAP="$${WSHUB_WRAP:-$(RUN)}" RUN="$(RUN)" TLS="$(TLS)" \
     MAKE="$(MAKE)" CC="$(CC)" BEARSSL="$(BEARSSL)" sh test/all.sh
 LINK = @mkdir -p $(B); echo link $@; $(C) $(LDFLAGS) -o $@
@@ -108,6 +108,9 @@ $(B)/e2e_limits: test/e2e_limits.c test/hub.h test/group.h
 
 $(B)/e2e_ops: test/e2e_ops.c test/hub.h test/group.h
 	$(LINK) test/e2e_ops.c
+
+$(B)/e2e_calm: test/e2e_calm.c test/hub.h test/group.h
+	$(LINK) test/e2e_calm.c
 
 $(B)/e2e_hostile: test/e2e_hostile.c test/hub.h test/group.h
 	$(LINK) test/e2e_hostile.c

@@ -18,7 +18,8 @@ if [ -n "$units" ]; then
 	    fault "replay test/fuzz/corpus" sandbox "service ./wshub $tls" \
 	    "e2e ./wshub $tls" "e2e_cli ./wshub $tls" \
 	    "e2e_limits ./wshub $tls" "e2e_hostile ./wshub $tls" \
-	    "e2e_tls ./wshub $tls" "e2e_ops ./wshub $tls"; do
+	    "e2e_tls ./wshub $tls" "e2e_ops ./wshub $tls" \
+	    "e2e_calm ./wshub $tls"; do
 		case $test in
 		e2e_hostile*) beside='& ' ;; # waits for a deadline of 10 s
 		*) beside='' ;;

@@ -761,7 +761,7 @@ renew(struct hub *h, const char *words)
 }
 
 static void
-gets(struct hub *h, int type)
+receives(struct hub *h, int type)
 {
 	struct wss *w = wss_join(h);
 
@@ -797,7 +797,7 @@ test_bad_renewals(struct hub *h, struct wss *old)
 		copy(cert(t[i].chain), "live.pem", t[i].most);
 		copy(cert(t[i].key), "live.key", t[i].most);
 		renew(h, t[i].words);
-		gets(h, BR_KEYTYPE_RSA);
+		receives(h, BR_KEYTYPE_RSA);
 	}
 	unlink("live.key");
 	renew(h, KEPT "live.key: No such file");
@@ -810,7 +810,7 @@ test_bad_renewals(struct hub *h, struct wss *old)
 	renew(h, KEPT "live.pem: not a file");
 	rmdir("live.pem");
 	unlink("live.key");
-	gets(h, BR_KEYTYPE_RSA);
+	receives(h, BR_KEYTYPE_RSA);
 	ORDER(h, M1, "OK 1\n");
 	TEXT(&old->c, "1");
 
@@ -818,7 +818,7 @@ test_bad_renewals(struct hub *h, struct wss *old)
 	copy(cert("p384.pem"), "live.pem", 10000);
 	copy(cert("p384.key"), "live.key", 10000);
 	renew(h, RENEWED);
-	gets(h, BR_KEYTYPE_EC);
+	receives(h, BR_KEYTYPE_EC);
 
 	CASE("renewal: one that has expired, with a warning");
 	copy(cert("expired.pem"), "live.pem", 10000);
@@ -860,7 +860,7 @@ renewal(void)
 	}
 	close(fd);
 	EXPECT(await(h.log, RENEWED), "it is not said");
-	gets(&h, BR_KEYTYPE_RSA);
+	receives(&h, BR_KEYTYPE_RSA);
 	for (i = 0; i < N; i++)
 		for (k = 0; k < 200; k++) {
 			snprintf(want, sizeof want, "%d", k);
@@ -902,7 +902,7 @@ certbot(void)
 		give_up("links");
 	START(&h, QUIET_HUB, BOTH, "-c", "live/fullchain.pem", "-k",
 	    "live/privkey.pem");
-	gets(&h, BR_KEYTYPE_EC);
+	receives(&h, BR_KEYTYPE_EC);
 	copy(cert("rsa2048.pem"), "archive/chain2.pem", 10000);
 	copy(cert("rsa2048.key"), "archive/key2.pem", 10000);
 	if (unlink("live/fullchain.pem") != 0 ||
@@ -911,7 +911,7 @@ certbot(void)
 	    symlink("../archive/key2.pem", "live/privkey.pem") != 0)
 		give_up("links");
 	renew(&h, RENEWED);
-	gets(&h, BR_KEYTYPE_RSA);
+	receives(&h, BR_KEYTYPE_RSA);
 	STOP(&h);
 }
 

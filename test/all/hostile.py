@@ -1,0 +1,218 @@
+# What test/all/hostile runs. wshub: ISC licence, see LICENSE.
+import os
+import selectors
+import socket
+import struct
+import sys
+import threading
+import time
+
+PORT, TLS_PORT = int(os.environ['PORT']), int(os.environ['TLS_PORT'])
+SOCK = os.environ['SOCK']
+GOOD, HOSTILE, THREADS, SECONDS = 500, 20000, 20, 40
+UPGRADE = (b'GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n'
+           b'Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n'
+           b'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n')
+failed = 0
+
+
+def verdict(name, wrong):
+    global failed
+    for line in wrong[:5]:
+        print('    hostile.py:', line)
+    print(('not ok - ' if wrong else 'ok - ') + name, flush=True)
+    failed += bool(wrong)
+
+
+def dial(port):
+    s = socket.create_connection(('127.0.0.1', port), 15)
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return s
+
+
+def to_end(s):
+    data = b''
+    while True:
+        more = s.recv(65536)
+        if not more:
+            return data
+        data += more
+
+
+def opened():
+    s = dial(PORT)
+    s.sendall(UPGRADE)
+    data = b''
+    while not data.endswith(b'"}}'):
+        data += s.recv(4096)
+    return s
+
+
+def reset(s):
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+    s.close()
+
+
+def expect(got, *wanted):
+    if not any(word in got for word in wanted):
+        raise ValueError('wanted %r, got %r' % (wanted, got[-80:]))
+
+
+def silent():  # comes and goes
+    dial(PORT).close()
+
+
+def cut():
+    reset(dial(PORT))
+
+
+def nonsense():
+    s = dial(PORT)
+    s.sendall(b'\x00\xff\r\n\r\n' * 50)
+    expect(to_end(s), b'400 Bad Request')
+
+
+def web():
+    s = dial(PORT)
+    s.sendall(b'GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    expect(to_end(s), b'426 Upgrade Required')
+
+
+def half():
+    s = dial(PORT)
+    s.sendall(UPGRADE[:70])
+    s.close()
+
+
+def no_tls():  # or no client's TLS: 400, an alert, or the end
+    s = dial(TLS_PORT)
+    s.sendall(b'\x16\x03\x01\x00\x20' + b'\xaa' * 32 + b'\r\n\r\n')
+    to_end(s)
+
+
+def unmasked():
+    s = opened()
+    s.sendall(b'\x81\x02hi')
+    expect(to_end(s), b'\x03\xea')
+
+
+def no_text():
+    s = opened()
+    s.sendall(b'\x81\x82\0\0\0\0\xc3\x28')
+    expect(to_end(s), b'\x03\xef')
+
+
+def too_long():
+    s = opened()
+    s.sendall(b'\x82\xff\0\0\0\0\0\x10\0\0\0\0\0\0')
+    expect(to_end(s), b'\x03\xf1')
+
+
+def torn():
+    s = opened()
+    s.sendall(b'\x81\xfe\x10\x00\0\0\0\0half')
+    reset(s)
+
+
+KINDS = [silent, cut, nonsense, web, half, no_tls, unmasked, no_text, too_long,
+         torn]
+
+
+def crowd(mine, begun, wrong):
+    for n, i in enumerate(mine):
+        due = begun + i * SECONDS / HOSTILE
+        if due > time.monotonic():
+            time.sleep(due - time.monotonic())
+        kind = KINDS[i // THREADS % len(KINDS)]
+        try:
+            kind()
+        except (OSError, ValueError) as error:
+            # A reset may overtake an answer to what was not read.
+            if not isinstance(error, ConnectionResetError):
+                wrong.append('%s: %s' % (kind.__name__, error))
+
+
+def attack():
+    wrong = []
+    begun = time.monotonic()
+    threads = [threading.Thread(target=crowd, args=(
+        range(n, HOSTILE, THREADS), begun, wrong)) for n in range(THREADS)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    took = time.monotonic() - begun
+    if took > 60:
+        wrong.append('it took %d s' % took)
+    verdict('%d hostile connections of ten kinds: an answer where one is due'
+            % HOSTILE, wrong)
+    return failed
+
+
+def main():
+    good = [opened() for _ in range(GOOD)]
+    watch = selectors.DefaultSelector()
+    late, next_due, wrong, buffers = [], [0] * GOOD, [], [b''] * GOOD
+    for i, s in enumerate(good):
+        s.setblocking(False)
+        watch.register(s, selectors.EVENT_READ, i)
+    backend = socket.socket(socket.AF_UNIX)
+    backend.connect(SOCK)
+    backend.settimeout(10)
+    replies = backend.makefile()
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        watch.close()
+        os._exit(attack())
+    sent, status, times = 0, None, []
+    begun = time.monotonic()
+    while True:
+        now = time.monotonic()
+        if status is None and now >= begun + sent / 10:
+            times.append(now)
+            backend.sendall(b'{"action":"multicast","data":%d}\n' % sent)
+            sent += 1
+            answer = replies.readline().split()
+            # Of the others some are in just now.
+            if answer[0] != 'OK' or int(answer[1]) < GOOD:
+                wrong.append('reply %r' % answer)
+        for key, _ in watch.select(0.02):
+            i = key.data
+            data = key.fileobj.recv(65536)
+            if not data:
+                wrong.append('good client %d was dropped' % i)
+                watch.unregister(key.fileobj)
+                continue
+            data = buffers[i] + data
+            while len(data) > 1 and len(data) >= 2 + data[1]:
+                if data[0] == 0x81:
+                    n = int(data[2:2 + data[1]])
+                    if n != next_due[i]:
+                        wrong.append('client %d: %d, not %d'
+                                     % (i, n, next_due[i]))
+                    late.append(time.monotonic() - times[n])
+                    next_due[i] = n + 1
+                elif data[0] == 0x89:
+                    key.fileobj.send(b'\x8a\x80\0\0\0\0')
+                data = data[2 + data[1]:]
+            buffers[i] = data
+        if status is None:
+            done, status = os.waitpid(child, os.WNOHANG)
+            status = status if done else None
+            ended = time.monotonic()
+        elif min(next_due) == sent or time.monotonic() > ended + 10:
+            break
+    if min(next_due) != sent:
+        wrong.append('%d of %d messages came to the last' % (min(next_due),
+                                                            sent))
+    late.sort()
+    print('# %d messages to %d clients, p99 %.0f ms' % (
+        sent, GOOD, late[len(late) * 99 // 100] * 1000))
+    verdict('500 good clients beside them: every message, in order', wrong)
+    for s in good:
+        s.close()
+    sys.exit(failed != 0 or status != 0)
+
+
+main()

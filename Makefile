@@ -6,7 +6,7 @@
 #   make check       its tests: a C compiler, make and sh are enough
 #   make check-all   and those that need more (valgrind, PHP, a browser ...)
 #   make fuzz        looks for more: clang with libFuzzer [SECONDS=60]
-#   make bench       what a delivery costs, beside a bare send
+#   make bench       what a delivery costs, beside a bare send and other servers
 #   make static      one small file that needs no library, not even libc's
 #   make dist        wshub-VERSION.tar.gz
 #   make install     PREFIX=/usr/local DESTDIR=
@@ -164,12 +164,16 @@ FUZZ = test/fuzz/control.c test/fuzz/frames.c test/fuzz/head.c \
 $(B)/replay: test/fuzz/replay.c $(FUZZ) test/fuzz/fuzz.h test/plain.h $(WORLD) hub.c ws.o json.o listen.o
 	$(LINK) test/fuzz/replay.c $(FUZZ) $(WORLD) ws.o json.o listen.o $(LIB)
 
-# What a delivery costs, beside a server that only sends (Linux) [QUICK=quick].
+# What a delivery costs, beside other servers (Linux) [QUICK=quick].
 bench: wshub $(B)/bench
-	@$(B)/bench ./wshub $(QUICK)
+	@$(B)/bench ./wshub `test "$(TLS)" = no && echo - || echo test/certs` \
+	    $(B)/bench.rows $(QUICK)
+	@sh test/bench/plot.sh $(B)/bench.rows $(B)/bench.svg
 
-$(B)/bench: test/bench/bench.c .flags
-	$(LINK) test/bench/bench.c
+BENCH = test/bench/bench.c test/bench/clients.c test/bench/servers.c
+
+$(B)/bench: $(BENCH) test/bench/bench.h .flags
+	$(LINK) $(BEAR) $(BENCH) $(LIB)
 
 # libFuzzer on each target for SECONDS (60).
 fuzz: .flags

@@ -1,79 +1,67 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
- * What a delivery costs: bench path/to/wshub [quick], by "make bench".
+ * What a delivery costs: bench WSHUB CERTS ROWS [quick].
  *
- * Each row is done by the hub and by a server that does nothing but one send(2)
- * of a ready frame for each delivery ("bare"), in turns, and the median of the
- * rounds is told. Cost is the server's CPU time (user and system, as the
- * scheduler counts it) for each delivery; the ratio of the two is what can be
- * compared between machines. The servers run on the first CPU, this on another.
+ * Every row is done in turns by the hub and by a server that does nothing but
+ * one send(2) of a ready frame for each delivery ("bare"), and less often by
+ * those others that are installed. What is told is the median of the rounds;
+ * the ratio is that of each round, which is what can be compared between
+ * machines and between busy days. Cost is the server's CPU time, user and
+ * system, as the scheduler counts it. The servers run on the first CPU, this on
+ * the second.
  *
- * Clients check that each message comes, once and in order.
+ * Clients check that each message comes, once and in order. CERTS is a
+ * directory with p256.pem and p256.key, and "-" does without wss://. ROWS is a
+ * file for plot.sh: kind, clients, server, us.
  */
 #define _GNU_SOURCE
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#define CLIENTS_MAX 20000
-#define FRAME_MAX 17000
-#define AHEAD_MAX 64
-#define ROUNDS 5
+#include "bench.h"
 
-struct row {
-	const char *name;
+#define ROUNDS 5
+#define MARKS 1024 /* that one read may bring */
+#define TIMEOUT 120000000000 /* ns for anything */
+
+struct work {
 	int fanout;      /* or to one device each */
-	unsigned clients, size, messages;
+	unsigned clients, size;
 	unsigned ahead;  /* messages that are not delivered yet */
+	unsigned messages;
+	int tls;
+	unsigned slow;   /* of the clients do not read */
+	int64_t pause;   /* ns from one message to the next; 0: as fast as goes */
+	int end;         /* once this can be read from it is over; 0: none */
 };
+
+#define FAN(n, bytes, window, number) { .fanout = 1, .clients = n, \
+    .size = bytes, .ahead = window, .messages = number }
+#define ONE(n) { .clients = n, .size = 200, .ahead = 16, .messages = 40000 }
 
 struct result {
 	double us;       /* of the server, a delivery */
 	double rate;     /* deliveries a second */
-	double p50, p99; /* us from publishing to receiving */
-	double rss;      /* bytes a client, beyond none */
+	double p50, p99, p999; /* us from publishing to receiving */
 };
 
-struct client {
-	int fd;
-	char id[16];
-	unsigned next;  /* message that is due */
-	size_t have;    /* bytes of it */
-	char mark[8];
-};
+static int rounds = ROUNDS;
+static FILE *rows;
 
-static struct client client[CLIENTS_MAX];
-static char dir[] = "/tmp/wshub.bench.XXXXXX", sock[64];
-static const char *wshub;
-static pid_t keeper, server;
-static unsigned port;
-
-static void
-give_up(const char *why)
-{
-	perror(why);
-	if (keeper > 0)
-		kill(keeper, SIGTERM);
-	exit(1);
-}
-
-static int64_t
+/* see bench.h */
+int64_t
 now(void)
 {
 	struct timespec t;
@@ -82,458 +70,554 @@ now(void)
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static void
-pin(unsigned cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	(void)sched_setaffinity(0, sizeof set, &set);
-}
-
-static double
-cpu_time(void)
-{
-	char name[64];
-	double ns = 0;
-	FILE *f;
-
-	snprintf(name, sizeof name, "/proc/%d/schedstat", (int)server);
-	f = fopen(name, "r");
-	if (f == NULL || fscanf(f, "%lf", &ns) != 1)
-		give_up(name);
-	fclose(f);
-	return ns;
-}
-
-static double
-resident(void)
-{
-	char name[64], line[128];
-	double kb = 0;
-	FILE *f;
-
-	snprintf(name, sizeof name, "/proc/%d/status", (int)server);
-	f = fopen(name, "r");
-	if (f == NULL)
-		give_up(name);
-	while (fgets(line, sizeof line, f) != NULL)
-		if (sscanf(line, "VmRSS: %lf", &kb) == 1)
-			break;
-	fclose(f);
-	return kb * 1024;
-}
-
-/* ------------------------------------------------------------------- bare */
-
-/* A publish: to whom (all: -1), and the frame, whose length is known. */
-struct order {
-	int32_t to;
-	uint32_t len;
-	char frame[FRAME_MAX];
-};
-
-static void
-all_of(int fd, void *buf, size_t len)
-{
-	char *p = buf;
-	ssize_t n;
-
-	while (len > 0) {
-		n = read(fd, p, len);
-		if (n <= 0)
-			_exit(0);
-		p += n;
-		len -= (size_t)n;
-	}
-}
-
-static void
-send_frame(int fd, const char *p, size_t len)
-{
-	ssize_t n = send(fd, p, len, MSG_NOSIGNAL);
-
-	if (n != (ssize_t)len) /* the window is chosen so that it fits */
-		_exit(3);
-}
-
-static void
-bare(int listener, int orders)
-{
-	static struct order o;
-	static int fd[CLIENTS_MAX];
-	static const int on = 1;
-	unsigned n = 0, i;
-
-	for (;;) {
-		all_of(orders, &o, 8);
-		if (o.to == -2) { /* one more client */
-			fd[n] = accept(listener, NULL, NULL);
-			setsockopt(fd[n++], IPPROTO_TCP, TCP_NODELAY, &on,
-			    sizeof on);
-			continue;
-		}
-		all_of(orders, o.frame, o.len);
-		if (o.to >= 0)
-			send_frame(fd[o.to], o.frame, o.len);
-		else
-			for (i = 0; i < n; i++)
-				send_frame(fd[i], o.frame, o.len);
-	}
-}
-
-/* ---------------------------------------------------------------- servers */
-
-static int
-connect_to(int family, unsigned i)
-{
-	struct sockaddr_in in;
-	struct sockaddr_un un;
-	int fd = socket(family, SOCK_STREAM, 0), tries;
-
-	memset(&in, 0, sizeof in);
-	memset(&un, 0, sizeof un);
-	in.sin_family = AF_INET;
-	in.sin_port = htons((uint16_t)port);
-	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	un.sun_family = AF_UNIX;
-	strcpy(un.sun_path, sock);
-	(void)i;
-	for (tries = 0; tries < 500; tries++) {
-		if (connect(fd, family == AF_UNIX ? (struct sockaddr *)&un :
-		    (struct sockaddr *)&in, family == AF_UNIX ?
-		    sizeof un : sizeof in) == 0)
-			return fd;
-		usleep(10000);
-	}
-	give_up("connect");
-	return -1;
-}
-
-/* Starts it; returns where to publish. */
-static int
-start(int is_bare)
-{
-	struct sockaddr_in in;
-	socklen_t len = sizeof in;
-	char address[32], name[64];
-	int listener = socket(AF_INET, SOCK_STREAM, 0), pair[2], fd;
-	FILE *f;
-
-	memset(&in, 0, sizeof in);
-	in.sin_family = AF_INET;
-	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	do { /* below those that the system gives out */
-		port = 10240 + (unsigned)rand() % 20000;
-		in.sin_port = htons((uint16_t)port);
-	} while (bind(listener, (struct sockaddr *)&in, len) != 0);
-	if (is_bare && (listen(listener, 4096) != 0 ||
-	    socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0))
-		give_up("listen");
-	if (!is_bare)
-		close(listener);
-	snprintf(address, sizeof address, "127.0.0.1:%u", port);
-	keeper = fork();
-	if (keeper == -1)
-		give_up("fork");
-	if (keeper == 0) {
-		pin(0);
-		if (is_bare) {
-			close(pair[0]);
-			bare(listener, pair[1]);
-		}
-		execl(wshub, "wshub", "-q", "-l", address, "-s", sock,
-		    "--heartbeat", "0", "--ping", "0", (char *)NULL);
-		_exit(127);
-	}
-	server = keeper;
-	if (is_bare) {
-		close(listener);
-		close(pair[1]);
-		return pair[0];
-	}
-	fd = connect_to(AF_UNIX, 0);
-	snprintf(name, sizeof name, "/proc/%d/task/%d/children", (int)keeper,
-	    (int)keeper);
-	f = fopen(name, "r");
-	if (f == NULL || fscanf(f, "%d", &server) != 1)
-		give_up("the hub's process");
-	fclose(f);
-	return fd;
-}
-
-static void
-stop(int fd)
-{
-	int status;
-
-	close(fd);
-	kill(keeper, SIGTERM);
-	kill(keeper, SIGTERM);
-	while (waitpid(keeper, &status, 0) == -1 && errno == EINTR)
-		;
-	keeper = 0;
-}
-
-static void
-put_all(int fd, const void *data, size_t len)
-{
-	const char *p = data;
-	ssize_t n;
-
-	while (len > 0) {
-		n = send(fd, p, len, MSG_NOSIGNAL);
-		if (n <= 0)
-			give_up("publishing");
-		p += n;
-		len -= (size_t)n;
-	}
-}
-
-static void
-join(unsigned i, int is_bare, int orders)
-{
-	static const char request[] = "GET / HTTP/1.1\r\nHost: bench\r\n"
-	    "Upgrade: websocket\r\nConnection: Upgrade\r\n"
-	    "Sec-WebSocket-Version: 13\r\n"
-	    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-	static const int32_t more[2] = { -2, 0 };
-	char in[512], *p;
-	size_t n = 0;
-	ssize_t got;
-
-	client[i].fd = connect_to(AF_INET, i);
-	client[i].next = 0;
-	client[i].have = 0;
-	if (is_bare) {
-		put_all(orders, more, sizeof more);
-		return;
-	}
-	put_all(client[i].fd, request, sizeof request - 1);
-	for (p = NULL; p == NULL || strchr(p, '}') == NULL; ) {
-		got = read(client[i].fd, in + n, sizeof in - 1 - n);
-		if (got <= 0)
-			give_up("101");
-		n += (size_t)got;
-		in[n] = '\0';
-		p = memmem(in, n, "device_id\":\"", 12);
-	}
-	memcpy(client[i].id, p + 12, 15);
-	client[i].id[15] = '\0';
-}
-
-/* ------------------------------------------------------------------- rows */
-
 static int
 by_size(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
 
-	return x < y ? -1 : x > y;
+	return (x > y) - (x < y);
 }
 
-/* The payload of message i: a string with its number and an x for each byte. */
-static size_t
-payload(char *p, unsigned i, unsigned size)
+static double
+median(double *x, int n)
 {
-	int n = sprintf(p, "\"%08u", i);
+	qsort(x, (size_t)n, sizeof *x, by_size);
+	return x[n / 2];
+}
 
-	memset(p + n, 'x', size - (size_t)n - 1);
-	p[size - 1] = '"';
-	return size;
+/* ------------------------------------------------------------- deliveries */
+
+/* Message i: a string of size bytes with its mark at the end. */
+static const char *
+payload(unsigned i, unsigned size)
+{
+	static char text[PAYLOAD_MAX + 16];
+	static unsigned filled;
+
+	if (size != filled) {
+		memset(text, 'x', size);
+		filled = size;
+	}
+	text[0] = '"';
+	sprintf(text + size - 10, "@%08u\"", i % 100000000);
+	return text;
 }
 
 static void
-publish(int fd, const struct row *r, int is_bare, unsigned i, unsigned to)
+check_order(const struct work *w, struct client *c, unsigned mark)
 {
-	static char text[FRAME_MAX + 200];
-	static struct order o;
-	size_t n, head = r->size < 126 ? 2 : 4;
-
-	if (is_bare) {
-		o.to = r->fanout ? -1 : (int32_t)to;
-		o.len = (uint32_t)(head + r->size);
-		o.frame[0] = (char)0x81;
-		o.frame[1] = (char)(r->size < 126 ? r->size : 126);
-		if (head == 4) {
-			o.frame[2] = (char)(r->size >> 8);
-			o.frame[3] = (char)r->size;
-		}
-		payload(o.frame + head, i, r->size);
-		put_all(fd, &o, 8 + o.len);
+	if (w->fanout ? mark == c->next : mark >= c->next) {
+		c->next = mark + 1;
 		return;
 	}
-	n = (size_t)(r->fanout ? sprintf(text, "{\"action\":\"multicast\","
-	    "\"data\":") : sprintf(text, "{\"action\":\"sendToDevice\","
-	    "\"device\":\"%s\",\"data\":", client[to].id));
-	n += payload(text + n, i, r->size);
-	text[n++] = '}';
-	text[n++] = '\n';
-	put_all(fd, text, n);
+	fprintf(stderr, "bench: message %u came, %u was due\n", mark, c->next);
+	errno = EPROTO;
+	give_up("order");
 }
 
-/* Reads what a client has: how many messages became whole. */
-static unsigned
-take(struct client *c, const struct row *r, const int64_t *sent,
-    double *latency)
-{
-	static char in[1 << 16];
-	size_t head = r->size < 126 ? 2 : 4, frame = head + r->size, at = 0, k;
-	ssize_t n = recv(c->fd, in, sizeof in, MSG_DONTWAIT);
-	unsigned whole = 0, got;
+/* What deliver() is in the middle of. */
+struct flow {
+	unsigned published;
+	int over;
+	unsigned long got, due;
+	int64_t begun, *sent;
+	double *latency;
+	uint32_t random;
+};
 
-	if (n == 0 || (n < 0 && errno != EAGAIN))
-		give_up("a client was dropped");
-	while (n > 0 && at < (size_t)n) {
-		/* Its number stands behind the head and a quote. */
-		for (; c->have < head + 9 && at < (size_t)n; at++, c->have++)
-			if (c->have > head)
-				c->mark[c->have - head - 1] = in[at];
-		k = (size_t)n - at < frame - c->have ? (size_t)n - at :
-		    frame - c->have;
-		at += k;
-		c->have += k;
-		if (c->have < frame)
-			break;
-		got = (unsigned)strtoul((char[9]){ c->mark[0], c->mark[1],
-		    c->mark[2], c->mark[3], c->mark[4], c->mark[5],
-		    c->mark[6], c->mark[7] }, NULL, 10);
-		if (r->fanout ? got != c->next : got < c->next) {
-			fprintf(stderr, "bench: message %u, not %u\n", got,
-			    c->next);
-			exit(1);
-		}
-		c->next = got + 1;
-		c->have = 0;
-		latency[whole++] = (double)(now() - sent[got]) / 1000;
+/* Publishes what may go out now; returns ms until more may. */
+static int
+publish_some(const struct work *w, struct flow *f, unsigned each)
+{
+	struct pollfd end = { w->end, POLLIN, 0 };
+	int64_t at;
+
+	if (w->end != 0 && f->over == 0 && poll(&end, 1, 0) == 1) {
+		f->over = 1;
+		f->due = (unsigned long)f->published * each;
 	}
-	return whole;
+	while (f->over == 0 && f->published < w->messages &&
+	    (unsigned long)f->published * each <
+	    f->got + (unsigned long)w->ahead * each) {
+		at = f->begun + f->published * w->pause;
+		if (w->pause != 0 && now() < at)
+			return (int)((at - now()) / 1000000) + 1;
+		f->random = f->random * 1664525 + 1013904223;
+		f->sent[f->published] = now();
+		server_publish(payload(f->published, w->size), w->size,
+		    w->fanout ? -1 : (int)((f->random >> 8) % w->clients));
+		f->published++;
+	}
+	return 0;
+}
+
+static void
+receive(const struct work *w, struct flow *f, struct client *c)
+{
+	static unsigned marks[MARKS];
+	unsigned n = client_take(c, marks, MARKS), i;
+
+	if (n > MARKS)
+		give_up("more messages than were sent");
+	for (i = 0; i < n; i++) {
+		check_order(w, c, marks[i]);
+		if (f->got < f->due)
+			f->latency[f->got++] =
+			    (double)(now() - f->sent[marks[i]]) / 1000;
+	}
+}
+
+/* Clients are in: publishes, and waits until all is delivered. */
+static struct result
+deliver(const struct work *w)
+{
+	static struct epoll_event ready[256];
+	unsigned each = w->fanout ? w->clients - w->slow : 1, i;
+	struct flow f = { 0 };
+	struct result r;
+	struct epoll_event e;
+	int ep = epoll_create1(0), n, k, wait;
+	double cpu;
+
+	f.due = (unsigned long)w->messages * each;
+	f.sent = calloc(w->messages, sizeof *f.sent);
+	f.latency = calloc(f.due, sizeof *f.latency);
+	if (ep == -1 || f.sent == NULL || f.latency == NULL)
+		give_up("memory");
+	for (i = w->slow; i < w->clients; i++) {
+		e.events = EPOLLIN;
+		e.data.u32 = i;
+		if (epoll_ctl(ep, EPOLL_CTL_ADD, client[i].fd, &e) != 0)
+			give_up("epoll");
+		client[i].next = 0;
+	}
+	cpu = server_cpu();
+	f.begun = now();
+	while (f.got < f.due) {
+		wait = publish_some(w, &f, each);
+		/* Never asleep, unless it is to leave time to others. */
+		n = epoll_wait(ep, ready, 256, w->pause == 0 ? 0 :
+		    wait == 0 ? 1 : wait);
+		for (k = 0; k < n; k++)
+			receive(w, &f, &client[ready[k].data.u32]);
+		if (now() - f.begun > TIMEOUT) {
+			fprintf(stderr, "bench: %lu of %lu came\n", f.got,
+			    f.due);
+			give_up("time");
+		}
+	}
+	r.rate = (double)f.due / ((double)(now() - f.begun) / 1e9);
+	usleep(20000); /* the scheduler's count may lag */
+	r.us = (server_cpu() - cpu) / 1000 / (double)f.due;
+	qsort(f.latency, f.due, sizeof *f.latency, by_size);
+	r.p50 = f.latency[f.due / 2];
+	r.p99 = f.latency[f.due - 1 - f.due / 100];
+	r.p999 = f.latency[f.due - 1 - f.due / 1000];
+	close(ep);
+	free(f.sent);
+	free(f.latency);
+	return r;
 }
 
 static struct result
-run(const struct row *r, int is_bare)
+run(enum which server, const struct work *w)
 {
-	static struct epoll_event ready[256];
-	static char replies[65536];
-	struct epoll_event e;
-	struct result result = { 0, 0, 0, 0, 0 };
-	unsigned long due = (unsigned long)r->messages *
-	    (r->fanout ? r->clients : 1), got = 0, i, each;
-	double *latency = malloc(due * sizeof *latency), cpu = 0, before;
-	int64_t *sent = calloc(r->messages, sizeof *sent), begun;
-	unsigned published = 0, start_at = 0;
-	int fd = start(is_bare), ep = epoll_create1(0), n, k;
+	struct result r;
 
-	if (latency == NULL || sent == NULL || ep == -1)
-		give_up("memory");
-	before = resident();
-	for (i = 0; i < r->clients; i++) {
-		join((unsigned)i, is_bare, fd);
-		e.events = EPOLLIN;
-		e.data.u32 = (uint32_t)i;
-		epoll_ctl(ep, EPOLL_CTL_ADD, client[i].fd, &e);
+	server_start(server, w->fanout ? w->clients : 0);
+	clients_join(0, w->clients, 64, w->tls);
+	server_settle();
+	r = deliver(w);
+	clients_leave(0, w->clients);
+	server_stop();
+	return r;
+}
+
+/* ----------------------------------------------------------------- tables */
+
+static void
+title(const char *words, const char *columns)
+{
+	printf("\n%s\n%-31s%s\n", words, "", columns);
+}
+
+/* What others need for the same: their CPU us, or a dash. */
+static void
+others(const struct work *w, const char *kind)
+{
+	struct work less = *w;
+	struct result r;
+	int s;
+
+	less.messages = w->messages / 10 + 1;
+	for (s = NCHAN; s < SERVERS; s++) {
+		if (!server_there(s) || (w->tls && certs == NULL)) {
+			printf(" %9s", "-");
+			continue;
+		}
+		r = run(s, &less);
+		printf(" %9.3f", r.us);
+		if (kind != NULL)
+			fprintf(rows, "%s %u %s %.3f\n", kind, w->clients,
+			    server_names[s], r.us);
 	}
+}
+
+static void
+compare(const char *name, const char *kind, struct work w)
+{
+	double us[2][ROUNDS], ratio[ROUNDS], rate[ROUNDS], p50[ROUNDS],
+	    p99[ROUNDS], p999[ROUNDS];
+	struct result r;
+	int i, s;
+
+	if (rounds == 1)
+		w.messages = w.messages / 10 + 1;
+	for (i = 0; i < rounds; i++) {
+		for (s = BARE; s >= OURS; s--) {
+			r = run(s, &w);
+			us[s][i] = r.us;
+		}
+		ratio[i] = us[OURS][i] / us[BARE][i];
+		rate[i] = r.rate;
+		p50[i] = r.p50;
+		p99[i] = r.p99;
+		p999[i] = r.p999;
+	}
+	if (kind != NULL)
+		for (s = OURS; s <= BARE; s++)
+			fprintf(rows, "%s %u %s %.3f\n", kind, w.clients,
+			    server_names[s], median(us[s], rounds));
+	printf("%-31s %8.3f %8.3f %6.2f", name, median(us[OURS], rounds),
+	    median(us[BARE], rounds), median(ratio, rounds));
+	others(&w, kind);
+	printf(" %9.0f %8.0f %8.0f %8.0f\n", median(rate, rounds),
+	    median(p50, rounds), median(p99, rounds), median(p999, rounds));
+	fflush(stdout);
+}
+
+static void
+deliveries(void)
+{
+	static const struct {
+		const char *name, *kind;
+		struct work w;
+	} table[] = {
+	{ "to 10 of 200 B", "fan-out", FAN(10, 200, 1, 10000) },
+	{ "to 100 of 200 B", "fan-out", FAN(100, 200, 1, 1500) },
+	{ "to 1,000 of 200 B", "fan-out", FAN(1000, 200, 1, 200) },
+	{ "to 3,000 of 200 B", "fan-out", FAN(3000, 200, 1, 80) },
+	{ "to 10,000 of 200 B", "fan-out", FAN(10000, 200, 1, 30) },
+	{ "to 1,000 of 100 B", NULL, FAN(1000, 100, 1, 200) },
+	{ "to 1,000 of 1 kB", NULL, FAN(1000, 1000, 1, 200) },
+	{ "to 1,000 of 16 kB", NULL, FAN(1000, 16000, 1, 60) },
+	{ "to 10,000 of 100 B", NULL, FAN(10000, 100, 1, 30) },
+	{ "to 10,000 of 1 kB", NULL, FAN(10000, 1000, 1, 20) },
+	{ "to 10,000 of 16 kB", NULL, FAN(10000, 16000, 1, 8) },
+	{ "to 1,000 of 100 B, 64 ahead", NULL, FAN(1000, 100, 64, 4000) },
+	{ "to 1,000 of 1 kB, 64 ahead", NULL, FAN(1000, 1000, 64, 1000) },
+	{ "to 10,000 of 100 B, 64 ahead", NULL, FAN(10000, 100, 64, 320) },
+	{ "one of 10", "sendToDevice", ONE(10) },
+	{ "one of 100", "sendToDevice", ONE(100) },
+	{ "one of 1,000", "sendToDevice", ONE(1000) },
+	{ "one of 3,000", "sendToDevice", ONE(3000) },
+	{ "one of 10,000", "sendToDevice", ONE(10000) }
+	};
+	size_t i;
+
+	title("CPU of the server a delivery, us (fan-out, then sendToDevice of "
+	    "200 B with 16 ahead);\nof ours also deliveries a second, and us "
+	    "from publishing to receiving",
+	    "     ours     bare  ratio     nchan mosquitto  a second      p50"
+	    "      p99    p99.9");
+	for (i = 0; i < sizeof table / sizeof *table; i++)
+		compare(table[i].name, table[i].kind, table[i].w);
+}
+
+/* Fan-out by wss://, beside the same by ws://. */
+static void
+encrypted(void)
+{
+	struct work w = FAN(1000, 200, 1, 200);
+	double us[2][ROUNDS], ratio[ROUNDS];
+	int i;
+
+	if (certs == NULL)
+		return;
+	title("The same by wss://, AES-128-GCM",
+	    "      wss       ws  ratio     nchan mosquitto");
+	for (i = 0; i < rounds; i++) {
+		for (w.tls = 0; w.tls < 2; w.tls++)
+			us[w.tls][i] = run(OURS, &w).us;
+		ratio[i] = us[1][i] / us[0][i];
+	}
+	printf("%-31s %8.3f %8.3f %6.2f", "to 1,000 of 200 B",
+	    median(us[1], rounds), median(us[0], rounds),
+	    median(ratio, rounds));
+	w.tls = 1;
+	others(&w, NULL);
+	putchar('\n');
+}
+
+/* ---------------------------------------------------- handshakes, memory */
+
+/* CPU us of a handshake, and resident bytes of a client that is in and idle. */
+static double
+handshakes(enum which server, int tls, unsigned n, double *bytes)
+{
+	double cpu, us;
+
+	server_start(server, 0);
+	/* The first fills what is allocated once, and gives a session. */
+	clients_join(n, n + 100, 16, tls != 0);
+	clients_leave(n, n + 100);
 	usleep(200000);
-	result.rss = (resident() - before) / r->clients;
-	each = r->fanout ? r->clients : 1;
-	cpu = cpu_time();
-	begun = now();
-	while (got < due) {
-		while (published < r->messages &&
-		    published * each < got + r->ahead * each) {
-			start_at = start_at * 1664525 + 1013904223;
-			sent[published] = now();
-			publish(fd, r, is_bare, published,
-			    (start_at >> 8) % r->clients);
-			published++;
+	*bytes = server_memory();
+	cpu = server_cpu();
+	clients_join(0, n, 16, tls);
+	usleep(200000);
+	us = (server_cpu() - cpu) / 1000 / n;
+	*bytes = (server_memory() - *bytes) / n;
+	clients_leave(0, n);
+	server_stop();
+	return us;
+}
+
+static void
+entrances(void)
+{
+	static const char *const names[] = {
+		"ws", "wss, full handshake", "wss, resumed"
+	};
+	double us[SERVERS], bytes[SERVERS], cost = primitives() / 1000;
+	unsigned n;
+	int tls, s;
+
+	title("CPU of the server a client that enters, us, and its resident "
+	    "bytes once idle",
+	    "     ours     bare  ratio     nchan mosquitto    ours   nchan "
+	    "mosquitto");
+	for (tls = 0; tls < (certs == NULL ? 1 : 3); tls++) {
+		n = rounds == 1 ? 500 : 5000;
+		for (s = 0; s < SERVERS; s++) {
+			us[s] = bytes[s] = 0;
+			if (s == BARE && tls)
+				us[s] = tls == 1 ? cost : 0;
+			else if (server_there(s))
+				us[s] = handshakes(s, tls, n, &bytes[s]);
 		}
-		n = epoll_wait(ep, ready, 256, 0); /* never asleep */
-		for (k = 0; k < n; k++)
-			got += take(&client[ready[k].data.u32], r, sent,
-			    latency + got);
-		while (!is_bare && recv(fd, replies, sizeof replies,
-		    MSG_DONTWAIT) == (ssize_t)sizeof replies)
-			;
-		if (now() - begun > 60000000000) {
-			fprintf(stderr, "bench: %lu of %lu came\n", got, due);
-			exit(1);
-		}
+		printf("%-31s %8.1f", names[tls], us[OURS]);
+		if (us[BARE] != 0)
+			printf(" %8.1f %6.2f", us[BARE], us[OURS] / us[BARE]);
+		else
+			printf(" %8s %6s", "-", "-");
+		for (s = NCHAN; s < SERVERS; s++)
+			if (us[s] != 0)
+				printf(" %9.1f", us[s]);
+			else
+				printf(" %9s", "-");
+		for (s = OURS; s < SERVERS; s++)
+			if (s != BARE && us[s] != 0)
+				printf(" %8.0f", bytes[s]);
+			else if (s != BARE)
+				printf(" %8s", "-");
+		putchar('\n');
+		fflush(stdout);
 	}
-	result.rate = (double)due / ((double)(now() - begun) / 1e9);
-	usleep(20000); /* the scheduler's count may lag */
-	result.us = (cpu_time() - cpu) / 1000 / (double)due;
-	qsort(latency, due, sizeof *latency, by_size);
-	result.p50 = latency[due / 2];
-	result.p99 = latency[due - 1 - due / 100];
-	for (i = 0; i < r->clients; i++)
-		close(client[i].fd);
-	close(ep);
-	stop(fd);
-	free(latency);
-	free(sent);
-	return result;
+	if (certs != NULL)
+		puts("(bare: an answer of ready bytes; for a full handshake, "
+		    "BearSSL's signature and key\nagreement alone)");
+}
+
+/* ----------------------------------------------------------------- storms */
+
+/*
+ * Clients that are in by wss:// lose their connections and come back all at
+ * once, in a process that gets what time the meter leaves.
+ */
+static pid_t
+crowd(unsigned from, unsigned n, int in, int out)
+{
+	struct sched_param none = { 0 };
+	pid_t pid = fork();
+	char c = 0;
+
+	if (pid != 0)
+		return pid;
+	sched_setscheduler(0, SCHED_IDLE, &none);
+	clients_join(from, from + n, 16, 1);
+	if (write(out, &c, 1) != 1 || read(in, &c, 1) != 1)
+		_exit(1);
+	clients_leave(from, from + n);
+	clients_join(from, from + n, n, 1);
+	if (write(out, &c, 1) != 1 || read(in, &c, 1) != 1)
+		_exit(1);
+	_exit(0);
+}
+
+static void
+storm(enum which server)
+{
+	struct work w = FAN(500, 200, 64, 300);
+	unsigned n = rounds == 1 ? 300 : 5000;
+	struct result calm, r;
+	int to[2], from[2], status;
+	double seconds;
+	int64_t begun;
+	pid_t pid;
+	char c = 0;
+
+	w.pause = 10000000;
+	if (rounds == 1)
+		w.messages = 30;
+	server_start(server, w.clients);
+	clients_join(0, w.clients, 64, 0);
+	server_settle();
+	if (pipe(to) != 0 || pipe(from) != 0)
+		give_up("pipe");
+	fflush(stdout);
+	pid = crowd(w.clients, n, to[0], from[1]);
+	if (pid == -1 || read(from[0], &c, 1) != 1)
+		give_up("the crowd");
+	calm = deliver(&w);
+	begun = now();
+	if (write(to[1], &c, 1) != 1)
+		give_up("the crowd");
+	w.messages = 6000;
+	w.end = from[0];
+	r = deliver(&w);
+	seconds = (double)(now() - begun) / 1e9;
+	printf("%-31s %8.2f %8.2f %8.2f %8.2f %8.2f %8.2f %8.1f\n",
+	    server_names[server], calm.p50 / 1000, calm.p99 / 1000,
+	    calm.p999 / 1000, r.p50 / 1000, r.p99 / 1000, r.p999 / 1000,
+	    seconds);
+	fflush(stdout);
+	if (write(to[1], &c, 1) != 1)
+		give_up("the crowd");
+	waitpid(pid, &status, 0);
+	close(to[0]);
+	close(to[1]);
+	close(from[0]);
+	close(from[1]);
+	clients_leave(0, w.clients);
+	server_stop();
+}
+
+static void
+storms(void)
+{
+	int s;
+
+	if (certs == NULL)
+		return;
+	title("Deliveries to 500 by ws://, 100 a second, ms: calm, and while "
+	    "5,000 by wss:// come\nback at once (for so many seconds)",
+	    " calm p50      p99    p99.9      p50      p99    p99.9   "
+	    "seconds");
+	for (s = 0; s < SERVERS; s++)
+		if (s != BARE && server_there(s))
+			storm(s);
+}
+
+/* ------------------------------------------------------------ slow readers */
+
+/* Of 200 clients some do not read: what do the others notice? */
+static struct result
+with_slow(enum which server, unsigned slow, double *memory)
+{
+	struct work w = FAN(200, 4000, 1, 2500);
+	static const int small = 4096;
+	struct result r;
+	unsigned i;
+
+	if (rounds == 1)
+		w.messages = 100;
+	w.slow = slow;
+	server_start(server, w.clients);
+	clients_join(0, w.clients, 64, 0);
+	for (i = 0; i < slow; i++)
+		setsockopt(client[i].fd, SOL_SOCKET, SO_RCVBUF, &small,
+		    sizeof small);
+	server_settle();
+	*memory = server_memory();
+	r = deliver(&w);
+	*memory = server_memory() - *memory;
+	clients_leave(0, w.clients);
+	server_stop();
+	return r;
+}
+
+static void
+slow_readers(void)
+{
+	double p99[2][ROUNDS], us[2][ROUNDS], memory = 0;
+	struct result r;
+	int s, i, k;
+
+	title("10 of 200 do not read 10 MB: the others' p99, us, and the "
+	    "server's CPU us a delivery",
+	    "      p99  without  ratio       us  without  ratio   memory");
+	for (s = 0; s < SERVERS; s++) {
+		if (s == BARE || !server_there(s))
+			continue;
+		for (i = 0; i < rounds; i++)
+			for (k = 0; k < 2; k++) {
+				r = with_slow(s, k ? 10 : 0, &memory);
+				p99[k][i] = r.p99;
+				us[k][i] = r.us;
+			}
+		for (k = 0; k < 2; k++) {
+			p99[k][0] = median(p99[k], rounds);
+			us[k][0] = median(us[k], rounds);
+		}
+		printf("%-31s %8.0f %8.0f %6.2f %8.3f %8.3f %6.2f %5.1f MB\n",
+		    server_names[s], p99[1][0], p99[0][0], p99[1][0] / p99[0][0],
+		    us[1][0], us[0][0], us[1][0] / us[0][0], memory / 1e6);
+		fflush(stdout);
+	}
+}
+
+static void
+interrupted(int number)
+{
+	(void)number;
+	errno = EINTR;
+	give_up("bench");
 }
 
 int
 main(int argc, char **argv)
 {
-	static const struct row rows[] = {
-		{ "fan-out to 1,000 of 100 B", 1, 1000, 100, 300, 1 },
-		{ "fan-out to 1,000 of 1 kB", 1, 1000, 1000, 300, 1 },
-		{ "fan-out to 1,000 of 16 kB", 1, 1000, 16000, 100, 1 },
-		{ "fan-out to 9,000 of 100 B", 1, 9000, 100, 40, 1 },
-		{ "the same to 1,000, 64 ahead", 1, 1000, 100, 6000, 64 },
-		{ "sendToDevice, 10 connected", 0, 10, 200, 60000, 16 },
-		{ "sendToDevice, 1,000 connected", 0, 1000, 200, 60000, 16 },
-		{ "sendToDevice, 9,000 connected", 0, 9000, 200, 60000, 16 },
-	};
-	struct result ours[ROUNDS], bares[ROUNDS];
-	double a[ROUNDS], b[ROUNDS];
+	static char path[4096];
 	struct rlimit lim;
-	unsigned i;
-	int k, rounds = argc > 2 ? 1 : ROUNDS;
 
-	if (argc < 2 || getrlimit(RLIMIT_NOFILE, &lim) != 0) {
-		fprintf(stderr, "usage: bench path/to/wshub [quick]\n");
+	if (argc < 4 || argc > 5 || getrlimit(RLIMIT_NOFILE, &lim) != 0) {
+		fprintf(stderr, "usage: bench WSHUB CERTS ROWS [quick]\n");
 		return 2;
 	}
-	wshub = argv[1];
+	if (clients_tls() && strcmp(argv[2], "-") != 0)
+		certs = realpath(argv[2], path);
+	if (argc == 5)
+		rounds = 1;
+	rows = fopen(argv[3], "we");
+	if (rows == NULL)
+		give_up(argv[3]);
 	lim.rlim_cur = lim.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &lim);
-	if (mkdtemp(dir) == NULL)
-		give_up(dir);
-	chmod(dir, 0711);
-	snprintf(sock, sizeof sock, "%s/sock", dir);
-	pin(1); /* of one CPU alone this fails, and that is all right */
 	srand((unsigned)getpid());
 	signal(SIGPIPE, SIG_IGN);
-	printf("%-31s %8s %8s %6s %9s %9s %9s %8s\n", "", "us each", "bare",
-	    "ratio", "a second", "p50 us", "p99 us", "B/client");
-	for (i = 0; i < sizeof rows / sizeof *rows; i++) {
-		struct row r = rows[i];
-
-		if (r.clients + 100 > lim.rlim_cur) {
-			printf("%-31s not with %lu descriptors\n", r.name,
-			    (unsigned long)lim.rlim_cur);
-			continue;
-		}
-		if (rounds == 1)
-			r.messages = r.messages / 10 + 1;
-		for (k = 0; k < rounds; k++) {
-			bares[k] = run(&r, 1);
-			ours[k] = run(&r, 0);
-			a[k] = ours[k].us;
-			b[k] = bares[k].us;
-		}
-		qsort(a, (size_t)rounds, sizeof *a, by_size);
-		qsort(b, (size_t)rounds, sizeof *b, by_size);
-		printf("%-31s %8.3f %8.3f %6.2f %9.0f %9.0f %9.0f %8.0f\n",
-		    r.name, a[rounds / 2], b[rounds / 2],
-		    a[rounds / 2] / b[rounds / 2], ours[0].rate, ours[0].p50,
-		    ours[0].p99, ours[0].rss);
-		fflush(stdout);
+	signal(SIGINT, interrupted);
+	signal(SIGTERM, interrupted);
+	servers_open(argv[1]);
+	if (lim.rlim_cur < CLIENTS_MAX + 500) {
+		errno = EMFILE;
+		give_up("16,500 descriptors are wanted (ulimit -n)");
 	}
-	rmdir(dir);
-	return 0;
+	deliveries();
+	encrypted();
+	entrances();
+	storms();
+	slow_readers();
+	servers_close();
+	return fclose(rows) != 0;
 }

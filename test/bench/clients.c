@@ -1,0 +1,428 @@
+/* wshub: ISC licence, see LICENSE. */
+/*
+ * Connections, many at a time, with TLS or without: see bench.h.
+ */
+#define _GNU_SOURCE
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#ifdef WITH_TLS
+#include <bearssl.h>
+#endif
+
+#include "bench.h"
+
+struct client client[CLIENTS_MAX];
+
+static char told[CLIENTS_MAX][TOLD_MAX];
+static size_t ntold[CLIENTS_MAX];
+
+/* -------------------------------------------------------------------- TLS */
+
+#ifdef WITH_TLS
+
+struct tls {
+	br_ssl_client_context c;
+	br_x509_knownkey_context known;
+	unsigned char in[BR_SSL_BUFSIZE_INPUT], out[1024 + 85];
+};
+
+static br_x509_pkey server_key;
+static br_ssl_session_parameters session; /* of an earlier handshake */
+
+static void
+append(void *arg, const void *data, size_t len)
+{
+	br_x509_decoder_push(arg, data, len);
+}
+
+/* The key of the server's certificate, which clients know already. */
+static void
+learn_key(void)
+{
+	static br_x509_decoder_context d;
+	static char text[8192];
+	br_pem_decoder_context pem;
+	char name[4096];
+	size_t n, used, at = 0;
+	int event = 0;
+	FILE *f;
+
+	snprintf(name, sizeof name, "%s/p256.pem", certs);
+	f = fopen(name, "r");
+	if (f == NULL)
+		give_up(name);
+	n = fread(text, 1, sizeof text, f);
+	fclose(f);
+	br_x509_decoder_init(&d, NULL, NULL);
+	br_pem_decoder_init(&pem);
+	for (; at < n && event != BR_PEM_END_OBJ; at += used) {
+		used = br_pem_decoder_push(&pem, text + at, n - at);
+		event = br_pem_decoder_event(&pem);
+		if (event == BR_PEM_BEGIN_OBJ)
+			br_pem_decoder_setdest(&pem, append, &d);
+	}
+	if (br_x509_decoder_get_pkey(&d) == NULL)
+		give_up("p256.pem");
+	server_key = *br_x509_decoder_get_pkey(&d);
+}
+
+static struct tls *
+tls_new(int resume)
+{
+	static const uint16_t suites[] = {
+		BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+		BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
+	};
+	struct tls *t = calloc(1, sizeof *t);
+	br_ssl_engine_context *e;
+	unsigned char seed[32];
+
+	if (t == NULL || getentropy(seed, sizeof seed) != 0)
+		give_up("TLS");
+	if (server_key.key_type == 0)
+		learn_key();
+	e = &t->c.eng;
+	br_ssl_client_zero(&t->c);
+	br_ssl_engine_set_versions(e, BR_TLS12, BR_TLS12);
+	br_ssl_engine_set_suites(e, suites, 2);
+	br_ssl_engine_set_hash(e, br_sha256_ID, &br_sha256_vtable);
+	br_ssl_engine_set_prf_sha256(e, br_tls12_sha256_prf);
+	br_ssl_engine_set_default_ec(e);
+	br_ssl_engine_set_default_ecdsa(e);
+	br_ssl_engine_set_default_aes_gcm(e);
+	br_ssl_engine_set_default_chapol(e);
+	br_x509_knownkey_init_ec(&t->known, &server_key.key.ec,
+	    BR_KEYTYPE_SIGN | BR_KEYTYPE_KEYX);
+	br_ssl_engine_set_x509(e, &t->known.vtable);
+	br_ssl_engine_set_buffers_bidi(e, t->in, sizeof t->in, t->out,
+	    sizeof t->out);
+	br_ssl_engine_inject_entropy(e, seed, sizeof seed);
+	if (resume)
+		br_ssl_engine_set_session_parameters(e, &session);
+	br_ssl_client_reset(&t->c, "localhost", resume);
+	return t;
+}
+
+/* Moves records until there is something to read (1) or to wait for (0). */
+static int
+tls_move(struct client *c)
+{
+	br_ssl_engine_context *e = &c->tls->c.eng;
+	unsigned char *p;
+	size_t len;
+	ssize_t n;
+
+	for (;;) {
+		if ((p = br_ssl_engine_sendrec_buf(e, &len)) != NULL) {
+			n = send(c->fd, p, len, MSG_NOSIGNAL);
+			if (n < 0)
+				give_up("a client's send");
+			br_ssl_engine_sendrec_ack(e, (size_t)n);
+		} else if (br_ssl_engine_recvapp_buf(e, &len) != NULL) {
+			return 1;
+		} else if ((p = br_ssl_engine_recvrec_buf(e, &len)) != NULL) {
+			n = recv(c->fd, p, len, MSG_DONTWAIT);
+			if (n < 0 && errno == EAGAIN)
+				return 0;
+			if (n <= 0)
+				give_up("a client was dropped");
+			br_ssl_engine_recvrec_ack(e, (size_t)n);
+		} else {
+			fprintf(stderr, "bench: TLS: BearSSL error %d\n",
+			    br_ssl_engine_last_error(e));
+			give_up("TLS");
+		}
+	}
+}
+
+static ssize_t
+tls_read(struct client *c, char *buf, size_t room)
+{
+	br_ssl_engine_context *e = &c->tls->c.eng;
+	unsigned char *p;
+	size_t len;
+
+	if (!tls_move(c))
+		return 0;
+	p = br_ssl_engine_recvapp_buf(e, &len);
+	if (len > room)
+		len = room;
+	memcpy(buf, p, len);
+	br_ssl_engine_recvapp_ack(e, len);
+	return (ssize_t)len;
+}
+
+/* 0 if the handshake is not done. */
+static int
+tls_write(struct client *c, const char *data, size_t n)
+{
+	br_ssl_engine_context *e = &c->tls->c.eng;
+	unsigned char *p;
+	size_t len;
+
+	(void)tls_move(c);
+	p = br_ssl_engine_sendapp_buf(e, &len);
+	if (p == NULL)
+		return 0;
+	if (len < n)
+		give_up("a client's request is long");
+	memcpy(p, data, n);
+	br_ssl_engine_sendapp_ack(e, n);
+	br_ssl_engine_flush(e, 0);
+	(void)tls_move(c);
+	br_ssl_engine_get_session_parameters(e, &session);
+	return 1;
+}
+
+static double
+cpu_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+/* see bench.h */
+double
+primitives(void)
+{
+	enum { TIMES = 200 };
+	static unsigned char d[32], q[65], sig[80];
+	const br_ec_impl *ec = br_ec_get_default();
+	br_ecdsa_sign sign = br_ecdsa_sign_asn1_get_default();
+	br_ec_private_key key = { BR_EC_secp256r1, d, sizeof d };
+	double before = cpu_now();
+	size_t len;
+	int i;
+
+	for (i = 0; i < 32; i++)
+		d[i] = (unsigned char)(i + 1);
+	for (i = 0; i < TIMES; i++) {
+		d[31] = (unsigned char)i;
+		len = ec->mulgen(q, d, sizeof d, BR_EC_curve25519);
+		if (!ec->mul(q, len, d, sizeof d, BR_EC_curve25519) ||
+		    sign(ec, &br_sha256_vtable, d, &key, sig) == 0)
+			give_up("BearSSL");
+	}
+	return (cpu_now() - before) / TIMES;
+}
+
+/* see bench.h */
+int
+clients_tls(void)
+{
+	return 1;
+}
+
+#else
+
+struct tls {
+	int none;
+};
+
+static struct tls *
+tls_new(int resume)
+{
+	(void)resume;
+	return NULL;
+}
+
+static ssize_t
+tls_read(struct client *c, char *buf, size_t room)
+{
+	(void)c, (void)buf, (void)room;
+	return 0;
+}
+
+static int
+tls_write(struct client *c, const char *data, size_t n)
+{
+	(void)c, (void)data, (void)n;
+	return 0;
+}
+
+/* see bench.h */
+double
+primitives(void)
+{
+	return 0;
+}
+
+/* see bench.h */
+int
+clients_tls(void)
+{
+	return 0;
+}
+
+#endif
+
+/* ---------------------------------------------------------------- joining */
+
+/* Bytes that came, 0 if there are none. */
+static ssize_t
+client_read(struct client *c, char *buf, size_t room)
+{
+	ssize_t n;
+
+	if (c->tls != NULL)
+		return tls_read(c, buf, room);
+	n = recv(c->fd, buf, room, MSG_DONTWAIT);
+	if (n == 0 || (n < 0 && errno != EAGAIN))
+		give_up("a client was dropped");
+	return n < 0 ? 0 : n;
+}
+
+static void
+begin_client(unsigned i, int ep, int tls)
+{
+	static const int on = 1;
+	struct client *c = &client[i];
+	struct sockaddr_in in;
+	struct epoll_event e;
+
+	memset(&in, 0, sizeof in);
+	in.sin_family = AF_INET;
+	in.sin_port = htons((uint16_t)(tls ? wss_port : ws_port));
+	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	memset(c, 0, sizeof *c);
+	c->digits = -1;
+	c->fd = socket(AF_INET, SOCK_STREAM, 0);
+	if (c->fd == -1 ||
+	    connect(c->fd, (struct sockaddr *)&in, sizeof in) != 0)
+		give_up("connect");
+	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	ntold[i] = 0;
+	e.events = EPOLLIN | EPOLLOUT; /* it speaks first */
+	e.data.u32 = i;
+	if (epoll_ctl(ep, EPOLL_CTL_ADD, c->fd, &e) != 0)
+		give_up("epoll");
+	if (tls)
+		c->tls = tls_new(tls == 2);
+}
+
+/* 0 while TLS shakes hands. */
+static int
+client_write(struct client *c, const char *data, size_t n)
+{
+	if (c->tls != NULL)
+		return tls_write(c, data, n);
+	if (send(c->fd, data, n, MSG_NOSIGNAL) != (ssize_t)n)
+		give_up("a client's send");
+	return 1;
+}
+
+/* One step; 1 when it is in. */
+static int
+advance_client(unsigned i, int ep)
+{
+	struct client *c = &client[i];
+	struct epoll_event e;
+	char out[TOLD_MAX];
+	ssize_t n;
+	int k;
+
+	if (!c->asked) {
+		k = server_greet(i, NULL, 0, out);
+		c->asked = client_write(c, out, (size_t)k);
+		e.events = EPOLLIN;
+		e.data.u32 = i;
+		epoll_ctl(ep, EPOLL_CTL_MOD, c->fd, &e);
+	}
+	while (c->asked) {
+		n = client_read(c, told[i] + ntold[i], TOLD_MAX - ntold[i]);
+		if (n == 0)
+			break;
+		ntold[i] += (size_t)n;
+		if (ntold[i] == TOLD_MAX)
+			give_up("a server's greeting is long");
+		k = server_greet(i, told[i], ntold[i], out);
+		if (k == 0)
+			return 1;
+		if (k > 0)
+			(void)client_write(c, out, (size_t)k);
+	}
+	return 0;
+}
+
+/* see bench.h */
+void
+clients_join(unsigned from, unsigned end, unsigned together, int tls)
+{
+	static struct epoll_event ready[256];
+	unsigned begun = from, in = from;
+	int64_t until = now() + 120000000000;
+	int ep = epoll_create1(0), n, k;
+
+	while (in < end) {
+		while (begun < end && begun - in < together)
+			begin_client(begun++, ep, tls);
+		n = epoll_wait(ep, ready, 256, 1000);
+		for (k = 0; k < n; k++)
+			if (advance_client(ready[k].data.u32, ep)) {
+				in++;
+				epoll_ctl(ep, EPOLL_CTL_DEL,
+				    client[ready[k].data.u32].fd, NULL);
+			}
+		if (now() > until)
+			give_up("clients do not get in");
+	}
+	close(ep);
+}
+
+/* see bench.h */
+void
+clients_leave(unsigned from, unsigned end)
+{
+	unsigned i;
+
+	for (i = from; i < end; i++) {
+		close(client[i].fd);
+		free(client[i].tls);
+		client[i].tls = NULL;
+	}
+}
+
+/* -------------------------------------------------------------- receiving */
+
+/* see bench.h */
+unsigned
+client_take(struct client *c, unsigned *marks, unsigned room)
+{
+	static char in[1 << 16];
+	ssize_t n = client_read(c, in, sizeof in);
+	const char *p = in, *end = in + n;
+	unsigned got = 0;
+
+	while (p < end) {
+		if (c->digits < 0) {
+			p = memchr(p, '@', (size_t)(end - p));
+			if (p == NULL)
+				break;
+			p++;
+			c->digits = 0;
+			c->mark = 0;
+			continue;
+		}
+		c->mark = c->mark * 10 + (unsigned)(*p++ - '0');
+		if (++c->digits == 8) {
+			if (got < room)
+				marks[got] = c->mark;
+			got++;
+			c->digits = -1;
+		}
+	}
+	return got;
+}

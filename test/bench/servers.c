@@ -1,0 +1,634 @@
+/* wshub: ISC licence, see LICENSE. */
+/*
+ * The servers: how to start each, get into it and publish. See bench.h.
+ *
+ *   ours       objects to the control socket, a line each
+ *   bare       no server at all: it knows ready bytes and whom to send them,
+ *              and makes one send(2) for each delivery, blocking
+ *   nchan      nginx with libnginx-mod-nchan, publishing by HTTP
+ *   mosquitto  MQTT by WebSocket, publishing by TCP, QoS 0
+ */
+#define _GNU_SOURCE
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench.h"
+
+#define NCHAN_MODULE "/usr/lib/nginx/modules/ngx_nchan_module.so"
+
+const char *const server_names[SERVERS] = {
+	"ours", "bare", "nchan", "mosquitto"
+};
+unsigned ws_port, wss_port;
+const char *certs;
+
+static const char *wshub;
+static char dir[] = "/tmp/wshub.bench.XXXXXX", sock[64], conf[64],
+    log_name[64];
+static enum which kind;  /* which runs */
+static pid_t process;    /* it, or 0 */
+static int publisher;    /* where to publish */
+static unsigned mqtt_port;
+static int subscribers;  /* so many clients hear what is for all */
+
+static void
+pin(unsigned cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	(void)sched_setaffinity(0, sizeof set, &set);
+}
+
+/* see bench.h */
+void
+give_up(const char *why)
+{
+	perror(why);
+	server_stop();
+	servers_close();
+	exit(1);
+}
+
+/* see bench.h */
+void
+servers_open(const char *path)
+{
+	wshub = path;
+	if (mkdtemp(dir) == NULL)
+		give_up(dir);
+	chmod(dir, 0711);
+	snprintf(sock, sizeof sock, "%s/sock", dir);
+	snprintf(conf, sizeof conf, "%s/conf", dir);
+	snprintf(log_name, sizeof log_name, "%s/log", dir);
+	pin(1); /* with but one CPU this fails, and that is all right */
+}
+
+/* see bench.h */
+void
+servers_close(void)
+{
+	char command[128];
+
+	snprintf(command, sizeof command, "rm -rf %s", dir);
+	if (system(command) != 0)
+		fprintf(stderr, "bench: %s is still there\n", dir);
+}
+
+/* see bench.h */
+int
+server_there(enum which w)
+{
+	switch (w) {
+	case NCHAN:
+		return access(NCHAN_MODULE, R_OK) == 0 &&
+		    access("/usr/sbin/nginx", X_OK) == 0;
+	case MOSQUITTO:
+		return access("/usr/sbin/mosquitto", X_OK) == 0;
+	default:
+		return 1;
+	}
+}
+
+/* ------------------------------------------------------------------- bare */
+
+/* An order: ready bytes, and to whom (ALL, a client), or NO_MORE come. */
+enum { ALL = -1, NO_MORE = -2 };
+
+struct order {
+	int32_t to;
+	uint32_t len;
+};
+
+static const char canned[] = "HTTP/1.1 101 Switching Protocols\r\n"
+    "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+    "\x81\x40{\"action\":\"setDeviceId\",\"data\":"
+    "{\"device_id\":\"...............\"}}";
+
+static void
+bare_send(int fd, const char *p, size_t len)
+{
+	if (send(fd, p, len, MSG_NOSIGNAL) != (ssize_t)len)
+		_exit(3);
+}
+
+static int
+bare_accept(int listener)
+{
+	static const int on = 1;
+	int fd = accept(listener, NULL, NULL);
+	char request[1024];
+
+	if (fd == -1 || recv(fd, request, sizeof request, 0) <= 0)
+		_exit(4);
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	bare_send(fd, canned, sizeof canned - 1);
+	return fd;
+}
+
+static void
+bare(int listener, int orders)
+{
+	static char in[(PAYLOAD_MAX + 64) * 16];
+	static int fd[CLIENTS_MAX];
+	struct pollfd p[2] = { { orders, POLLIN, 0 }, { listener, POLLIN, 0 } };
+	size_t have = 0, at;
+	unsigned n = 0, i;
+	int more = 1;
+	struct order o;
+	ssize_t got;
+
+	for (;;) {
+		if (more && poll(p, 2, -1) > 0 && p[1].revents != 0)
+			fd[n++] = bare_accept(listener);
+		if (more && p[0].revents == 0)
+			continue;
+		got = read(orders, in + have, sizeof in - have);
+		if (got <= 0)
+			_exit(0);
+		have += (size_t)got;
+		for (at = 0; have - at >= sizeof o; at += sizeof o + o.len) {
+			memcpy(&o, in + at, sizeof o);
+			if (have - at < sizeof o + o.len)
+				break;
+			if (o.to == NO_MORE)
+				more = 0;
+			else if (o.to >= 0)
+				bare_send(fd[o.to], in + at + sizeof o, o.len);
+			else
+				for (i = 0; i < n; i++)
+					bare_send(fd[i], in + at + sizeof o,
+					    o.len);
+		}
+		memmove(in, in + at, have -= at);
+	}
+}
+
+/* --------------------------------------------------------------- starting */
+
+static int
+try_port(unsigned port)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	static const int on = 1;
+	struct sockaddr_in in;
+
+	memset(&in, 0, sizeof in);
+	in.sin_family = AF_INET;
+	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	in.sin_port = htons((uint16_t)port);
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+	if (bind(fd, (struct sockaddr *)&in, sizeof in) == 0 &&
+	    listen(fd, 4096) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+/* A free one, below those that the system gives out; *listener may be NULL. */
+static unsigned
+free_port(int *listener)
+{
+	unsigned port;
+	int fd;
+
+	do {
+		port = 10240 + (unsigned)rand() % 20000;
+		fd = try_port(port);
+	} while (fd == -1);
+	if (listener != NULL)
+		*listener = fd;
+	else
+		close(fd);
+	return port;
+}
+
+#if defined(__GNUC__)
+__attribute__((format(printf, 1, 2)))
+#endif
+static void
+configure(const char *format, ...)
+{
+	FILE *f = fopen(conf, "w");
+	va_list ap;
+
+	if (f == NULL)
+		give_up(conf);
+	va_start(ap, format);
+	vfprintf(f, format, ap);
+	va_end(ap);
+	if (fclose(f) != 0)
+		give_up(conf);
+}
+
+static void
+exec_wshub(void)
+{
+	char ws[32], wss[32], cert[PATH_MAX], key[PATH_MAX];
+
+	snprintf(ws, sizeof ws, "127.0.0.1:%u", ws_port);
+	snprintf(wss, sizeof wss, "127.0.0.1:%u", wss_port);
+	snprintf(cert, sizeof cert, "%s/p256.pem", certs ? certs : "");
+	snprintf(key, sizeof key, "%s/p256.key", certs ? certs : "");
+	execl(wshub, "wshub", "-q", "-l", ws, "-s", sock, "--heartbeat", "0",
+	    "--ping", "0", certs ? "-L" : NULL, wss, "-c", cert, "-k", key,
+	    (char *)NULL);
+}
+
+static void
+exec_nginx(void)
+{
+	char ssl[2 * PATH_MAX + 128] = "";
+
+	if (certs != NULL)
+		snprintf(ssl, sizeof ssl, "listen 127.0.0.1:%u ssl;\n"
+		    "ssl_certificate %s/p256.pem;\nssl_certificate_key "
+		    "%s/p256.key;\nssl_session_cache shared:a:10m;\n", wss_port,
+		    certs, certs);
+	configure("load_module " NCHAN_MODULE ";\ndaemon off;\nuser root;\n"
+	    "worker_processes 1;\nworker_rlimit_nofile 20000;\n"
+	    "error_log %s/error.log crit;\npid %s/pid;\n"
+	    "events { worker_connections 19000; }\nhttp {\naccess_log off;\n"
+	    "client_body_temp_path %s/a;\nproxy_temp_path %s/b;\n"
+	    "fastcgi_temp_path %s/c;\nuwsgi_temp_path %s/d;\n"
+	    "scgi_temp_path %s/e;\nclient_body_buffer_size 64k;\n"
+	    "keepalive_requests 1000000000;\nkeepalive_timeout 1h;\n"
+	    "nchan_shared_memory_size 256m;\n"
+	    "server {\nlisten 127.0.0.1:%u;\n%slocation = /sub {\n"
+	    "nchan_subscriber websocket;\nnchan_channel_id $arg_id;\n"
+	    "nchan_subscriber_first_message newest;\n}\nlocation = /pub {\n"
+	    "nchan_publisher http;\nnchan_channel_id $arg_id;\n"
+	    "nchan_message_buffer_length 100;\n}\n}\n}\n", dir, dir, dir, dir,
+	    dir, dir, dir, ws_port, ssl);
+	execl("/usr/sbin/nginx", "nginx", "-c", conf, (char *)NULL);
+}
+
+static void
+exec_mosquitto(void)
+{
+	char ssl[2 * PATH_MAX + 128] = "";
+
+	if (certs != NULL)
+		snprintf(ssl, sizeof ssl, "listener %u 127.0.0.1\nprotocol "
+		    "websockets\ncertfile %s/p256.pem\nkeyfile %s/p256.key\n",
+		    wss_port, certs, certs);
+	configure("user root\nallow_anonymous true\nlog_type error\n"
+	    "set_tcp_nodelay true\nmax_queued_messages 0\npersistence false\n"
+	    "listener %u 127.0.0.1\nlistener %u 127.0.0.1\nprotocol "
+	    "websockets\n%s", mqtt_port, ws_port, ssl);
+	execl("/usr/sbin/mosquitto", "mosquitto", "-c", conf, (char *)NULL);
+}
+
+/* Connects to a port, or to our control socket (0), once it listens. */
+static int
+connect_to(unsigned port)
+{
+	struct sockaddr_in in;
+	struct sockaddr_un un;
+	int fd = -1, tries, status;
+	static const int on = 1;
+
+	memset(&in, 0, sizeof in);
+	memset(&un, 0, sizeof un);
+	in.sin_family = AF_INET;
+	in.sin_port = htons((uint16_t)port);
+	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	un.sun_family = AF_UNIX;
+	strcpy(un.sun_path, sock);
+	for (tries = 0; tries < 500; tries++) {
+		fd = socket(port ? AF_INET : AF_UNIX, SOCK_STREAM, 0);
+		if (connect(fd, port ? (struct sockaddr *)&in :
+		    (struct sockaddr *)&un, port ? sizeof in : sizeof un) == 0)
+			break;
+		close(fd);
+		usleep(10000);
+		if (waitpid(process, &status, WNOHANG) == process) {
+			process = 0;
+			tries = 500;
+		}
+	}
+	if (tries >= 500)
+		give_up(server_names[kind]);
+	if (port)
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	return fd;
+}
+
+static void
+put_all(const void *data, size_t len)
+{
+	const char *p = data;
+	ssize_t n;
+
+	while (len > 0) {
+		n = send(publisher, p, len, MSG_NOSIGNAL);
+		if (n <= 0)
+			give_up("publishing");
+		p += n;
+		len -= (size_t)n;
+	}
+}
+
+/* see bench.h */
+void
+server_start(enum which w, unsigned n)
+{
+	static const char hello[] = "\x10\x0d\0\x04MQTT\x04\x02\0\0\0\x01p";
+	int listener = -1, pair[2];
+	char answer[4];
+
+	kind = w;
+	subscribers = (int)n;
+	ws_port = free_port(w == BARE ? &listener : NULL);
+	wss_port = free_port(NULL);
+	mqtt_port = free_port(NULL);
+	if (w == BARE && socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0)
+		give_up("socketpair");
+	process = fork();
+	if (process == -1)
+		give_up("fork");
+	if (process == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
+		pin(0);
+		if (w > BARE && freopen(log_name, "w", stderr) == NULL)
+			_exit(127);
+		switch (w) {
+		case OURS:
+			exec_wshub();
+			break;
+		case NCHAN:
+			exec_nginx();
+			break;
+		case MOSQUITTO:
+			exec_mosquitto();
+			break;
+		default:
+			close(pair[0]);
+			bare(listener, pair[1]);
+		}
+		_exit(127);
+	}
+	switch (w) {
+	case BARE:
+		close(listener);
+		close(pair[1]);
+		publisher = pair[0];
+		return;
+	case MOSQUITTO:
+		publisher = connect_to(mqtt_port);
+		put_all(hello, sizeof hello - 1);
+		if (recv(publisher, answer, 4, MSG_WAITALL) != 4)
+			give_up("CONNACK");
+		break;
+	default:
+		publisher = connect_to(w == OURS ? 0 : ws_port);
+	}
+	close(connect_to(ws_port));
+	if (certs != NULL)
+		close(connect_to(wss_port));
+}
+
+/* see bench.h */
+void
+server_stop(void)
+{
+	int status;
+
+	if (process == 0)
+		return;
+	close(publisher);
+	kill(process, SIGTERM);
+	if (kind == OURS) /* without saying good-bye to all */
+		kill(process, SIGTERM);
+	while (waitpid(process, &status, 0) == -1 && errno == EINTR)
+		;
+	process = 0;
+}
+
+/* -------------------------------------------------------- what it consumes */
+
+static double
+number_in(const char *path, const char *format)
+{
+	char line[256];
+	double x = 0;
+	FILE *f = fopen(path, "r");
+
+	if (f == NULL)
+		give_up(path);
+	while (fgets(line, sizeof line, f) != NULL)
+		if (sscanf(line, format, &x) == 1)
+			break;
+	fclose(f);
+	return x;
+}
+
+/* Of the process and its children. */
+static double
+sum(const char *file, const char *format)
+{
+	char name[64];
+	double total;
+	long child;
+	FILE *f;
+
+	snprintf(name, sizeof name, "/proc/%ld/%s", (long)process, file);
+	total = number_in(name, format);
+	snprintf(name, sizeof name, "/proc/%ld/task/%ld/children",
+	    (long)process, (long)process);
+	f = fopen(name, "r");
+	while (f != NULL && fscanf(f, "%ld", &child) == 1) {
+		snprintf(name, sizeof name, "/proc/%ld/%s", child, file);
+		total += number_in(name, format);
+	}
+	if (f != NULL)
+		fclose(f);
+	return total;
+}
+
+/* see bench.h */
+double
+server_cpu(void)
+{
+	return sum("schedstat", "%lf");
+}
+
+/* see bench.h */
+double
+server_memory(void)
+{
+	return sum("status", "VmRSS: %lf") * 1024;
+}
+
+/* ---------------------------------------------------------------- clients */
+
+/* What client i hears: "all", or what is for it alone. Returns its length. */
+static size_t
+topic(char name[16], int i)
+{
+	return (size_t)(i < subscribers ? sprintf(name, "all") :
+	    sprintf(name, "u%d", i));
+}
+
+/* A masked binary frame of a packet, the mask being zeros. */
+static size_t
+mqtt_frame(char *out, const void *packet, size_t n)
+{
+	out[0] = (char)0x82;
+	out[1] = (char)(0x80 | n);
+	memset(out + 2, 0, 4);
+	memcpy(out + 6, packet, n);
+	return 6 + n;
+}
+
+/* CONNECT and SUBSCRIBE, MQTT 3.1.1 sections 3.1 and 3.8. */
+static int
+mqtt_greet(int i, char *out)
+{
+	char packet[64];
+	size_t n, len;
+
+	memcpy(packet, "\x10\0\0\x04MQTT\x04\x02\0\0\0", 13);
+	n = (size_t)sprintf(packet + 14, "c%d", i);
+	packet[13] = (char)n;
+	packet[1] = (char)(12 + n);
+	len = mqtt_frame(out, packet, 14 + n);
+	memcpy(packet, "\x82\0\0\x01\0", 5);
+	n = topic(packet + 6, i);
+	packet[5] = (char)n;
+	packet[6 + n] = '\0'; /* QoS */
+	packet[1] = (char)(5 + n);
+	return (int)(len + mqtt_frame(out + len, packet, 7 + n));
+}
+
+/* see bench.h */
+int
+server_greet(unsigned i, const char *told, size_t n, char *out)
+{
+	char name[16];
+	const char *p;
+
+	if (n == 0) {
+		topic(name, (int)i);
+		return sprintf(out, "GET /sub?id=%s HTTP/1.1\r\nHost: bench\r\n"
+		    "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+		    "Sec-WebSocket-Version: 13\r\n%s"
+		    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", name,
+		    kind == MOSQUITTO ? "Sec-WebSocket-Protocol: mqtt\r\n" : "");
+	}
+	if (kind == OURS || kind == BARE) {
+		p = memmem(told, n, "device_id\":\"", 12);
+		if (p == NULL || told + n - p < 12 + 15 + 3)
+			return -1;
+		memcpy(client[i].id, p + 12, 15);
+		return 0;
+	}
+	p = memmem(told, n, "\r\n\r\n", 4);
+	if (p == NULL)
+		return -1;
+	if (kind == NCHAN)
+		return 0;
+	if (p + 4 == told + n)
+		return mqtt_greet((int)i, out);
+	return memchr(p, 0x90, (size_t)(told + n - p)) != NULL ? 0 : -1;
+}
+
+/* ------------------------------------------------------------- publishing */
+
+/* see bench.h */
+void
+server_settle(void)
+{
+	static const struct order no_more = { NO_MORE, 0 };
+	char text[128], reply[5];
+	int i;
+
+	if (kind == BARE)
+		put_all(&no_more, sizeof no_more);
+	for (i = 0; kind == OURS && i < subscribers; i++) {
+		put_all(text, (size_t)sprintf(text, "{\"action\":\"subscribe\","
+		    "\"device\":\"%s\",\"channel\":\"all\"}\n", client[i].id));
+		if (recv(publisher, reply, 5, MSG_WAITALL) != 5 ||
+		    memcmp(reply, "OK 1\n", 5) != 0)
+			give_up("subscribe");
+	}
+	usleep(200000); /* the others do not say when all is done */
+}
+
+/* see bench.h */
+void
+server_publish(const char *payload, size_t len, int to)
+{
+	static char text[PAYLOAD_MAX + 512], replies[65536];
+	struct order o;
+	char name[16];
+	size_t n, head, rest;
+
+	switch (kind) {
+	case OURS:
+		n = (size_t)(to == ALL ?
+		    sprintf(text, "{\"action\":\"sendToChannel\","
+		    "\"channel\":\"all\",\"data\":") :
+		    sprintf(text, "{\"action\":\"sendToDevice\","
+		    "\"device\":\"%s\",\"data\":", client[to].id));
+		memcpy(text + n, payload, len);
+		memcpy(text + n + len, "}\n", 2);
+		put_all(text, n + len + 2);
+		break;
+	case BARE:
+		head = len < 126 ? 2 : 4;
+		o.to = to;
+		o.len = (uint32_t)(head + len);
+		memcpy(text, &o, sizeof o);
+		n = sizeof o;
+		text[n++] = (char)0x81;
+		text[n++] = (char)(head == 2 ? len : 126);
+		if (head == 4) {
+			text[n++] = (char)(len >> 8);
+			text[n++] = (char)len;
+		}
+		memcpy(text + n, payload, len);
+		put_all(text, n + len);
+		return;
+	case NCHAN:
+		topic(name, to);
+		n = (size_t)sprintf(text, "POST /pub?id=%s HTTP/1.1\r\n"
+		    "Host: bench\r\nContent-Length: %zu\r\n\r\n", name, len);
+		memcpy(text + n, payload, len);
+		put_all(text, n + len);
+		break;
+	default: /* PUBLISH, MQTT 3.1.1 section 3.3 */
+		n = topic(name, to);
+		rest = 2 + n + len;
+		head = 0;
+		text[head++] = 0x30;
+		for (; rest > 127; rest >>= 7)
+			text[head++] = (char)(rest | 0x80);
+		text[head++] = (char)rest;
+		text[head++] = 0;
+		text[head++] = (char)n;
+		memcpy(text + head, name, n);
+		memcpy(text + head + n, payload, len);
+		put_all(text, head + n + len);
+	}
+	while (recv(publisher, replies, sizeof replies, MSG_DONTWAIT) ==
+	    (ssize_t)sizeof replies)
+		;
+}

@@ -20,7 +20,9 @@
  *            is still open.
  *   TEXT     json knows where in it; c->text has what earlier pieces brought
  *   RESYNC   after a text that was wrong: until a newline, or until all that
- *            was received is gone if this backend does not write lines
+ *            was received is gone if this backend does not write lines. Such a
+ *            one gets its ERR when that is so, and not before: what it writes
+ *            when it has read that is not to be taken for what is skipped
  */
 #define _GNU_SOURCE /* getentropy */
 #include <sys/types.h>
@@ -767,9 +769,19 @@ static void
 lose_text(struct ws_control *c)
 {
 	forget_text(c);
-	reply_error(c);
-	c->open = AFTER_ERROR;
 	c->state = RESYNC;
+	if (c->lines)
+		reply_error(c);
+}
+
+/* Texts may begin again. */
+static void
+resynchronise(struct ws_control *c)
+{
+	c->state = BETWEEN;
+	c->open = AFTER_ERROR;
+	if (!c->lines)
+		reply_error(c);
 }
 
 /* A text ends n bytes into piece: obey it, from c->text if it began there. */
@@ -783,7 +795,7 @@ end_text(struct ws_hub *h, struct ws_control *c, const char *piece, size_t n)
 		if (make_room(&c->text, &c->room, c->len + n) != 0) {
 			refuse(c, "out of memory");
 			lose_text(c);
-			c->state = BETWEEN; /* its end is known */
+			resynchronise(c); /* its end is known */
 			return;
 		}
 		if (n != 0)
@@ -863,10 +875,17 @@ ws_control_feed(struct ws_hub *h, struct ws_control *c, const char *data,
 			p = memchr(p, '\n', (size_t)(end - p));
 			if (p == NULL)
 				return;
-			c->state = BETWEEN;
+			resynchronise(c);
 			break;
 		}
 	}
+}
+
+/* see ws.h */
+int
+ws_control_lost(const struct ws_control *c)
+{
+	return c->state == RESYNC;
 }
 
 /* see ws.h */
@@ -874,7 +893,7 @@ void
 ws_control_drained(struct ws_control *c)
 {
 	if (c->state == RESYNC && !c->lines)
-		c->state = BETWEEN;
+		resynchronise(c);
 }
 
 /* see ws.h */
@@ -885,6 +904,7 @@ ws_control_end(struct ws_control *c)
 		refuse(c, "ends in the middle");
 		lose_text(c);
 	}
+	ws_control_drained(c);
 }
 
 /* see ws.h */

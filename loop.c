@@ -122,6 +122,19 @@ flush_replies(struct backend *b)
 		ws_control_sent(c, c->outlen);
 }
 
+/* Whether there is nothing to read at the moment. */
+static int
+drained(int fd)
+{
+	char c;
+	ssize_t n;
+
+	do
+		n = recv(fd, &c, 1, MSG_PEEK);
+	while (n < 0 && errno == EINTR);
+	return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
 static void
 serve_backend(struct ws_loop *l, struct backend *b)
 {
@@ -134,10 +147,8 @@ serve_backend(struct ws_loop *l, struct backend *b)
 		n = recv(b->conn.fd, l->input, WS_READ_MAX, 0);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-			ws_control_drained(c);
+		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 			break;
-		}
 		if (n <= 0) {
 			ws_control_end(c);
 			b->ended = 1;
@@ -146,7 +157,11 @@ serve_backend(struct ws_loop *l, struct backend *b)
 		ws_control_feed(&l->hub, c, (char *)l->input, (size_t)n);
 		budget -= (size_t)n < budget ? (size_t)n : budget;
 		flush_replies(b);
+		if (n < WS_READ_MAX)
+			break; /* that was all: no need to be told EAGAIN */
 	}
+	if (!b->ended && ws_control_lost(c) && drained(b->conn.fd))
+		ws_control_drained(c);
 	l->counters[WS_OBJECTS] += c->objects;
 	l->counters[WS_OBJECT_ERRORS] += c->errors;
 	c->objects = c->errors = 0;

@@ -398,7 +398,12 @@ struct ws_control {
 void ws_control_feed(struct ws_hub *h, struct ws_control *c, const char *data,
     size_t len);
 
-/* All that was received has been fed: see PROTOCOL, resynchronisation. */
+/*
+ * 1 after a text that was wrong, while it looks for where the next begins: then
+ * ws_control_drained is to be called as soon as all that was received is fed.
+ * A backend that writes no lines gets its ERR only by that.
+ */
+int ws_control_lost(const struct ws_control *c);
 void ws_control_drained(struct ws_control *c);
 
 /* The backend will send no more: an object begun gets its ERR. */

@@ -271,6 +271,38 @@ half_closed(void)
 	close_world("half closed", 0);
 }
 
+/*
+ * Who has read its ERR and writes the next object is obeyed, however the bad
+ * text before it fell into reads and turns: 65,536 bytes and 262,144.
+ */
+static void
+bad_text(void)
+{
+	static const size_t sizes[] = {
+		1, 65535, 65536, 65537, 262143, 262144, 262145, 524288
+	};
+	static char bad[524288];
+	size_t i;
+
+	CASE("bad text: its ERR comes at once, and the next object's OK");
+	memset(bad, 'x', sizeof bad);
+	for (i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		open_world(&usual);
+		first_people();
+		world_leave(backend); /* which has written lines */
+		backend = world_connect(control);
+		(void)turns(2);
+		reply_len = 0;
+		world_put(backend, bad, sizes[i]);
+		(void)turns(6);
+		EXPECT(reply_len == 3 && memcmp(reply, "ERR", 3) == 0,
+		    "%zu bytes: \"%.*s\"", sizes[i], (int)reply_len, reply);
+		EXPECT(ask("{\"action\":\"multicast\",\"data\":0}\n") > 0,
+		    "%zu bytes: then \"%s\"", sizes[i], reply);
+		close_world("bad text", sizes[i]);
+	}
+}
+
 /* That a life is as it should be when nothing fails. */
 static void
 nothing(int tls)
@@ -611,6 +643,7 @@ main(void)
 #endif
 	beginnings();
 	half_closed();
+	bad_text();
 	nothing(tls);
 	memory(tls);
 	calls(tls);

@@ -403,12 +403,14 @@ read_plain(const uint8_t *data, size_t len)
 			    count < 0 ? 3 : 2);
 			continue;
 		}
-		note(&by_plain.replies, "ERR", 3);
 		line = AFTER_ERROR;
 		count = -1;
 		for (from = i; i < n && clean[i] != '\n'; i++)
 			if (i > from && drained[i] && !lines)
 				break;
+		/* Who writes no lines is told when all that came is gone. */
+		if (lines || i < n || drained[n] || ended)
+			note(&by_plain.replies, "ERR", 3);
 	}
 }
 

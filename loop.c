@@ -223,17 +223,23 @@ ip_key(int fd, unsigned char key[8])
 	struct sockaddr_storage a;
 	socklen_t len = sizeof a;
 
+	const void *four = &((struct sockaddr_in *)&a)->sin_addr;
+	const struct in6_addr *six = &((struct sockaddr_in6 *)&a)->sin6_addr;
+
 	memset(key, 0, 8);
 	if (getpeername(fd, (struct sockaddr *)&a, &len) != 0)
 		return -1;
-	if (a.ss_family == AF_INET6) {
-		memcpy(key, &((struct sockaddr_in6 *)&a)->sin6_addr, 8);
-	} else if (a.ss_family == AF_INET) {
-		key[2] = key[3] = 0xff; /* in no /64 that is routed */
-		memcpy(key + 4, &((struct sockaddr_in *)&a)->sin_addr, 4);
-	} else {
+	if (a.ss_family != AF_INET && a.ss_family != AF_INET6)
 		return -1;
+	/* On a socket for both, IPv4 comes as ::ffff:a.b.c.d (RFC 4291). */
+	if (a.ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(six)) {
+		four = six->s6_addr + 12;
+	} else if (a.ss_family == AF_INET6) {
+		memcpy(key, six, 8);
+		return 0;
 	}
+	key[2] = key[3] = 0xff; /* in no /64 that is routed */
+	memcpy(key + 4, four, 4);
 	return 0;
 }
 

@@ -200,6 +200,72 @@ passed_on(void)
 	close(p.fd[1]);
 }
 
+/* A request from 127.0.0.N: the answer's status. */
+static int
+status_of(int *fd, int n, int port)
+{
+	static const char request[] = "GET / HTTP/1.1\r\nHost: a\r\n"
+	    "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+	    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+	    "Sec-WebSocket-Version: 13\r\n\r\n";
+	struct sockaddr_in in;
+	char answer[16] = "";
+
+	memset(&in, 0, sizeof in);
+	in.sin_family = AF_INET;
+	in.sin_addr.s_addr = htonl(0x7f000000 | (uint32_t)n);
+	*fd = socket(AF_INET, SOCK_STREAM, 0);
+	if (bind(*fd, (struct sockaddr *)&in, sizeof in) == -1)
+		return -1;
+	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	in.sin_port = htons((uint16_t)port);
+	if (connect(*fd, (struct sockaddr *)&in, sizeof in) == -1)
+		give_up("connect");
+	put(*fd, request, sizeof request - 1);
+	return recv(*fd, answer, 12, MSG_WAITALL) == 12 ? atoi(answer + 9) : 0;
+}
+
+/* systemd's sockets are for IPv4 and IPv6 at once. */
+static void
+both_families(void)
+{
+	struct sockaddr_in6 in6;
+	socklen_t len = sizeof in6;
+	struct passed p = { .pid = "", .fds = "1", .names = "ws", .n = 1 };
+	struct hub h;
+	int off = 0, port, i, got, fd[4];
+	static const char name[] = "sockets: one for IPv4 and IPv6: "
+	    "--max-per-ip tells IPv4 apart";
+
+	memset(&in6, 0, sizeof in6);
+	in6.sin6_family = AF_INET6;
+	in6.sin6_addr.s6_addr[10] = in6.sin6_addr.s6_addr[11] = 0xff;
+	in6.sin6_addr.s6_addr[12] = 127;
+	in6.sin6_addr.s6_addr[15] = 1;
+	p.fd[0] = socket(AF_INET6, SOCK_STREAM, 0);
+	if (p.fd[0] == -1 || setsockopt(p.fd[0], IPPROTO_IPV6, IPV6_V6ONLY,
+	    &off, sizeof off) == -1 || bind(p.fd[0], (struct sockaddr *)&in6,
+	    sizeof in6) == -1 || listen(p.fd[0], 16) == -1 ||
+	    getsockname(p.fd[0], (struct sockaddr *)&in6, &len) == -1) {
+		close(p.fd[0]);
+		test_skip(name, "no IPv6");
+		return;
+	}
+	CASE(name);
+	port = ntohs(in6.sin6_port);
+	start_passed(&h, &p, ARGS("-s", "own.sock", "--max-per-ip", "1"));
+	EXPECT(await(h.log, "backends write to"), "not ready");
+	for (i = 0; i < 4; i++) {
+		got = status_of(&fd[i], i < 3 ? i + 1 : 1, port);
+		EXPECT(got == (i < 3 ? 101 : 503) || got == -1,
+		    "client %d: %d", i, got);
+	}
+	for (i = 0; i < 4; i++)
+		close(fd[i]);
+	end(&h, NULL);
+	close(p.fd[0]);
+}
+
 static void
 lies(void)
 {
@@ -351,6 +417,7 @@ notices(void)
 
 static struct test_group all_groups[] = {
 	{ "passed", passed_on, 0, 0 },
+	{ "families", both_families, 0, 0 },
 	{ "lies", lies, 0, 0 },
 	{ "notices", notices, 0, 0 },
 };

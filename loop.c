@@ -185,7 +185,7 @@ watch_listeners(struct ws_loop *l)
 {
 	int clients = l->rest == 0 &&
 	    (l->clients < l->max_clients || l->refused < l->max_refused);
-	int backends = l->rest == 0 && l->backends < WS_BACKENDS_MAX;
+	int backends = l->rest == 0 && l->backends < l->max_backends;
 	struct ws_listener *p;
 
 	for (p = l->listeners; p != NULL; p = p->next)
@@ -344,9 +344,9 @@ new_backend(struct ws_loop *l, int fd)
 	}
 	b->conn.kind = WS_CONN_BACKEND;
 	b->conn.pinned = 1;
-	if (++l->backends == WS_BACKENDS_MAX)
-		ws_loop_say(l, WS_LOG_ERROR, "%d backends: the next waits "
-		    "until one has left", WS_BACKENDS_MAX);
+	if (++l->backends == l->max_backends)
+		ws_loop_say(l, WS_LOG_ERROR, "%u backends: the next waits "
+		    "until one has left", (unsigned)l->max_backends);
 }
 
 static void
@@ -360,7 +360,7 @@ accept_some(struct ws_loop *l, struct ws_listener *p)
 		    l->refused >= l->max_refused)
 			return;
 		if (p->conn.kind == WS_CONN_CONTROL &&
-		    l->backends >= WS_BACKENDS_MAX)
+		    l->backends >= l->max_backends)
 			return;
 		fd = polite_accept(p->conn.fd);
 		if (fd == -1 && (errno == EMFILE || errno == ENFILE ||
@@ -605,8 +605,11 @@ ws_loop_new(const struct ws_options *o)
 	if (getrlimit(RLIMIT_NOFILE, &lim) == 0 && lim.rlim_cur < 1u << 20)
 		l->max_clients = lim.rlim_cur > 2 * kept ?
 		    (uint32_t)lim.rlim_cur - kept : (uint32_t)lim.rlim_cur / 2;
+	l->max_backends = WS_BACKENDS_MAX;
 	if (l->max_refused > l->max_clients / 4)
 		l->max_refused = l->max_clients / 4;
+	if (l->max_backends > l->max_clients / 4)
+		l->max_backends = l->max_clients / 4;
 	if (o->max_clients != 0 && o->max_clients > l->max_clients) {
 		errno = EMFILE;
 		goto fail;

@@ -686,7 +686,7 @@ struct ws_loop {
 	struct ws_client *wheel[WS_SLOTS];
 	struct ws_ip **ips;
 	uint32_t clients, refused, backends;
-	uint32_t max_clients, max_refused;
+	uint32_t max_clients, max_refused, max_backends;
 	uint32_t seed;     /* of the jitter */
 	int64_t begun;     /* ns */
 	int64_t now;       /* ws_clock, but for overslept */

@@ -457,6 +457,23 @@ descriptors(void)
 		TEXT(&c[0], "1");
 	for (i = 0; i < limit; i++)
 		leave(&c[i]);
+	STOP(&h);
+
+	CASE("RLIMIT_NOFILE: backends leave room for clients, and wait");
+	START(&h, QUIET_HUB);
+	for (i = 0; i < 60; i++)
+		idle[i] = dial_unix(h.control);
+	for (i = 0; i < limit; i++)
+		join(&c[i], &h);
+	put(idle[59], M1, sizeof M1 - 1);
+	QUIET(idle[59], 100);
+	EXPECT(!file_has(h.log, "accept: "), "it has run out of descriptors");
+	for (i = 0; i < 59; i++)
+		close(idle[i]);
+	HEAR(idle[59], "OK");
+	close(idle[59]);
+	for (i = 0; i < limit; i++)
+		leave(&c[i]);
 	free(c);
 	STOP(&h);
 }

@@ -168,6 +168,7 @@ static struct {
 	unsigned char head[9];
 	size_t have;
 	struct pair pair;
+	int lost; /* there was no memory for all of it */
 } message;
 
 static size_t
@@ -180,21 +181,19 @@ wire_length(const unsigned char *p)
 static void
 obey_message(struct ws_loop *l)
 {
-	static int stopping;
 	char words[WS_TLS_WORDS];
 	struct ws_tls_config *c;
 
 	switch (message.head[0]) {
 	case STOP:
-		if (stopping++)
-			exit(0);
 		ws_loop_stop(l);
 		break;
 	case REPORT:
 		ws_loop_report(l);
 		break;
 	case CERTIFY:
-		c = decode_pair(&message.pair, words);
+		snprintf(words, sizeof words, "out of memory");
+		c = message.lost ? NULL : decode_pair(&message.pair, words);
 		if (c == NULL) {
 			ws_say(WS_LOG_ERROR, "the old certificate stays: %s",
 			    words);
@@ -210,12 +209,15 @@ obey_message(struct ws_loop *l)
 static int orphaned; /* the keeper has ended */
 static int pledged;
 
-/* Reads what there is of the next message: 1 when it is whole. */
+/*
+ * Reads what there is of the next message: 1 when it is whole. What there is no
+ * memory for is read all the same, and forgotten.
+ */
 static int
 read_message(int fd)
 {
-	size_t end = sizeof message.head;
-	char *to;
+	char nowhere[1024], *to;
+	size_t len, end;
 	ssize_t n;
 	int i;
 
@@ -223,20 +225,22 @@ read_message(int fd)
 		to = (char *)message.head + message.have;
 		end = sizeof message.head;
 		for (i = 0; i < 2 && message.have >= end; i++) {
-			size_t len = wire_length(message.head + 1 + 4 * i);
-
-			if (message.pair.bytes[i] == NULL) {
+			len = wire_length(message.head + 1 + 4 * i);
+			if (message.pair.bytes[i] == NULL && !message.lost) {
 				message.pair.bytes[i] = malloc(len + 1);
 				message.pair.len[i] = len;
-				if (message.pair.bytes[i] == NULL)
-					exit(1);
+				message.lost = message.pair.bytes[i] == NULL;
 			}
-			to = message.pair.bytes[i] + (message.have - end);
+			to = message.lost ? nowhere :
+			    message.pair.bytes[i] + (message.have - end);
 			end += len;
 		}
 		if (i == 2 && message.have == end)
 			return 1;
-		n = read(fd, to, end - message.have);
+		len = end - message.have;
+		if (to == nowhere && len > sizeof nowhere)
+			len = sizeof nowhere;
+		n = read(fd, to, len);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
@@ -260,10 +264,9 @@ hear_keeper(struct ws_loop *l, int fd, void *arg)
 		obey_message(l);
 		forget_pair(&message.pair);
 		message.have = 0;
+		message.lost = 0;
 	}
 	if (orphaned) { /* Close 1001 for everybody, and no waiting */
-		if (l->stop != 0)
-			l->stop = l->now;
 		l->o.drain = 0;
 		ws_loop_stop(l);
 	}

@@ -462,19 +462,22 @@ handshaking(const struct ws_client *c)
 /*
  * Backends first, and what they said out; then the clients that are in, which
  * is quick; then TLS handshakes as far as HANDSHAKE_TURN goes (the rest is
- * still readable in the next turn); and new connections last.
+ * still readable in the next turn); and new connections last. Returns how many
+ * backends there were, or new ones.
  */
-static void
+static uint32_t
 serve(struct ws_loop *l, uint32_t n)
 {
-	struct ws_conn **ready = l->poll.ready;
+	struct ws_conn **ready = l->poll.ready, *c;
 	struct watch *w;
 	int64_t until;
-	uint32_t i, late = 0;
+	uint32_t i, late = 0, backends = 0;
 
 	for (i = 0; i < n; i++)
-		if (ready[i]->kind == WS_CONN_BACKEND)
+		if (ready[i]->kind == WS_CONN_BACKEND) {
 			serve_backend(l, (struct backend *)ready[i]);
+			backends++;
+		}
 	ws_client_flush_all(l);
 	for (i = 0; i < n; i++) {
 		if (ready[i]->kind == WS_CONN_CLIENT && ready[i]->dead)
@@ -491,14 +494,16 @@ serve(struct ws_loop *l, uint32_t n)
 		if (ready[i]->kind == WS_CONN_CLIENT && ws_clock() < until)
 			ws_client_serve(l, (struct ws_client *)ready[i]);
 	for (i = 0; i < late; i++) {
-		ready = l->poll.ready; /* a new descriptor may have moved it */
-		if (ready[i]->kind == WS_CONN_WATCH) {
-			w = (struct watch *)ready[i];
-			w->ready(l, ready[i]->fd, w->arg);
-		} else if (ready[i]->kind != WS_CONN_CLIENT) {
-			accept_some(l, (struct ws_listener *)ready[i]);
+		c = l->poll.ready[i]; /* a new descriptor may have moved them */
+		if (c->kind == WS_CONN_WATCH) {
+			w = (struct watch *)c;
+			w->ready(l, c->fd, w->arg);
+		} else if (c->kind != WS_CONN_CLIENT) {
+			accept_some(l, (struct ws_listener *)c);
+			backends += c->kind == WS_CONN_CONTROL;
 		}
 	}
+	return backends;
 }
 
 /* see ws.h */
@@ -506,12 +511,12 @@ int
 ws_loop_step(struct ws_loop *l, int timeout)
 {
 	int64_t before, late;
-	uint32_t n;
+	uint32_t n, backends;
 
 	ws_client_flush_all(l); /* what was published by function call */
 	read_clock(l);
 	before = l->now;
-	timeout = next_due(l, timeout);
+	timeout = l->stop != 0 && l->clients == 0 ? 0 : next_due(l, timeout);
 	n = ws_poll_wait(&l->poll, timeout);
 	read_clock(l);
 	/*
@@ -524,7 +529,7 @@ ws_loop_step(struct ws_loop *l, int timeout)
 		l->now -= late;
 	}
 	l->counters[WS_TURNS]++;
-	serve(l, n);
+	backends = serve(l, n);
 	ws_client_ring(l);
 	if (l->o.heartbeat != 0 && l->now >= l->beat)
 		beat(l);
@@ -533,7 +538,9 @@ ws_loop_step(struct ws_loop *l, int timeout)
 	ws_client_flush_all(l);
 	sweep(l);
 	watch_listeners(l);
-	return l->stop == 0 || (l->now < l->stop && l->clients > 0);
+	/* With nobody left to hear them backends still get their replies. */
+	return l->stop == 0 || (l->now < l->stop && (l->clients > 0 ||
+	    backends > 0));
 }
 
 /* see ws.h */
@@ -558,9 +565,11 @@ ws_loop_stop(struct ws_loop *l)
 	struct ws_listener **p, *gone;
 	uint32_t i;
 
-	if (l->stop != 0)
-		return;
 	read_clock(l);
+	if (l->stop != 0) {
+		l->stop = l->now;
+		return;
+	}
 	l->stop = l->now + (int64_t)l->o.drain * 1000 + 1;
 	if (window > (int64_t)l->clients * DRAIN_EACH)
 		window = (int64_t)l->clients * DRAIN_EACH;
@@ -634,10 +643,16 @@ fail:
 void
 ws_loop_free(struct ws_loop *l)
 {
+	uint64_t before;
+
 	if (l == NULL)
 		return;
+	before = l->counters[WS_UNDELIVERED];
 	while (l->poll.n > 0)
 		free_conn(l, l->poll.conns[l->poll.n - 1]);
+	if (l->counters[WS_UNDELIVERED] != before)
+		ws_loop_say(l, WS_LOG_NOTE, "the end: %llu frames undelivered",
+		    (unsigned long long)(l->counters[WS_UNDELIVERED] - before));
 	ws_hub_free(&l->hub);
 	ws_tls_config_drop(l->tls);
 	ws_poll_free(&l->poll);

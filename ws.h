@@ -704,7 +704,10 @@ struct ws_loop {
 /* NULL with errno; EMFILE: max_clients is more than RLIMIT_NOFILE allows. */
 struct ws_loop *ws_loop_new(const struct ws_options *o);
 
-/* Closes everything at once: see ws_loop_stop. NULL is allowed. */
+/*
+ * Closes everything at once: see ws_loop_stop. Logs how many frames nobody will
+ * get. NULL is allowed.
+ */
 void ws_loop_free(struct ws_loop *l);
 
 /*
@@ -740,7 +743,7 @@ int ws_loop_step(struct ws_loop *l, int timeout);
 uint32_t ws_loop_poll(struct ws_loop *l, struct pollfd *fds, uint32_t room,
     int *timeout);
 
-/* Says Close 1001 to everybody, spread over the drain window. */
+/* Says Close 1001 to everybody, spread over the drain window; again: at once. */
 void ws_loop_stop(struct ws_loop *l);
 
 /* Logs the counters. */

@@ -161,6 +161,63 @@ drains(void)
 	leave(&c[0]);
 }
 
+/* What nobody will get any more is told, and backends are heard out. */
+static void
+ends(void)
+{
+	struct hub h = { 0 };
+	struct client c;
+	char *p = calloc(100001, 1), *log;
+	const char *line;
+	size_t len, i;
+	int fd, sent = 0, told = 0, missing = -1;
+	pid_t worker;
+
+	CASE("TERM: frames that are not delivered are told");
+	START(&h, QUIET_HUB, "--queue", "100000000", "--drain", "1");
+	join(&c, &h);
+	fd = dial_unix(h.control);
+	memset(p, 'x', 100000);
+	for (i = 0; i < 100; i++) {
+		put(fd, "{\"action\":\"multicast\",\"data\":\"", 30);
+		put(fd, p, 100000);
+		put(fd, "\"}\n", 3);
+		sent += strcmp(get_line(fd), "OK 1\n") == 0;
+	}
+	close(fd);
+	kill(h.pid, SIGTERM);
+	ENDED(&h, 0);
+	log = slurp(h.log, &len);
+	line = strstr(log, "the end: ");
+	if (line != NULL)
+		missing = atoi(line + strlen("the end: "));
+	free(log);
+	EXPECT(sent == 100 && missing > 10 && missing <= 101,
+	    "%d sent, %d undelivered", sent, missing);
+	leave(&c);
+	free(p);
+
+	CASE("TERM: what backends wrote before it is answered");
+	for (i = 0; i < 5; i++) {
+		START(&h, QUIET_HUB);
+		/* All is there when it looks. */
+		if ((worker = child_of(h.pid)) != 0)
+			kill(worker, SIGSTOP);
+		fd = dial_unix(h.control);
+		put(fd, M1 "\n" M1 "\n", 2 * sizeof M1);
+		kill(h.pid, SIGTERM);
+		nap(20);
+		if (worker != 0)
+			kill(worker, SIGCONT);
+		for (told = 0; told < 2; told++)
+			if (strcmp(get_line(fd), "OK 0\n") != 0)
+				break;
+		EXPECT(told == 2, "%d of 2 replies", told);
+		close(fd);
+		ENDED(&h, 0);
+	}
+}
+
 #ifdef __linux__
 /* A socket's file, of one who listens but accepts nobody. */
 static int
@@ -511,6 +568,7 @@ static struct test_group all_groups[] = {
 	{ .name = "words", .run = words_and_files },
 	{ .name = "reports", .run = reports },
 	{ .name = "drain", .run = drains },
+	{ .name = "ends", .run = ends },
 	{ .name = "queues", .run = all_queues },
 	{ .name = "periods", .run = periods },
 	{ .name = "logs", .run = logs },

@@ -853,12 +853,14 @@ ring_client(struct ws_loop *l, struct ws_client *c)
 		return;
 	switch (c->state) {
 	case HELLO:
-		kill_client(l, c);
-		break;
 	case HEAD:
-		if (c->tls != NULL && ws_tls_handshaking(c->tls))
+		if (c->state == HELLO ||
+		    (c->tls != NULL && ws_tls_handshaking(c->tls))) {
+			l->counters[WS_TLS_FAILURES]++;
+			say_client(l, WS_LOG_INFO, c, "dropped",
+			    "the TLS handshake took too long");
 			kill_client(l, c);
-		else if (c->refused)
+		} else if (c->refused)
 			end_with_answer(l, c, 503, "too many clients");
 		else
 			end_with_answer(l, c, 408, "the request took too long");

@@ -141,6 +141,8 @@ tls_deadlines(void)
 	EXPECT(recv(slow, buf, sizeof buf, 0) <= 0, "it is told something");
 	EXPECT(recv(half, buf, sizeof buf, 0) <= 0, "half a record is");
 	EXPECT(recv(silent, buf, sizeof buf, 0) <= 0, "silence is");
+	EXPECT(counter(&h, "TLS failures") == 3, "%lld are counted",
+	    counter(&h, "TLS failures"));
 	close(slow);
 	close(half);
 	close(silent);

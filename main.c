@@ -166,7 +166,7 @@ static void
 check_address(const char *address)
 {
 	if (ws_listen_check(address) != 0)
-		ws_die("%s: not host:port, :port, [v6]:port or unix:PATH",
+		usage("%s: not host:port, :port, [v6]:port or unix:PATH",
 		    address);
 }
 

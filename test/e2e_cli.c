@@ -131,9 +131,9 @@ options(void)
 	CASE("options: what is no address");
 	memset(long_path + 5, 'x', sizeof long_path - 6);
 	for (i = 0; i < sizeof bad / sizeof *bad; i++)
-		refused(1, "not host:port", ARGS("-n", "-l", bad[i]));
-	refused(1, "not host:port", ARGS("-n", "-l", long_path));
-	refused(1, "not host:port", ARGS("-n", "-l", "127.0.0.1:1", "--listen",
+		refused(2, "not host:port", ARGS("-n", "-l", bad[i]));
+	refused(2, "not host:port", ARGS("-n", "-l", long_path));
+	refused(2, "not host:port", ARGS("-n", "-l", "127.0.0.1:1", "--listen",
 	    "x"));
 
 	CASE("options: users and groups that are not there");

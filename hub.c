@@ -250,6 +250,31 @@ ws_hub_find(const struct ws_hub *h, struct ws_text id)
 	return d;
 }
 
+/* see ws.h */
+struct ws_device *
+ws_hub_find(const struct ws_hub *h, struct ws_text id)
+{
+	return find_device(h, id, hash_text(id));
+}
+
+/*
+ * Has what a delivery to a device touches come nearer while there is something
+ * else to do: one of 10,000 is in no cache, and each line is a long way. Most
+ * often it is the first of its chain; a wrong address does no harm. (A macro:
+ * gcc takes a function that only does this for one that does nothing.)
+ */
+#if defined(__GNUC__)
+#define APPROACH(h, hash) do {                                                \
+	const char *d_ = (const char *)                                       \
+	    (h)->buckets[(hash) & ((h)->nbuckets - 1)];                       \
+	__builtin_prefetch(d_);                                               \
+	__builtin_prefetch(d_ + 64);                                          \
+	__builtin_prefetch(d_ + 128);                                         \
+} while (0)
+#else
+#define APPROACH(h, hash) ((void)(h), (void)(hash))
+#endif
+
 /* Six bits of a random byte a character: 64 divides 256, none is favoured. */
 static int
 new_id(struct ws_hub *h, char id[WS_ID_LEN + 1])
@@ -571,7 +596,6 @@ refuse_quoting(struct ws_control *c, const char *what, struct ws_text words)
 static void
 find_fields(struct ws_text object, struct ws_text value[FIELDS])
 {
-	const char *at = object.s;
 	struct ws_text name, v;
 	char plain[FIELD_MAX];
 	ssize_t n;

@@ -345,22 +345,46 @@ skip_space(const char *p)
 	return p;
 }
 
+/*
+ * The index, from i on, of the first quote or backslash: one comes. A word at a
+ * time, as in plain; the last term keeps out bytes that had their top bit.
+ */
+static size_t
+special(const char *s, size_t i, size_t len)
+{
+	const size_t ones = (size_t)-1 / 255;
+	size_t w, q, b;
+
+	while (len - i >= sizeof(w)) {
+		memcpy(&w, s + i, sizeof(w));
+		q = w ^ ones * '"';
+		b = w ^ ones * '\\';
+		if ((((q - ones) & ~q) | ((b - ones) & ~b)) & ones * 0x80)
+			break;
+		i += sizeof(w);
+	}
+	while (s[i] != '"' && s[i] != '\\')
+		i++;
+	return i;
+}
+
 /* From behind the opening quote to behind the closing one. */
 static const char *
-skip_string(const char *p)
+skip_string(const char *p, const char *end)
 {
+	size_t i = 0, len = (size_t)(end - p);
+
 	for (;;) {
-		while (*p != '"' && *p != '\\')
-			p++;
-		if (*p++ == '"')
-			return p;
-		p++;
+		i = special(p, i, len);
+		if (p[i++] == '"')
+			return p + i;
+		i++;
 	}
 }
 
 /* To behind a value of an object's member: something stands there. */
 static const char *
-skip_value(const char *p)
+skip_value(const char *p, const char *end)
 {
 	unsigned depth = 0;
 
@@ -372,7 +396,7 @@ skip_value(const char *p)
 	do {
 		switch (*p++) {
 		case '"':
-			p = skip_string(p);
+			p = skip_string(p, end);
 			break;
 		case '{':
 		case '[':
@@ -389,26 +413,28 @@ skip_value(const char *p)
 
 /* see ws.h */
 int
-ws_json_member(const char **at, struct ws_text *name, struct ws_text *value)
+ws_json_member(struct ws_text *rest, struct ws_text *name,
+    struct ws_text *value)
 {
-	const char *p = skip_space(*at);
+	const char *p = skip_space(rest->s), *end = rest->s + rest->len;
+	int more;
 
 	/* At '{', or behind a value: ',' or '}'. */
 	if (*p != '}')
 		p = skip_space(p + 1);
-	if (*p == '}') {
-		*at = p;
-		return 0;
+	more = *p != '}';
+	if (more) {
+		name->s = p;
+		p = skip_string(p + 1, end);
+		name->len = (size_t)(p - name->s);
+		p = skip_space(skip_space(p) + 1);
+		value->s = p;
+		p = skip_value(p, end);
+		value->len = (size_t)(p - value->s);
 	}
-	name->s = p;
-	p = skip_string(p + 1);
-	name->len = (size_t)(p - name->s);
-	p = skip_space(skip_space(p) + 1);
-	value->s = p;
-	p = skip_value(p);
-	value->len = (size_t)(p - value->s);
-	*at = p;
-	return 1;
+	rest->s = p;
+	rest->len = (size_t)(end - p);
+	return more;
 }
 
 static uint32_t
@@ -512,7 +538,7 @@ ws_json_compact(char *out, struct ws_text value)
 		}
 		from = p;
 		while (p < end && !is_space(*p))
-			p = *p == '"' ? skip_string(p + 1) : p + 1;
+			p = *p == '"' ? skip_string(p + 1, end) : p + 1;
 		memmove(out + n, from, (size_t)(p - from));
 		n += (size_t)(p - from);
 	}

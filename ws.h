@@ -264,11 +264,11 @@ ssize_t ws_json_scan(struct ws_json *j, const char *piece, size_t len);
 int ws_json_whole(const struct ws_json *j);
 
 /*
- * Walks an object that ws_json_scan found whole: *at starts at its '{' and is
- * moved on. Returns 1 with a member's name and value as they stand in the
- * text, quotes included, or 0 after the last.
+ * Walks an object that ws_json_scan found whole: *rest is all of it at first, and
+ * its beginning is moved on. Returns 1 with a member's name and value as they
+ * stand in the text, quotes included, or 0 after the last.
  */
-int ws_json_member(const char **at, struct ws_text *name,
+int ws_json_member(struct ws_text *rest, struct ws_text *name,
     struct ws_text *value);
 
 /*

@@ -748,16 +748,17 @@ static const char *
 members(const char *text)
 {
 	static char out[1024];
-	struct ws_text name, value;
+	struct ws_text rest, name, value;
 	size_t n = 0, len = strlen(text);
-	const char *at;
 
 	memcpy(wall - len, text, len);
-	at = wall - len;
-	while (ws_json_member(&at, &name, &value) == 1)
+	rest.s = wall - len;
+	rest.len = len;
+	while (ws_json_member(&rest, &name, &value) == 1)
 		n += (size_t)snprintf(out + n, sizeof(out) - n, "%.*s=%.*s;",
 		    (int)name.len, name.s, (int)value.len, value.s);
-	if (at != wall - 1 || ws_json_member(&at, &name, &value) != 0)
+	if (rest.s != wall - 1 || rest.len != 1 ||
+	    ws_json_member(&rest, &name, &value) != 0)
 		return "not at the closing brace";
 	out[n] = '\0';
 	return out;

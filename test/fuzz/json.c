@@ -32,16 +32,15 @@ scan(struct ws_json *j, const uint8_t *data, size_t len, unsigned most,
 }
 
 static void
-walk(const char *object)
+walk(struct ws_text object)
 {
 	char out[64];
-	const char *at = object;
 	struct ws_text name, value;
 	ssize_t n;
 	size_t cap, i;
 	int members = 0;
 
-	while (ws_json_member(&at, &name, &value)) {
+	while (ws_json_member(&object, &name, &value)) {
 		MUST(++members < 100000, "no end of members");
 		MUST(name.len >= 2 && name.s[0] == '"' && name.s[name.len - 1]
 		    == '"' && value.len > 0, "a member without a name");
@@ -123,7 +122,7 @@ fuzz_json(const uint8_t *data, size_t len)
 	r = ws_json_scan(&some, out, n);
 	MUST(r == (ssize_t)n || ws_json_whole(&some), "compacted: %zd", r);
 	if (value.s[0] == '{')
-		walk(value.s);
+		walk(value);
 	/* In place, and once more. */
 	from = ws_json_compact((char *)(uintptr_t)value.s, value);
 	MUST(from == n && memcmp(value.s, out, n) == 0, "other in place");

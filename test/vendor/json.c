@@ -11,8 +11,7 @@ main(void)
 {
 	static char in[65536];
 	struct ws_json scan = { 0 };
-	struct ws_text name, value;
-	const char *at = in;
+	struct ws_text rest = { in, 0 }, name, value;
 	size_t len = fread(in, 1, sizeof in, stdin);
 	ssize_t used = ws_json_scan(&scan, in, len);
 
@@ -21,7 +20,8 @@ main(void)
 		    scan.why : "its end", (unsigned long)scan.offset);
 		return 1;
 	}
-	while (ws_json_member(&at, &name, &value)) {
+	rest.len = (size_t)used;
+	while (ws_json_member(&rest, &name, &value)) {
 		value.len = ws_json_compact((char *)value.s, value);
 		printf("%.*s: %.*s\n", (int)name.len, name.s, (int)value.len,
 		    value.s);

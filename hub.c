@@ -236,15 +236,14 @@ ws_hub_free(struct ws_hub *h)
 	memset(h, 0, sizeof *h);
 }
 
-/* see ws.h */
-struct ws_device *
-ws_hub_find(const struct ws_hub *h, struct ws_text id)
+static struct ws_device *
+find_device(const struct ws_hub *h, struct ws_text id, uint32_t hash)
 {
 	struct ws_device *d;
 
 	if (id.len != WS_ID_LEN)
 		return NULL;
-	d = h->buckets[hash_text(id) & (h->nbuckets - 1)];
+	d = h->buckets[hash & (h->nbuckets - 1)];
 	while (d != NULL && memcmp(d->id, id.s, WS_ID_LEN) != 0)
 		d = d->chain;
 	return d;
@@ -602,7 +601,7 @@ find_fields(struct ws_text object, struct ws_text value[FIELDS])
 	int i;
 
 	memset(value, 0, FIELDS * sizeof *value);
-	while (ws_json_member(&at, &name, &v)) {
+	while (ws_json_member(&object, &name, &v)) {
 		n = ws_json_string(plain, sizeof plain, name);
 		for (i = 0; n > 0 && i < FIELDS; i++)
 			if (strlen(fields[i]) == (size_t)n &&
@@ -665,6 +664,7 @@ obey(struct ws_hub *h, struct ws_control *c, struct ws_text object)
 	char dbuf[WS_NAME_MAX], cbuf[WS_NAME_MAX];
 	struct ws_frame *f = NULL;
 	struct ws_device *d = NULL;
+	uint32_t hash = 0;
 	ssize_t done = -1;
 	int action;
 
@@ -680,6 +680,10 @@ obey(struct ws_hub *h, struct ws_control *c, struct ws_text object)
 	if ((actions[action].needs & NEEDS_CHANNEL) != 0 &&
 	    read_name(c, CHANNEL, value[CHANNEL], cbuf, &channel) != 0)
 		return -1;
+	if ((actions[action].needs & NEEDS_DEVICE) != 0) {
+		hash = hash_text(device);
+		APPROACH(h, hash);
+	}
 	if ((actions[action].needs & NEEDS_DATA) != 0) {
 		if (value[DATA].s == NULL)
 			return refuse(c, "no \"data\"");
@@ -687,7 +691,7 @@ obey(struct ws_hub *h, struct ws_control *c, struct ws_text object)
 		if (f == NULL)
 			return refuse(c, "out of memory");
 	} else {
-		d = ws_hub_find(h, device);
+		d = find_device(h, device, hash);
 		if (d == NULL)
 			return refuse_quoting(c, "unknown device",
 			    value[DEVICE]);
@@ -701,7 +705,8 @@ obey(struct ws_hub *h, struct ws_control *c, struct ws_text object)
 		done = (ssize_t)ws_hub_publish(h, channel, f);
 		break;
 	case SEND_TO_DEVICE:
-		done = (ssize_t)ws_hub_send(h, device, f);
+		d = find_device(h, device, hash);
+		done = d != NULL && h->deliver(d, f, h->arg) != 0;
 		break;
 	case SUBSCRIBE:
 		done = ws_hub_subscribe(h, d, channel);

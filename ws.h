@@ -324,9 +324,9 @@ struct ws_channel;
 /* A client as the hub knows it. The caller owns the memory. */
 struct ws_device {
 	struct ws_device *chain; /* next in its hash bucket */
+	char id[WS_ID_LEN + 1];  /* NUL-terminated; "" while not joined */
 	struct ws_link *links;   /* its channels */
 	uint32_t index;          /* in hub->devices */
-	char id[WS_ID_LEN + 1];  /* NUL-terminated; "" while not joined */
 };
 
 /*

@@ -28,7 +28,7 @@
 #include "ws.h"
 
 #define FEW 8   /* descriptors not worth two kinds of poll */
-#define SCAN_SHARE 32
+#define SCAN_SHARE 64
 #define SCAN_GUESS 100 /* ns a descriptor, before the first scan */
 
 /* see ws.h */

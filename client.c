@@ -33,7 +33,7 @@
 #include "ws.h"
 
 #ifndef MSG_NOSIGNAL
-#define MSG_NOSIGNAL 0 /* main ignores SIGPIPE */
+#define MSG_NOSIGNAL 0 /* keeper.c ignores SIGPIPE */
 #endif
 
 #define IOV_MANY 64       /* frames handed to the kernel at once */
@@ -674,7 +674,8 @@ open_client(struct ws_loop *l, struct ws_client *c, const struct ws_request *r)
 }
 
 static void
-take_head(struct ws_loop *l, struct ws_client *c, unsigned char *data, size_t len)
+take_head(struct ws_loop *l, struct ws_client *c, unsigned char *data,
+    size_t len)
 {
 	struct ws_request r;
 	ssize_t n = ws_request(&r, (const char *)data, len);

@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,7 @@
 #include "ws.h"
 
 #ifndef MSG_NOSIGNAL
-#define MSG_NOSIGNAL 0
+#define MSG_NOSIGNAL 0 /* then SIGPIPE is ignored */
 #endif
 
 /* What is going out: the arguments one by one, or standard input. */
@@ -37,12 +38,14 @@ struct input {
 struct replies {
 	enum { WORD, O, E, ER, AFTER, DETAIL } at;
 	unsigned long words, errors;
+	char last; /* byte; '\n' before the first */
 };
 
 static void
 count(struct replies *r, const char *p, size_t n)
 {
 	for (; n > 0; p++, n--) {
+		r->last = *p;
 		if (r->at == AFTER)
 			r->at = *p == ' ' ? DETAIL : WORD;
 		switch (r->at) {
@@ -128,7 +131,7 @@ talk(int fd, const char *path, struct input *in, struct replies *r)
 {
 	char buf[65536];
 	struct pollfd p[2];
-	int shut = 0, sent = 0;
+	int shut = 0, sent = 0, error;
 	ssize_t n;
 
 	for (;;) {
@@ -164,15 +167,21 @@ talk(int fd, const char *path, struct input *in, struct replies *r)
 		n = recv(fd, buf, sizeof buf, MSG_DONTWAIT);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			continue;
-		if (n < 0)
-			return complain(path, strerror(errno));
-		if (n == 0)
+		if (n <= 0)
 			break;
 		count(r, buf, (size_t)n);
 		if (print(buf, (size_t)n) != 0)
 			return complain("standard output", strerror(errno));
 	}
-	if (!shut || (sent && r->words == 0))
+	error = n < 0 ? errno : 0;
+	if (r->last != '\n' && print("\n", 1) != 0)
+		return complain("standard output", strerror(errno));
+	if (error != 0)
+		return complain(path, strerror(error));
+	/* Our newline ends a reply's line, but in the middle of an object. */
+	if (shut && r->at == AFTER && r->last == 'R')
+		return complain("input", "the last object is not whole");
+	if (!shut || r->at != WORD || (sent && r->words == 0))
 		return complain(path, "the hub has closed the connection");
 	return r->errors != 0;
 }
@@ -188,6 +197,7 @@ ws_ctl(const char *path, char **args)
 
 	memset(&un, 0, sizeof un);
 	memset(&r, 0, sizeof r);
+	r.last = '\n';
 	memset(&in, 0, sizeof in);
 	in.args = *args == NULL ? NULL : args;
 	in.newline = 1;
@@ -195,6 +205,8 @@ ws_ctl(const char *path, char **args)
 	if (strlen(path) >= sizeof un.sun_path)
 		return complain(path, strerror(ENAMETOOLONG));
 	memcpy(un.sun_path, path, strlen(path) + 1);
+	if (MSG_NOSIGNAL == 0)
+		(void)signal(SIGPIPE, SIG_IGN);
 	fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	if (fd == -1)
 		return complain("socket", strerror(errno));

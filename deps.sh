@@ -74,7 +74,8 @@ build_bearssl() {
 	flags=''
 	for flag in $CFLAGS; do
 		case $flag in
-		-flto* | -fsanitize* | -fno-sanitize* | --coverage | -f*-sections) ;;
+		-flto* | -fsanitize* | -fno-sanitize* | --coverage) ;;
+		-f*-sections) ;;
 		*) flags="$flags $flag" ;;
 		esac
 	done
@@ -91,7 +92,8 @@ build_bearssl() {
 		    CFLAGS="$flags" AR="${ar:-ar}"
 	) >"$out/log" 2>&1; then
 		rm -f "$out/libbearssl.a"
-		die "BEARSSL=$BEARSSL: its make has failed, see ${out#"$(pwd)/"}/log"
+		die "BEARSSL=$BEARSSL: its make has failed, see" \
+		    "${out#"$(pwd)/"}/log"
 	fi
 }
 
@@ -108,8 +110,8 @@ use_tree() {
 	elif [ -f "$tree/include/bearssl.h" ]; then
 		inc="-isystem $tree/include" lib="-L$tree/lib -lbearssl"
 	else
-		die "BEARSSL=$BEARSSL: neither BearSSL's sources (inc/bearssl.h)" \
-		    "nor an installed one (include/bearssl.h)"
+		die "BEARSSL=$BEARSSL: neither BearSSL's sources" \
+		    "(inc/bearssl.h) nor an installed one (include/bearssl.h)"
 	fi
 	# shellcheck disable=SC2086 # words on purpose
 	has_bearssl $inc $lib ||
@@ -145,8 +147,8 @@ flags() {
 			use_tree
 		elif ! find_bearssl; then
 			die "no BearSSL for $CC here: try \"make deps\"" \
-			    "(Debian: libbearssl-dev, Alpine: bearssl-dev), or" \
-			    "set BEARSSL=DIR to its sources, or TLS=no"
+			    "(Debian: libbearssl-dev, Alpine: bearssl-dev)," \
+			    "or set BEARSSL=DIR to its sources, or TLS=no"
 		fi ;;
 	*)
 		die "TLS=$TLS: that is yes or no" ;;
@@ -196,25 +198,31 @@ static() {
 
 # ------------------------------------------------------------------ install
 
-# as_root COMMAND...: says it and does it, or says who could.
+# Sets root to what goes before a command that is for root to do, or to "no".
+find_root() {
+	root=''
+	[ "$(id -u)" != 0 ] || return
+	for root in doas sudo; do
+		command -v $root >/dev/null || continue
+		[ ! -t 0 ] || return 0 # it may ask
+		root="$root -n"
+		$root true 2>/dev/null && return
+	done
+	root=no
+}
+
+# as_root COMMAND...: says it, and does it if that can be.
 as_root() {
 	echo "+ $*"
-	if [ "$(id -u)" = 0 ]; then
-		"$@"
-	elif command -v doas >/dev/null; then
-		if [ -t 0 ]; then doas "$@"; else doas -n "$@"; fi
-	elif command -v sudo >/dev/null; then
-		if [ -t 0 ]; then sudo "$@"; else sudo -n "$@"; fi
-	else
-		false
-	fi || die "that did not work; run it as root: $*"
+	[ "$root" = no ] || $root "$@"
 }
 
 no_package() {
-	die "still no BearSSL: unpack its sources and set BEARSSL=DIR, or build" \
-	    "without wss:// with TLS=no"
+	die "still no BearSSL: unpack its sources and set BEARSSL=DIR, or" \
+	    "build without wss:// with TLS=no"
 }
 
+# By itself, after all else: not every system has a package of it.
 install() {
 	TLS=$1 BEARSSL=$2 CC=$3
 	compiler='' make='' bearssl=''
@@ -228,27 +236,40 @@ install() {
 		echo "wshub: everything it needs is here"
 		return
 	fi
-	echo "wshub: missing here:${compiler:+ a C compiler}${make:+ make}${bearssl:+ BearSSL}"
-	set --
+	echo "wshub: missing here:${compiler:+ a C compiler}${make:+ make}\
+${bearssl:+ BearSSL}"
+	find_root
+	package=bearssl
 	if command -v apt-get >/dev/null; then
-		set -- ${compiler:+gcc libc6-dev} ${make:+make} \
-		    ${bearssl:+libbearssl-dev}
+		set -- ${compiler:+gcc libc6-dev} ${make:+make}
+		add="env DEBIAN_FRONTEND=noninteractive apt-get -qy
+		    --no-install-recommends install" package=libbearssl-dev
 		as_root env DEBIAN_FRONTEND=noninteractive apt-get -q update
-		as_root env DEBIAN_FRONTEND=noninteractive apt-get -qy \
-		    --no-install-recommends install "$@" </dev/null
 	elif command -v apk >/dev/null; then
-		set -- ${compiler:+gcc musl-dev} ${make:+make} \
-		    ${bearssl:+bearssl-dev}
-		as_root apk add "$@"
+		set -- ${compiler:+gcc musl-dev} ${make:+make}
+		add="apk add" package=bearssl-dev
 	elif command -v pkg_add >/dev/null; then
 		[ -z "$compiler" ] || die "no compiler: it is in the comp set"
-		as_root pkg_add -I bearssl
+		set --
+		add="pkg_add -I"
 	elif command -v pkg >/dev/null; then
-		[ -z "$compiler" ] || die "no compiler: it is in the base system"
-		as_root pkg install -y bearssl
+		[ -z "$compiler" ] || die "no compiler: it is in base"
+		set --
+		add="pkg install -y"
 	else
+		[ -n "$compiler$make" ] || no_package
 		die "no apt-get, apk, pkg_add or pkg: install it by hand"
 	fi
+	# shellcheck disable=SC2086 # words on purpose
+	if [ $# != 0 ]; then
+		as_root $add "$@" </dev/null || die "that did not work"
+	fi
+	# shellcheck disable=SC2086 # words on purpose
+	if [ -n "$bearssl" ]; then
+		as_root $add $package </dev/null || no_package
+	fi
+	[ "$root" != no ] || die "that is for root to do: neither doas nor" \
+	    "sudo does it here"
 	[ -z "$compiler" ] || have_compiler ||
 	    die "$CC still makes no programs: set CC="
 	[ -z "$bearssl" ] || find_bearssl || no_package

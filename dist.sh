@@ -28,10 +28,9 @@ list() {
 			[ ! -f "$file" ] || echo "$file"
 		done
 	else
-		find . \( -path ./build -o -path ./test/build -o \
-		    -name node_modules \) -prune -o -type f ! -name '*.o' \
-		    ! -name '*.a' ! -name '*.sock' ! -name .flags \
-		    ! -path ./wshub ! -path ./examples/listen \
+		find . \( -path ./build -o -path ./test/build \) -prune -o \
+		    -type f ! -name '*.o' ! -name '*.a' ! -name '*.sock' \
+		    ! -name .flags ! -path ./wshub ! -path ./examples/listen \
 		    ! -name 'wshub-*.tar.gz' -print | sed 's|^\./||'
 	fi | LC_ALL=C sort
 }

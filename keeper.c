@@ -3,10 +3,11 @@
  * The two processes of a hub.
  *
  * The keeper is started with what needs rights (listeners, control socket,
- * certificate and key), forks the hub, and then only waits: for signals, which it hands on,
- * and for the hub's end, however that comes, to remove the sockets' files. The
- * hub has no signals of its own: what it is to do comes as messages over a
- * socket pair, and the end of that means that the keeper is gone.
+ * certificate and key), forks the hub, and then only waits: for signals, which
+ * it hands on, and for the hub's end, however that comes, to remove the
+ * sockets' files. The hub has no signals of its own: what it is to do comes as
+ * messages over a socket pair, and the end of that means that the keeper is
+ * gone.
  *
  * A message is its kind, two lengths of four bytes (big endian), and as many
  * bytes: a certificate chain and a private key for CERTIFY, nothing for the

@@ -28,7 +28,7 @@
 
 /* Systems without these. */
 #ifndef MSG_NOSIGNAL
-#define MSG_NOSIGNAL 0 /* main ignores SIGPIPE */
+#define MSG_NOSIGNAL 0 /* keeper.c ignores SIGPIPE */
 #endif
 #ifndef SOCK_NONBLOCK
 #define NO_ACCEPT4

@@ -287,7 +287,7 @@ ctl(int argc, char **argv)
 	const char *path = setup.control;
 	int c;
 
-	while ((c = getopt(argc, argv, "hs:")) != -1)
+	while ((c = getopt_long(argc, argv, "hs:", options, NULL)) != -1)
 		switch (c) {
 		case 's':
 			path = optarg;

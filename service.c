@@ -24,7 +24,7 @@
 #include "ws.h"
 
 #ifndef MSG_NOSIGNAL
-#define MSG_NOSIGNAL 0 /* main ignores SIGPIPE */
+#define MSG_NOSIGNAL 0 /* keeper.c ignores SIGPIPE */
 #endif
 
 #define FIRST 3      /* SD_LISTEN_FDS_START */

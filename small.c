@@ -3,8 +3,7 @@
  * What "make static" takes in the place of parts of musl: a printf without
  * floating point and wide characters, names of hosts without DNS, users and
  * groups without nscd or threads, plain getopt and strtoul, and the errors' few
- * sentences that are ours. That is a
- * third of the binary.
+ * sentences that are ours. That is a third of the binary.
  *
  * The linker finds these before it looks into libc.a, so musl's own calls come
  * here as well (inet_ntop's to snprintf). Everything else is built without
@@ -738,9 +737,6 @@ setrlimit(int resource, const struct rlimit *limit)
 	return (int)syscall(SYS_prlimit64, 0, resource, limit, NULL);
 }
 
-#else
-/* An empty translation unit is none. */
-extern int ws_small;
 /* ---------------------------------------------------------------- strerror */
 
 /* Of musl's 130 sentences those that can be the end of one of ours. */
@@ -750,6 +746,8 @@ static const char sentences[] = {
 	SAY(EPERM, "Operation not permitted") \
 	SAY(ENOENT, "No such file or directory") \
 	SAY(EIO, "I/O error") \
+	SAY(ENXIO, "No such device or address") \
+	SAY(EAGAIN, "Resource temporarily unavailable") \
 	SAY(ENOMEM, "Out of memory") \
 	SAY(EACCES, "Permission denied") \
 	SAY(EEXIST, "File exists") \
@@ -767,6 +765,7 @@ static const char sentences[] = {
 	SAY(EADDRINUSE, "Address already in use") \
 	SAY(EADDRNOTAVAIL, "Address not available") \
 	SAY(EAFNOSUPPORT, "Address family not supported") \
+	SAY(ENOBUFS, "No buffer space available") \
 	SAY(ECONNREFUSED, "Connection refused") \
 	SAY(ECONNRESET, "Connection reset by peer") \
 	SAY(ETIMEDOUT, "Operation timed out")
@@ -791,5 +790,10 @@ strerror(int error)
 	snprintf(number, sizeof number, "error %d", error);
 	return number;
 }
+
+#else
+
+/* An empty translation unit is none. */
+extern int ws_small;
 
 #endif

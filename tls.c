@@ -71,7 +71,7 @@
 #include "ws.h"
 
 #ifndef MSG_NOSIGNAL
-#define MSG_NOSIGNAL 0 /* then SIGPIPE has to be ignored, as main.c does */
+#define MSG_NOSIGNAL 0 /* then SIGPIPE is to be ignored, as keeper.c does */
 #endif
 #ifndef MSG_MORE
 #define MSG_MORE 0 /* then a handshake takes one segment more */

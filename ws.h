@@ -16,10 +16,10 @@
  *  12  sandbox.c pledge and unveil, here and elsewhere
  *  13  keeper.c  the two processes, signals, privileges
  *
- * main -> loop -> { hub -> json, client -> tls, ws, poll }, and never the other
- * way round, but that a client is part of its loop. Take
- * ws.c with this header for framing, json.c for JSON, everything but main.c
- * for a hub inside another program.
+ * main -> keeper -> loop -> { hub -> json, client -> tls, ws, poll }, and never
+ * the other way round, but that a client is part of its loop. Take ws.c with
+ * this header for framing, json.c for JSON, and for a hub inside another
+ * program the files of HUB in test/vendor/Makefile.
  *
  * Conventions
  *
@@ -188,7 +188,7 @@ struct ws_event {
 	unsigned char *data; /* unmasked, in the caller's buffer; of WS_CLOSE
 	                        the reason, without the code's two bytes */
 	size_t len;
-	unsigned code;   /* WS_CLOSE: the peer's, or 1005; WS_BAD: ours to send */
+	unsigned code;   /* WS_CLOSE: the peer's or 1005; WS_BAD: ours */
 	const char *why; /* WS_BAD: static words */
 };
 
@@ -237,7 +237,7 @@ size_t ws_close_frame(unsigned char out[2 + WS_CONTROL_MAX], unsigned code,
 
 /* A scan under way; zeroed is the start of a text. */
 struct ws_json {
-	uint64_t nest;   /* a bit a level, innermost lowest: object, not array */
+	uint64_t nest;   /* a bit a level, innermost lowest: an object */
 	size_t offset;   /* bytes taken so far; after WS_BAD, the wrong one's */
 	const char *why; /* after WS_BAD: static words */
 	unsigned char depth, state;
@@ -641,7 +641,7 @@ void ws_client_flush_all(struct ws_loop *l);
 /* Sends it Close 1001 after delay ms, or drops it if it is not open yet. */
 void ws_client_stop(struct ws_loop *l, struct ws_client *c, int64_t delay);
 
-/* Does what is due by l->now; the time of the next that may be, or INT64_MAX. */
+/* Does what is due by l->now; when the next may be, or INT64_MAX. */
 void ws_client_ring(struct ws_loop *l);
 int64_t ws_client_due(const struct ws_loop *l);
 
@@ -659,7 +659,7 @@ struct ws_options {
 	unsigned max_per_ip;
 	size_t queue;       /* unsent bytes of a client */
 	size_t queue_total; /* bytes that all queues hold; 0: no limit */
-	void (*log)(int level, const char *line); /* no newline; NULL: silence */
+	void (*log)(int level, const char *line); /* no newline; NULL: none */
 };
 
 #define WS_BACKENDS_MAX 256 /* connections to the control sockets */

@@ -40,7 +40,7 @@ usage(void)
 		{ "-n", "-L", "127.0.0.1:1" }, { "-n", "-c", "x" },
 		{ "-n", "-k", "x" }, { "-c", "x", "-k", "x" },
 		{ "-s", "" }, { "-n", "--control=" }, { "ctl", "-x" },
-		{ "ctl", "-s" }, { "-n", "ctl" }
+		{ "ctl", "-s" }, { "ctl", "--ping", "1" }, { "-n", "ctl" }
 	};
 	static const struct {
 		char *option, *values[8];
@@ -69,6 +69,7 @@ usage(void)
 	COMMAND(0, "usage: wshub [-", NULL, "-h");
 	COMMAND(0, "--control-mode OCT", NULL, "--help");
 	COMMAND(0, "usage: wshub [-", NULL, "ctl", "-h");
+	COMMAND(0, "usage: wshub [-", NULL, "ctl", "--help");
 
 	CASE("options: usage errors end with status 2");
 	for (i = 0; i < sizeof bad / sizeof *bad; i++)
@@ -190,9 +191,18 @@ ctl_arguments(struct hub *h)
 	EXPECT(strcmp(did.out, "ERR unknown action \"x\"\nOK 1\n") == 0,
 	    "\"%s\"", did.out);
 	COMMAND(1, "ERR not JSON", NULL, "ctl", "-s", h->control, "nonsense");
-	COMMAND(1, "ERR", NULL, "ctl", "-s", h->control, "{\"action\":");
 	TEXT(&c, "\"d\"");
 	leave(&c);
+
+	CASE("ctl: an object that is cut off has its line, and is told");
+	COMMAND(1, "", "input: the last object is not whole\n", "ctl", "-s",
+	    h->control, NONE, "{\"action\":");
+	EXPECT(strcmp(did.out, "OK 0\nERR\n") == 0, "\"%s\"", did.out);
+	command(NONE "\n{\"action\":\n", ARGS("ctl", "-s", h->control));
+	command_is(__FILE__, __LINE__, 1, "", "not whole");
+	EXPECT(strcmp(did.out, "OK 0\nERR\n") == 0, "\"%s\"", did.out);
+	COMMAND(1, "ERR no \"data\"\n", NULL, "ctl", "-s", h->control,
+	    "{\"action\":\"multicast\"} ");
 
 	CASE("ctl: wshub.sock where nothing else is said");
 	COMMAND(0, "OK 0\n", NULL, "ctl", M1);

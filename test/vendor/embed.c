@@ -1,7 +1,7 @@
 /*
  * A program with a poll loop of its own that has a hub inside: each line of its
- * standard input goes to every client of the given port. It took all of wshub's
- * files but main.c, and notls.c for tls.c.
+ * standard input goes to every client of the given port. It took the files of
+ * HUB in the Makefile.
  */
 #include <poll.h>
 #include <stdio.h>

@@ -264,11 +264,11 @@ ws_hub_find(const struct ws_hub *h, struct ws_text id)
  */
 #if defined(__GNUC__)
 #define APPROACH(h, hash) do {                                                \
-	const char *d_ = (const char *)                                       \
+	uintptr_t d_ = (uintptr_t)                                            \
 	    (h)->buckets[(hash) & ((h)->nbuckets - 1)];                       \
-	__builtin_prefetch(d_);                                               \
-	__builtin_prefetch(d_ + 64);                                          \
-	__builtin_prefetch(d_ + 128);                                         \
+	__builtin_prefetch((const void *)d_);                                 \
+	__builtin_prefetch((const void *)(d_ + 64));                          \
+	__builtin_prefetch((const void *)(d_ + 128));                         \
 } while (0)
 #else
 #define APPROACH(h, hash) ((void)(h), (void)(hash))

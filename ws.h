@@ -264,9 +264,9 @@ ssize_t ws_json_scan(struct ws_json *j, const char *piece, size_t len);
 int ws_json_whole(const struct ws_json *j);
 
 /*
- * Walks an object that ws_json_scan found whole: *rest is all of it at first, and
- * its beginning is moved on. Returns 1 with a member's name and value as they
- * stand in the text, quotes included, or 0 after the last.
+ * Walks an object that ws_json_scan found whole: *rest is all of it at first,
+ * and its beginning is moved on. Returns 1 with a member's name and value as
+ * they stand in the text, quotes included, or 0 after the last.
  */
 int ws_json_member(struct ws_text *rest, struct ws_text *name,
     struct ws_text *value);
@@ -743,7 +743,7 @@ int ws_loop_step(struct ws_loop *l, int timeout);
 uint32_t ws_loop_poll(struct ws_loop *l, struct pollfd *fds, uint32_t room,
     int *timeout);
 
-/* Says Close 1001 to everybody, spread over the drain window; again: at once. */
+/* Says Close 1001 to all, spread over the drain window; again: ends at once. */
 void ws_loop_stop(struct ws_loop *l);
 
 /* Logs the counters. */

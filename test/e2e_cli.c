@@ -703,34 +703,56 @@ words(void)
 	EXPECT(len == 0, "%zu bytes of words", len);
 }
 
+/* A hub with that -u is of that user and group, and of no other. */
+static void
+become(char *option, uid_t uid, gid_t gid)
+{
+	struct hub h = { 0 };
+	char path[64], line[3][80];
+	long u = (long)uid, g = (long)gid;
+	int i;
+
+	START(&h, QUIET_HUB, "-u", option);
+	snprintf(path, sizeof path, "/proc/%ld/status", (long)child_of(h.pid));
+	snprintf(line[0], sizeof *line, "\nUid:\t%ld\t%ld\t%ld\t%ld\n", u, u,
+	    u, u);
+	snprintf(line[1], sizeof *line, "\nGid:\t%ld\t%ld\t%ld\t%ld\n", g, g,
+	    g, g);
+	snprintf(line[2], sizeof *line, "\nGroups:\t%ld \n", g);
+	for (i = 0; i < 3; i++)
+		EXPECT(file_has(path, line[i]), "-u %s: its status has no %s",
+		    option, line[i] + 1);
+	ORDER(&h, M1, "OK 0\n");
+	STOP(&h);
+}
+
 static void
 users(void)
 {
-	static const char name[] = "-u: the hub is another user, and so are "
-	    "its groups";
-	struct hub h = { 0 };
 	struct passwd *pw = getpwnam("daemon");
-	char path[64], line[64];
+	struct group *g = NULL;
+	char both[300];
 	struct stat st;
-	pid_t hub;
 
 	if (geteuid() != 0 || pw == NULL || stat("/proc/self/status", &st) ==
 	    -1) {
-		test_skip(name, "we are not root, or there is no /proc");
+		test_skip("-u", "we are not root, or there is no /proc");
 		return;
 	}
-	CASE(name);
-	START(&h, QUIET_HUB, "-u", "daemon");
-	hub = child_of(h.pid);
-	snprintf(path, sizeof path, "/proc/%ld/status", (long)hub);
-	snprintf(line, sizeof line, "\nUid:\t%ld\t%ld\t%ld\t%ld\n",
-	    (long)pw->pw_uid, (long)pw->pw_uid, (long)pw->pw_uid,
-	    (long)pw->pw_uid);
-	EXPECT(file_has(path, line), "its uid is not daemon's");
-	snprintf(line, sizeof line, "\nGroups:\t%ld \n", (long)pw->pw_gid);
-	EXPECT(file_has(path, line), "its groups are not daemon's alone");
-	ORDER(&h, M1, "OK 0\n");
-	STOP(&h);
+	CASE("-u: the hub is another user, and so are its groups");
+	become("daemon", pw->pw_uid, pw->pw_gid);
+
+	setgrent();
+	while ((g = getgrent()) != NULL && (g->gr_gid == pw->pw_gid ||
+	    g->gr_gid == 0))
+		;
+	if (g == NULL) {
+		test_skip("-u: with a group", "there is no other");
+		return;
+	}
+	CASE("-u: with a group, it is in that one alone");
+	snprintf(both, sizeof both, "daemon:%s", g->gr_name);
+	become(both, pw->pw_uid, g->gr_gid);
 }
 
 static struct test_group all_groups[] = {

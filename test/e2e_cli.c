@@ -405,31 +405,54 @@ signals(void)
 	STOP(&h);
 }
 
+/* A sanitizer's own words on a SIGSEGV are not what is asked for. */
+static void
+no_handler(const char *name)
+{
+	const char *old = getenv(name);
+	char all[1024];
+
+	snprintf(all, sizeof all, "%s:handle_segv=0", old != NULL ? old : "");
+	setenv(name, all, 1);
+}
+
 static void
 crashes(void)
 {
+	static const int fatal[] = { SIGKILL, SIGSEGV };
 	struct hub h = { 0 };
 	struct client c;
-	char path[32];
+	char path[32], text[64];
 	struct stat st;
 	pid_t hub;
-	int fd;
+	int fd, i;
 	long long end;
 
-	CASE("kill -9 of the hub: status 1, a word, and no file is left");
-	START(&h, QUIET_HUB, "-l", "127.0.0.1:%1", "-l", "unix:clients");
-	join(&c, &h);
-	hub = child_of(h.pid);
-	EXPECT(hub > 0, "which process is the hub?");
-	if (hub > 0)
-		kill(hub, SIGKILL);
-	else
-		kill(h.pid, SIGTERM);
-	ENDED(&h, 1);
-	EXPECT(file_has(h.log, "the hub was ended by signal 9"),
-	    "it does not say so");
-	EXPECT(lstat("clients", &st) == -1, "\"clients\" is still there");
-	leave(&c);
+	no_handler("ASAN_OPTIONS");
+	no_handler("UBSAN_OPTIONS");
+
+	for (i = 0; i < 2; i++) {
+		if (i == 1 && wrap[0] != NULL)
+			break; /* a wrapper has words of its own for that */
+		CASE(i == 0 ? "kill -9 of the hub: status 1, a word, and no "
+		    "file is left" : "SIGSEGV of the hub: the same");
+		START(&h, QUIET_HUB, "-l", "127.0.0.1:%1", "-l",
+		    "unix:clients");
+		join(&c, &h);
+		hub = child_of(h.pid);
+		EXPECT(hub > 0, "which process is the hub?");
+		if (hub > 0)
+			kill(hub, fatal[i]);
+		else
+			kill(h.pid, SIGTERM);
+		ENDED(&h, 1);
+		snprintf(text, sizeof text, "the hub was ended by signal %d\n",
+		    fatal[i]);
+		EXPECT(file_has(h.log, text), "it does not say so");
+		EXPECT(lstat("clients", &st) == -1, "\"clients\" is still "
+		    "there");
+		leave(&c);
+	}
 
 	CASE("kill -9 of the keeper: the hub says Close 1001 and ends");
 	START(&h, QUIET_HUB);
@@ -726,6 +749,93 @@ become(char *option, uid_t uid, gid_t gid)
 	STOP(&h);
 }
 
+#ifdef __linux__
+static void
+unconfined(void)
+{
+	static const char warning[] = "warning: the hub runs without a sandbox";
+	struct hub h = { 0 };
+	struct client c;
+	char *log, *first;
+	size_t len;
+
+	CASE("$WSHUB_NO_SANDBOX: a warning, once, and it serves");
+	setenv("WSHUB_NO_SANDBOX", "1", 1);
+	START(&h, QUIET_HUB);
+	join(&c, &h);
+	ORDER(&h, M1, "OK 1\n");
+	TEXT(&c, "1");
+	leave(&c);
+	STOP(&h);
+	log = slurp(h.log, &len);
+	first = strstr(log, warning);
+	EXPECT(first != NULL && strstr(first + 1, warning) == NULL,
+	    "not one warning: \"%s\"", log);
+	free(log);
+}
+#endif
+
+/* Where a descriptor of the hub's leads to. */
+static void
+leads_to(const struct hub *h, int fd, const char *want)
+{
+	char path[64], got[64] = "";
+
+	snprintf(path, sizeof path, "/proc/%ld/fd/%d", (long)child_of(h->pid),
+	    fd);
+	if (readlink(path, got, sizeof got - 1) != -1)
+		EXPECT(strcmp(got, want) == 0, "descriptor %d is %s", fd, got);
+}
+
+/* As some that start it leave it: without descriptors 0 to 2. */
+static void
+bare(void)
+{
+	static const char name[] = "0<&- 1>&- 2>&-: it serves, and takes no "
+	    "socket for one of them";
+	struct hub h = { 0 };
+	long long end = now() + patience;
+	struct client c;
+	struct stat st;
+	char port[32];
+	int i;
+
+	if (wrap[0] != NULL) {
+		test_skip(name, "a wrapper takes them");
+		return;
+	}
+	CASE(name);
+	strcpy(h.control, "bare.sock");
+	strcpy(h.log, "bare.log");
+	h.port[0] = free_port();
+	snprintf(port, sizeof port, "127.0.0.1:%d", h.port[0]);
+	fflush(stdout);
+	h.pid = fork();
+	if (h.pid == 0) {
+		for (i = 3; i < 1024; i++)
+			close(i);
+		/* -v, so that it has something to say. */
+		execl("/bin/sh", "sh", "-c", "exec \"$@\" 0<&- 1>&- 2>&-",
+		    "sh", wshub, "-v", "-s", h.control, "-l", port,
+		    (char *)NULL);
+		_exit(127);
+	}
+	while ((lstat(h.control, &st) == -1 || (st.st_mode & 0777) == 0) &&
+	    now() < end)
+		nap(2);
+	join(&c, &h);
+	for (i = 0; i < 3; i++)
+		leads_to(&h, i, "/dev/null");
+	ORDER(&h, M1, "OK 1\n");
+	kill(h.pid, SIGUSR1);
+	TEXT(&c, "1");
+	ORDER(&h, M1, "OK 1\n");
+	TEXT(&c, "1");
+	QUIET(c.fd, 20);
+	leave(&c);
+	STOP(&h);
+}
+
 static void
 users(void)
 {
@@ -762,6 +872,10 @@ static struct test_group all_groups[] = {
 	{ .name = "crashes", .run = crashes },
 	{ .name = "files", .run = files },
 	{ .name = "words", .run = words },
+#ifdef __linux__
+	{ .name = "unconfined", .run = unconfined },
+#endif
+	{ .name = "bare", .run = bare },
 	{ .name = "users", .run = users },
 };
 

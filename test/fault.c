@@ -284,6 +284,9 @@ nothing(int tls)
 	for (p = people + ANN; p <= people + (tls ? TOM : BOB); p++)
 		EXPECT(p->up && p->heard == 6 && p->skipped == 0, "%s heard %u",
 		    names[p - people], p->heard);
+	EXPECT(world_prompt(people[ANN].h) && (!tls ||
+	    world_prompt(people[TOM].h)), "what is sent waits for more: no "
+	    "TCP_NODELAY");
 	EXPECT(people[BOB].pongs == 1, "%u Pongs", people[BOB].pongs);
 	EXPECT(!tls || people[TOM].code == 1000, "%u", people[TOM].code);
 	after(0, "nothing", 0);

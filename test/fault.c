@@ -466,6 +466,39 @@ sleep_for(int64_t ms)
 }
 
 static void
+jitter(void)
+{
+	int64_t begun, at[PEOPLE] = { 0 }, first = INT64_MAX, last = 0;
+	int i, asked = 0;
+
+	CASE("pings: those who came together are not asked together");
+	open_world(&usual);
+	for (i = ANN; i < PEOPLE; i++) {
+		knock(&people[i], 0);
+		say(&people[i], request, sizeof request - 1);
+	}
+	(void)turns(2);
+	begun = world_now;
+	while (asked < PEOPLE && world_now < begun + 60000000000) {
+		sleep_for(100);
+		for (i = ANN; i < PEOPLE; i++)
+			if (at[i] == 0 && people[i].pings != 0) {
+				at[i] = (world_now - begun) / 1000000;
+				asked++;
+			}
+	}
+	EXPECT(asked == PEOPLE, "%d are asked", asked);
+	for (i = ANN; i < PEOPLE; i++) {
+		EXPECT(at[i] >= 22500 && at[i] <= 25300, "%s is asked after "
+		    "%d ms", names[i], (int)at[i]);
+		first = at[i] < first ? at[i] : first;
+		last = at[i] > last ? at[i] : last;
+	}
+	EXPECT(last - first > 500, "all within %d ms", (int)(last - first));
+	close_world("jitter", 0);
+}
+
+static void
 clocks(void)
 {
 	static const int64_t hour = 3600000000000;
@@ -617,6 +650,7 @@ main(void)
 	nothing(tls);
 	memory(tls);
 	calls(tls);
+	jitter();
 	clocks();
 	files();
 	ws_tls_config_drop(config);

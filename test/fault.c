@@ -573,6 +573,29 @@ clocks(void)
 	EXPECT(people[EVE].gone && !people[EVE].up, "still there");
 	close_world("clock", 4);
 
+#ifdef WITH_TLS
+	CASE("clock: ten seconds are for TLS and the request together");
+	three_people();
+	knock(&people[EVE], 1);
+	people[EVE].asked = 1; /* not by itself */
+	asked = world_now;
+	for (n = 0; n < 40; n++) /* while Eve does nothing */
+		(void)ws_loop_step(l, 100);
+	(void)turns(60);
+	EXPECT(br_ssl_engine_current_state(&people[EVE].cc.eng) &
+	    BR_SSL_SENDAPP, "no TLS");
+	for (n = 0; n < 20 && !people[EVE].gone; n++) {
+		sleep_for(1000);
+		say(&people[EVE], request + n, 1);
+	}
+	EXPECT(people[EVE].gone && !people[EVE].up && world_now - asked <
+	    11000000000, "%s after %u s", people[EVE].gone ? "gone" : "there",
+	    n);
+	EXPECT(strstr((char *)people[EVE].got, "the request took too long\n")
+	    != NULL, "no 408: \"%s\"", (char *)people[EVE].got);
+	close_world("clock", 5);
+#endif
+
 	CASE("no descriptors for a minute: a try a second, the rest goes on");
 	three_people();
 	world_fault.call = WORLD_ACCEPT;

@@ -302,7 +302,7 @@ confine_hub(void)
 	int unveiled = ws_unveil("/", "") == 0 && ws_unveil(NULL, NULL) == 0;
 
 	/* Where there is no unveil, the pledge alone refuses every path. */
-	pledged = ws_pledge("stdio inet unix") == 0;
+	pledged = ws_pledge(WS_HUB_PROMISES) == 0;
 	if (!pledged)
 		ws_say(WS_LOG_NOTE, "warning: the hub runs without a sandbox: "
 		    "%s", strerror(errno));
@@ -544,7 +544,7 @@ confine_keeper(void)
 		unveil_around(setup->files[i].path, "rc");
 	/* The hub has warned already if this cannot be. */
 	(void)ws_unveil(NULL, NULL);
-	(void)ws_pledge("stdio rpath cpath");
+	(void)ws_pledge(WS_KEEPER_PROMISES);
 }
 
 /* Waits for the hub's end; returns the exit status. */

@@ -834,6 +834,10 @@ void ws_die(const char *format, ...);
 int ws_pledge(const char *promises);
 int ws_unveil(const char *path, const char *permissions);
 
+/* What the two processes promise, here so that the tests try the same. */
+#define WS_HUB_PROMISES "stdio inet unix"
+#define WS_KEEPER_PROMISES "stdio rpath cpath"
+
 /*
  * No core file of this process, and on Linux no debugger of the same user: it
  * is to know a key. Anew after setuid(2), which has its own opinion of that.

@@ -415,31 +415,54 @@ signals(void)
 	STOP(&h);
 }
 
+/* A sanitizer's own words on a SIGSEGV are not what is asked for. */
+static void
+no_handler(const char *name)
+{
+	const char *old = getenv(name);
+	char all[1024];
+
+	snprintf(all, sizeof all, "%s:handle_segv=0", old != NULL ? old : "");
+	setenv(name, all, 1);
+}
+
 static void
 crashes(void)
 {
+	static const int fatal[] = { SIGKILL, SIGSEGV };
 	struct hub h = { 0 };
 	struct client c;
-	char path[32];
+	char path[32], text[64];
 	struct stat st;
 	pid_t hub;
-	int fd;
+	int fd, i;
 	long long end;
 
-	CASE("kill -9 of the hub: status 1, a word, and no file is left");
-	START(&h, QUIET_HUB, "-l", "127.0.0.1:%1", "-l", "unix:clients");
-	join(&c, &h);
-	hub = child_of(h.pid);
-	EXPECT(hub > 0, "which process is the hub?");
-	if (hub > 0)
-		kill(hub, SIGKILL);
-	else
-		kill(h.pid, SIGTERM);
-	ENDED(&h, 1);
-	EXPECT(file_has(h.log, "the hub was ended by signal 9"),
-	    "it does not say so");
-	EXPECT(lstat("clients", &st) == -1, "\"clients\" is still there");
-	leave(&c);
+	no_handler("ASAN_OPTIONS");
+	no_handler("UBSAN_OPTIONS");
+
+	for (i = 0; i < 2; i++) {
+		if (i == 1 && wrap[0] != NULL)
+			break; /* a wrapper has words of its own for that */
+		CASE(i == 0 ? "kill -9 of the hub: status 1, a word, and no "
+		    "file is left" : "SIGSEGV of the hub: the same");
+		START(&h, QUIET_HUB, "-l", "127.0.0.1:%1", "-l",
+		    "unix:clients");
+		join(&c, &h);
+		hub = child_of(h.pid);
+		EXPECT(hub > 0, "which process is the hub?");
+		if (hub > 0)
+			kill(hub, fatal[i]);
+		else
+			kill(h.pid, SIGTERM);
+		ENDED(&h, 1);
+		snprintf(text, sizeof text, "the hub was ended by signal %d\n",
+		    fatal[i]);
+		EXPECT(file_has(h.log, text), "it does not say so");
+		EXPECT(lstat("clients", &st) == -1, "\"clients\" is still "
+		    "there");
+		leave(&c);
+	}
 
 	CASE("kill -9 of the keeper: the hub says Close 1001 and ends");
 	START(&h, QUIET_HUB);
@@ -713,34 +736,143 @@ words(void)
 	EXPECT(len == 0, "%zu bytes of words", len);
 }
 
+/* A hub with that -u is of that user and group, and of no other. */
 static void
-users(void)
+become(char *option, uid_t uid, gid_t gid)
 {
-	static const char name[] = "-u: the hub is another user, and so are "
-	    "its groups";
 	struct hub h = { 0 };
-	struct passwd *pw = getpwnam("daemon");
-	char path[64], line[64];
-	struct stat st;
-	pid_t hub;
+	char path[64], line[3][80];
+	long u = (long)uid, g = (long)gid;
+	int i;
 
-	if (geteuid() != 0 || pw == NULL || stat("/proc/self/status", &st) ==
-	    -1) {
-		test_skip(name, "we are not root, or there is no /proc");
+	START(&h, QUIET_HUB, "-u", option);
+	snprintf(path, sizeof path, "/proc/%ld/status", (long)child_of(h.pid));
+	snprintf(line[0], sizeof *line, "\nUid:\t%ld\t%ld\t%ld\t%ld\n", u, u,
+	    u, u);
+	snprintf(line[1], sizeof *line, "\nGid:\t%ld\t%ld\t%ld\t%ld\n", g, g,
+	    g, g);
+	snprintf(line[2], sizeof *line, "\nGroups:\t%ld \n", g);
+	for (i = 0; i < 3; i++)
+		EXPECT(file_has(path, line[i]), "-u %s: its status has no %s",
+		    option, line[i] + 1);
+	ORDER(&h, M1, "OK 0\n");
+	STOP(&h);
+}
+
+#ifdef __linux__
+static void
+unconfined(void)
+{
+	static const char warning[] = "warning: the hub runs without a sandbox";
+	struct hub h = { 0 };
+	struct client c;
+	char *log, *first;
+	size_t len;
+
+	CASE("$WSHUB_NO_SANDBOX: a warning, once, and it serves");
+	setenv("WSHUB_NO_SANDBOX", "1", 1);
+	START(&h, QUIET_HUB);
+	join(&c, &h);
+	ORDER(&h, M1, "OK 1\n");
+	TEXT(&c, "1");
+	leave(&c);
+	STOP(&h);
+	log = slurp(h.log, &len);
+	first = strstr(log, warning);
+	EXPECT(first != NULL && strstr(first + 1, warning) == NULL,
+	    "not one warning: \"%s\"", log);
+	free(log);
+}
+#endif
+
+/* Where a descriptor of the hub's leads to. */
+static void
+leads_to(const struct hub *h, int fd, const char *want)
+{
+	char path[64], got[64] = "";
+
+	snprintf(path, sizeof path, "/proc/%ld/fd/%d", (long)child_of(h->pid),
+	    fd);
+	if (readlink(path, got, sizeof got - 1) != -1)
+		EXPECT(strcmp(got, want) == 0, "descriptor %d is %s", fd, got);
+}
+
+/* As some that start it leave it: without descriptors 0 to 2. */
+static void
+bare(void)
+{
+	static const char name[] = "0<&- 1>&- 2>&-: it serves, and takes no "
+	    "socket for one of them";
+	struct hub h = { 0 };
+	long long end = now() + patience;
+	struct client c;
+	struct stat st;
+	char port[32];
+	int i;
+
+	if (wrap[0] != NULL) {
+		test_skip(name, "a wrapper takes them");
 		return;
 	}
 	CASE(name);
-	START(&h, QUIET_HUB, "-u", "daemon");
-	hub = child_of(h.pid);
-	snprintf(path, sizeof path, "/proc/%ld/status", (long)hub);
-	snprintf(line, sizeof line, "\nUid:\t%ld\t%ld\t%ld\t%ld\n",
-	    (long)pw->pw_uid, (long)pw->pw_uid, (long)pw->pw_uid,
-	    (long)pw->pw_uid);
-	EXPECT(file_has(path, line), "its uid is not daemon's");
-	snprintf(line, sizeof line, "\nGroups:\t%ld \n", (long)pw->pw_gid);
-	EXPECT(file_has(path, line), "its groups are not daemon's alone");
-	ORDER(&h, M1, "OK 0\n");
+	strcpy(h.control, "bare.sock");
+	strcpy(h.log, "bare.log");
+	h.port[0] = free_port();
+	snprintf(port, sizeof port, "127.0.0.1:%d", h.port[0]);
+	fflush(stdout);
+	h.pid = fork();
+	if (h.pid == 0) {
+		for (i = 3; i < 1024; i++)
+			close(i);
+		/* -v, so that it has something to say. */
+		execl("/bin/sh", "sh", "-c", "exec \"$@\" 0<&- 1>&- 2>&-",
+		    "sh", wshub, "-v", "-s", h.control, "-l", port,
+		    (char *)NULL);
+		_exit(127);
+	}
+	while ((lstat(h.control, &st) == -1 || (st.st_mode & 0777) == 0) &&
+	    now() < end)
+		nap(2);
+	join(&c, &h);
+	for (i = 0; i < 3; i++)
+		leads_to(&h, i, "/dev/null");
+	ORDER(&h, M1, "OK 1\n");
+	kill(h.pid, SIGUSR1);
+	TEXT(&c, "1");
+	ORDER(&h, M1, "OK 1\n");
+	TEXT(&c, "1");
+	QUIET(c.fd, 20);
+	leave(&c);
 	STOP(&h);
+}
+
+static void
+users(void)
+{
+	struct passwd *pw = getpwnam("daemon");
+	struct group *g = NULL;
+	char both[300];
+	struct stat st;
+
+	if (geteuid() != 0 || pw == NULL || stat("/proc/self/status", &st) ==
+	    -1) {
+		test_skip("-u", "we are not root, or there is no /proc");
+		return;
+	}
+	CASE("-u: the hub is another user, and so are its groups");
+	become("daemon", pw->pw_uid, pw->pw_gid);
+
+	setgrent();
+	while ((g = getgrent()) != NULL && (g->gr_gid == pw->pw_gid ||
+	    g->gr_gid == 0))
+		;
+	if (g == NULL) {
+		test_skip("-u: with a group", "there is no other");
+		return;
+	}
+	CASE("-u: with a group, it is in that one alone");
+	snprintf(both, sizeof both, "daemon:%s", g->gr_name);
+	become(both, pw->pw_uid, g->gr_gid);
 }
 
 static struct test_group all_groups[] = {
@@ -750,6 +882,10 @@ static struct test_group all_groups[] = {
 	{ .name = "crashes", .run = crashes },
 	{ .name = "files", .run = files },
 	{ .name = "words", .run = words },
+#ifdef __linux__
+	{ .name = "unconfined", .run = unconfined },
+#endif
+	{ .name = "bare", .run = bare },
 	{ .name = "users", .run = users },
 };
 

@@ -6,8 +6,6 @@
 #define _GNU_SOURCE
 #include "hub.h"
 
-#define QUIET_HUB "--heartbeat", "0", "--ping", "0"
-#define M1 "{\"action\":\"multicast\",\"data\":1}"
 #define USAGE "usage: wshub ["
 
 /* ------------------------------------------------------------------- words */

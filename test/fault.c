@@ -316,6 +316,9 @@ nothing(int tls)
 	for (p = people + ANN; p <= people + (tls ? TOM : BOB); p++)
 		EXPECT(p->up && p->heard == 6 && p->skipped == 0, "%s heard %u",
 		    names[p - people], p->heard);
+	EXPECT(world_prompt(people[ANN].h) && (!tls ||
+	    world_prompt(people[TOM].h)), "what is sent waits for more: no "
+	    "TCP_NODELAY");
 	EXPECT(people[BOB].pongs == 1, "%u Pongs", people[BOB].pongs);
 	EXPECT(!tls || people[TOM].code == 1000, "%u", people[TOM].code);
 	after(0, "nothing", 0);
@@ -495,6 +498,39 @@ sleep_for(int64_t ms)
 }
 
 static void
+jitter(void)
+{
+	int64_t begun, at[PEOPLE] = { 0 }, first = INT64_MAX, last = 0;
+	int i, asked = 0;
+
+	CASE("pings: those who came together are not asked together");
+	open_world(&usual);
+	for (i = ANN; i < PEOPLE; i++) {
+		knock(&people[i], 0);
+		say(&people[i], request, sizeof request - 1);
+	}
+	(void)turns(2);
+	begun = world_now;
+	while (asked < PEOPLE && world_now < begun + 60000000000) {
+		sleep_for(100);
+		for (i = ANN; i < PEOPLE; i++)
+			if (at[i] == 0 && people[i].pings != 0) {
+				at[i] = (world_now - begun) / 1000000;
+				asked++;
+			}
+	}
+	EXPECT(asked == PEOPLE, "%d are asked", asked);
+	for (i = ANN; i < PEOPLE; i++) {
+		EXPECT(at[i] >= 22500 && at[i] <= 25300, "%s is asked after "
+		    "%d ms", names[i], (int)at[i]);
+		first = at[i] < first ? at[i] : first;
+		last = at[i] > last ? at[i] : last;
+	}
+	EXPECT(last - first > 500, "all within %d ms", (int)(last - first));
+	close_world("jitter", 0);
+}
+
+static void
 clocks(void)
 {
 	static const int64_t hour = 3600000000000;
@@ -568,6 +604,29 @@ clocks(void)
 	sleep_for(1000);
 	EXPECT(people[EVE].gone && !people[EVE].up, "still there");
 	close_world("clock", 4);
+
+#ifdef WITH_TLS
+	CASE("clock: ten seconds are for TLS and the request together");
+	three_people();
+	knock(&people[EVE], 1);
+	people[EVE].asked = 1; /* not by itself */
+	asked = world_now;
+	for (n = 0; n < 40; n++) /* while Eve does nothing */
+		(void)ws_loop_step(l, 100);
+	(void)turns(60);
+	EXPECT(br_ssl_engine_current_state(&people[EVE].cc.eng) &
+	    BR_SSL_SENDAPP, "no TLS");
+	for (n = 0; n < 20 && !people[EVE].gone; n++) {
+		sleep_for(1000);
+		say(&people[EVE], request + n, 1);
+	}
+	EXPECT(people[EVE].gone && !people[EVE].up && world_now - asked <
+	    11000000000, "%s after %u s", people[EVE].gone ? "gone" : "there",
+	    n);
+	EXPECT(strstr((char *)people[EVE].got, "the request took too long\n")
+	    != NULL, "no 408: \"%s\"", (char *)people[EVE].got);
+	close_world("clock", 5);
+#endif
 
 	CASE("no descriptors for a minute: a try a second, the rest goes on");
 	three_people();
@@ -647,6 +706,7 @@ main(void)
 	nothing(tls);
 	memory(tls);
 	calls(tls);
+	jitter();
 	clocks();
 	files();
 	ws_tls_config_drop(config);

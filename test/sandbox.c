@@ -321,39 +321,145 @@ see_nothing(void)
 	    open("ws.h", O_RDONLY) == -1 ? 0 : 1;
 }
 
+/* What the keeper does: reads its pair anew, removes, sends, and waits. */
+static int
+keep(void)
+{
+	char c;
+	int fd = open("ws.h", O_RDONLY);
+
+	if (fd == -1 || read(fd, &c, 1) != 1 || close(fd) != 0)
+		return 1;
+	if (unlink("test/build/no-such-file") != -1 || errno != ENOENT)
+		return 2;
+	if (send(pair[1], "y", 1, 0) != 1 || read(pair[0], &c, 1) != 1)
+		return 3;
+	return waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD ? 0 : 4;
+}
+
 static int
 nothing(void)
 {
 	return 0;
 }
 
-int
-main(void)
-{
-	static const struct {
-		const char *name;
-		int (*try)(void);
-	} t[] = {
-		{ "open", try_open }, { "socket", try_socket },
-		{ "connect", try_connect }, { "execve", try_execve },
-		{ "fork", try_fork }, { "kill", try_kill },
-		{ "unlink", try_unlink }, { "memory for code", try_code },
-		{ "chmod", try_chmod }, { "listen", try_listen },
-		{ "socketpair", try_socketpair }, { "setuid", try_setuid },
-		{ "chroot", try_chroot },
+/* What neither process is to do, but for what it promises. */
+static const struct try {
+	const char *name;
+	int (*try)(void);
+} tries[] = {
+	{ "open", try_open }, { "socket", try_socket },
+	{ "connect", try_connect }, { "execve", try_execve },
+	{ "fork", try_fork }, { "kill", try_kill },
+	{ "unlink", try_unlink }, { "memory for code", try_code },
+	{ "chmod", try_chmod }, { "listen", try_listen },
+	{ "socketpair", try_socketpair }, { "setuid", try_setuid },
+	{ "chroot", try_chroot }, { "accept", try_accept },
 #ifdef __linux__
-		{ "ptrace", try_ptrace },
+	{ "ptrace", try_ptrace },
 #if defined(__x86_64__) && defined(__GNUC__)
-		{ "x32", try_x32 },
+	{ "x32", try_x32 },
 #endif
 #endif
-	};
+};
+
+/* Each but those two is the end of who made those promises. */
+static void
+refused(const char *promises, int (*but)(void), int (*or)(void))
+{
+	const struct try *t = tries;
+	int status;
+
+	for (; t < tries + sizeof tries / sizeof *tries; t++) {
+		if (t->try == but || t->try == or)
+			continue;
+		status = run(promises, t->try);
+		EXPECT(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS,
+		    "%s: status %#x", t->name, (unsigned)status);
+		/* musl blocks signals in these: no handler speaks. */
+		if ((t->try == try_fork || t->try == try_setuid) &&
+		    *said == '\0')
+			continue;
+		EXPECT(strncmp(said, "wshub: not pledged: system call ", 32)
+		    == 0 && strchr(said, '\n') == said + strlen(said) - 1,
+		    "%s: \"%s\"", t->name, said);
+	}
+}
+
+/* Sanitizers make calls of their own: sandbox.c promises nothing then. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
+    __has_feature(memory_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
+/* Machines whose numbers sandbox.c knows. */
+#if (defined(__x86_64__) && !defined(__ILP32__)) || defined(__i386__) || \
+    defined(__aarch64__) || (defined(__arm__) && defined(__ARM_EABI__)) || \
+    (defined(__riscv) && __riscv_xlen == 64) || defined(__s390x__) || \
+    defined(__powerpc64__) || (defined(__mips__) && defined(_ABIO32) && \
+    _MIPS_SIM == _ABIO32)
+#define KNOWN 1
+#else
+#define KNOWN 0
+#endif
+
+/* Where the kernel has it there is no excuse for doing without. */
+static int
+must_pledge(void)
+{
+#ifdef __linux__
+	return KNOWN && !SANITIZED && getenv("WSHUB_NO_SANDBOX") == NULL &&
+	    prctl(PR_GET_SECCOMP, 0, 0, 0, 0) >= 0;
+#else
+	return 0;
+#endif
+}
+
+/* The same; LANDLOCK_CREATE_RULESET_VERSION is 1. */
+static int
+must_unveil(void)
+{
+#ifdef __linux__
+	return !SANITIZED && getenv("WSHUB_NO_SANDBOX") == NULL &&
+	    syscall(FIRST_CALL + 444, NULL, (size_t)0, 1u) >= 1;
+#else
+	return 0;
+#endif
+}
+
+/* What could not be tried: a skip, or a failure if it must be. */
+static void
+missing(const char *name, int must)
+{
+	if (!must) {
+		test_skip(name, "not on this system");
+		return;
+	}
+	CASE(name);
+	EXPECT(0, "the kernel has it, and it fails");
+}
+
+/* sandbox must: says what there must be here, for test/all/privileges. */
+int
+main(int argc, char **argv)
+{
 	unsigned left = 0;
 	struct sockaddr_in a;
 	socklen_t len = sizeof a;
 	int status, s;
-	size_t i;
 
+	if (argc > 1 && strcmp(argv[1], "must") == 0) {
+		printf("%s%s\n", must_pledge() ? "pledge " : "",
+		    must_unveil() ? "unveil" : "");
+		return 0;
+	}
 	memset(&a, 0, sizeof a);
 	a.sin_family = AF_INET;
 	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -376,26 +482,18 @@ main(void)
 
 	status = run("stdio", nothing);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 100) {
-		test_skip("pledge", "not on this system");
+		missing("pledge", must_pledge());
 	} else {
 		CASE("pledge: what the hub does it may do");
-		status = run("stdio inet unix", work);
+		status = run(WS_HUB_PROMISES, work);
 		EXPECT(status == 0, "status %#x: %s", (unsigned)status, said);
 		CASE("pledge: nothing that it did not promise");
-		for (i = 0; i < sizeof t / sizeof *t; i++) {
-			status = run("stdio inet unix", t[i].try);
-			EXPECT(WIFSIGNALED(status) &&
-			    WTERMSIG(status) == SIGSYS, "%s: status %#x",
-			    t[i].name, (unsigned)status);
-			/* musl blocks signals in these: no handler speaks. */
-			if ((t[i].try == try_fork || t[i].try == try_setuid) &&
-			    *said == '\0')
-				continue;
-			EXPECT(strncmp(said, "wshub: not pledged: system call "
-			    , 32) == 0 && strchr(said, '\n') ==
-			    said + strlen(said) - 1, "%s: \"%s\"", t[i].name,
-			    said);
-		}
+		refused(WS_HUB_PROMISES, try_accept, NULL);
+		CASE("pledge: what the keeper does it may do");
+		status = run(WS_KEEPER_PROMISES, keep);
+		EXPECT(status == 0, "status %#x: %s", (unsigned)status, said);
+		CASE("pledge: nothing that it did not promise, either");
+		refused(WS_KEEPER_PROMISES, try_open, try_unlink);
 		CASE("pledge: a call has its name in the log");
 		(void)run("stdio", try_execve);
 		EXPECT(strstr(said, ", execve\n") != NULL, "\"%s\"", said);
@@ -403,14 +501,14 @@ main(void)
 		CASE("pledge: of a thousand calls few are left");
 		for (number = FIRST_CALL; number < FIRST_CALL + 1024;
 		    number++) {
-			status = run("stdio inet unix", try_number);
+			status = run(WS_HUB_PROMISES, try_number);
 			left += !WIFSIGNALED(status) ||
 			    WTERMSIG(status) != SIGSYS;
 		}
 		EXPECT(left >= 20 && left <= 64, "%u are allowed", left);
 #if defined(__x86_64__) && defined(__GNUC__)
 		CASE("pledge: a number of another machine's calls is none");
-		status = run("stdio inet unix", try_foreign);
+		status = run(WS_HUB_PROMISES, try_foreign);
 		EXPECT(WIFSIGNALED(status) && (WTERMSIG(status) == SIGSYS ||
 		    WTERMSIG(status) == SIGSEGV), "%#x", (unsigned)status);
 #endif
@@ -445,7 +543,7 @@ main(void)
 	}
 	status = run(NULL, see_nothing);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 100) {
-		test_skip("unveil", "not on this system");
+		missing("unveil", must_unveil());
 	} else {
 		CASE("unveil: of nothing leaves nothing to see");
 		EXPECT(status == 0, "status %#x", (unsigned)status);

@@ -313,6 +313,9 @@ lies(void)
 		give_up("socketpair");
 	fd[7] = pair[0];
 	for (i = 0; i < sizeof t / sizeof *t; i++) {
+		/* With valgrind it is. */
+		if (wrap[0] != NULL && strstr(t[i].words, "is not open"))
+			continue;
 		memset(&p, 0, sizeof p);
 		p.fds = t[i].fds;
 		p.names = t[i].names;

@@ -21,6 +21,7 @@ struct sock {
 	int reset;       /* by us */
 	int broken;      /* by the hub */
 	int abort;       /* closing is to be a reset */
+	int prompt;      /* TCP_NODELAY */
 };
 
 struct world_fault world_fault;
@@ -289,6 +290,13 @@ world_ended(int h)
 	return socks[h].broken ? -1 : socks[h].down_ended;
 }
 
+/* see world.h */
+int
+world_prompt(int h)
+{
+	return socks[h].prompt;
+}
+
 /* --------------------------------------------------------- system calls */
 
 static struct sock *
@@ -430,6 +438,8 @@ w_setsockopt(int fd, int level, int name, const void *v, socklen_t len)
 		return -1;
 	if (level == SOL_SOCKET && name == SO_LINGER)
 		s->abort = ((const struct linger *)v)->l_onoff;
+	if (level == IPPROTO_TCP && name == TCP_NODELAY)
+		s->prompt = *(const int *)v;
 	return 0;
 }
 

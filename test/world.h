@@ -84,6 +84,9 @@ void world_leave(int h); /* close; the handle is gone */
 /* 0: open, 1: the hub has ended it in order, -1: reset. */
 int world_ended(int h);
 
+/* 1 if the hub has set TCP_NODELAY. */
+int world_prompt(int h);
+
 void *w_malloc(size_t n);
 void *w_calloc(size_t n, size_t size);
 void *w_realloc(void *p, size_t n);

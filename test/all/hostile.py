@@ -1,4 +1,4 @@
-# What test/all/hostile runs. wshub: ISC licence, see LICENSE.
+# What test/all/hostile runs, and with "flood". wshub: ISC licence, see LICENSE.
 import os
 import selectors
 import socket
@@ -10,6 +10,7 @@ import time
 PORT, TLS_PORT = int(os.environ['PORT']), int(os.environ['TLS_PORT'])
 SOCK = os.environ['SOCK']
 GOOD, HOSTILE, THREADS, SECONDS = 500, 20000, 20, 40
+FLOOD, GUESTS = 10000, 100  # within ten seconds, of two addresses
 UPGRADE = (b'GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n'
            b'Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n'
            b'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n')
@@ -24,8 +25,8 @@ def verdict(name, wrong):
     failed += bool(wrong)
 
 
-def dial(port):
-    s = socket.create_connection(('127.0.0.1', port), 15)
+def dial(port, source=''):
+    s = socket.create_connection(('127.0.0.1', port), 15, (source, 0))
     s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return s
 
@@ -39,8 +40,8 @@ def to_end(s):
         data += more
 
 
-def opened():
-    s = dial(PORT)
+def opened(source=''):
+    s = dial(PORT, source)
     s.sendall(UPGRADE)
     data = b''
     while b'"}}' not in data:
@@ -153,6 +154,94 @@ def attack():
     return failed
 
 
+def connect():
+    backend = socket.socket(socket.AF_UNIX)
+    backend.connect(SOCK)
+    backend.settimeout(10)
+    return backend, backend.makefile()
+
+
+def rush(mine, begun, held):
+    for i in mine:
+        due = begun + i * 10 / FLOOD
+        if due > time.monotonic():
+            time.sleep(due - time.monotonic())
+        try:
+            s = dial(PORT)
+            if i // THREADS % 3 == 0:
+                held.append(s)
+            elif i // THREADS % 3 == 1:
+                s.sendall(UPGRADE)
+                s.recv(4096)
+                s.close()
+            else:
+                reset(s)
+        except OSError:
+            pass  # it is refused: so it should be
+
+
+def flood():
+    """1,000 connections a second of one address; others come meanwhile."""
+    backend, replies = connect()
+    child = os.fork()
+    if child == 0:
+        begun, held = time.monotonic(), []
+        threads = [threading.Thread(target=rush, args=(
+            range(n, FLOOD, THREADS), begun, held)) for n in range(THREADS)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        took = time.monotonic() - begun
+        verdict('%d connections of one address within ten seconds' % FLOOD,
+                ['it took %.1f s' % took] if took > 13 else [])
+        os._exit(failed)
+    wrong, joins, late, sent, status = [], [], [], 0, None
+    guests = []  # socket, the first number to come
+    begun = time.monotonic()
+    while status is None and len(wrong) < 20:
+        now = time.monotonic()
+        if len(guests) < GUESTS and now >= begun + len(guests) / 10:
+            try:
+                guests.append((opened('127.0.0.2'), sent))
+            except (OSError, ValueError) as error:
+                wrong.append('a guest does not get in: %r' % error)
+            joins.append(time.monotonic() - now)
+        now = time.monotonic()
+        backend.sendall(b'{"action":"multicast","data":%d}\n' % (1000 + sent))
+        sent += 1
+        answer = replies.readline().split()
+        if answer[0] != 'OK' or int(answer[1]) < len(guests):
+            wrong.append('reply %r' % answer)
+        for s, _ in guests[-1:]:
+            data = s.recv(6, socket.MSG_WAITALL)
+            late.append(time.monotonic() - now)
+            if data != b'\x81\x04%d' % (999 + sent):
+                wrong.append('wanted %d, got %r' % (999 + sent, data))
+        time.sleep(0.02)
+        done, status = os.waitpid(child, os.WNOHANG)
+        status = status if done else None
+    if status is None:
+        _, status = os.waitpid(child, 0)
+    # Each has read what came while it was the latest.
+    for n, (s, first) in enumerate(guests):
+        got = guests[n + 1][1] if n + 1 < len(guests) else sent
+        rest = b''.join(b'\x81\x04%d' % (1000 + i) for i in range(got, sent))
+        if s.recv(len(rest), socket.MSG_WAITALL) != rest:
+            wrong.append('guest %d misses something' % n)
+        s.close()
+    joins.sort()
+    late.sort()
+    if joins:
+        print('# %d guests, the last in after %.0f ms; %d messages, p99 %.0f '
+              'ms' % (len(joins), joins[-1] * 1000, sent,
+                      late[len(late) * 99 // 100] * 1000))
+    if len(guests) < GUESTS // 2:
+        wrong.append('only %d guests' % len(guests))
+    verdict('others come in meanwhile, and hear every message, in order', wrong)
+    sys.exit(failed != 0 or status != 0)
+
+
 def main():
     good = [opened() for _ in range(GOOD)]
     watch = selectors.DefaultSelector()
@@ -160,10 +249,7 @@ def main():
     for i, s in enumerate(good):
         s.setblocking(False)
         watch.register(s, selectors.EVENT_READ, i)
-    backend = socket.socket(socket.AF_UNIX)
-    backend.connect(SOCK)
-    backend.settimeout(10)
-    replies = backend.makefile()
+    backend, replies = connect()
     sys.stdout.flush()
     child = os.fork()
     if child == 0:
@@ -219,4 +305,4 @@ def main():
     sys.exit(failed != 0 or status != 0)
 
 
-main()
+flood() if sys.argv[1:] == ['flood'] else main()

@@ -8,7 +8,7 @@ unset MAKEFLAGS MFLAGS MAKELEVEL
 # Sets bearssl to a directory of BearSSL's sources, or to nothing and why.
 find_bearssl() {
 	why="no sources of BearSSL (BEARSSL=DIR)"
-	for bearssl in "${BEARSSL:-}" "$top/build/bearssl-0.6" /tmp/b/bearssl-0.6; do
+	for bearssl in "${BEARSSL:-}" "$top/build/bearssl-0.6"; do
 		[ ! -f "$bearssl/inc/bearssl.h" ] || return 0
 	done
 	# Debian's, where its sources are to be had.
@@ -26,6 +26,14 @@ find_bearssl() {
 # copy NAME: the sources, in $dir/NAME.
 copy() {
 	sh "$top/dist.sh" copy "$dir/$1" || exit 1
+}
+
+# causes FILE STATUS [SECONDS]: why a make check has failed, which timeout may
+# have ended after so many.
+causes() {
+	[ "$2" != 124 ] || echo "did not end within $3 s"
+	grep -B4 -E '^not ok|error:' "$1" | head -n 30
+	tail -n 2 "$1"
 }
 
 # sums FILE: what test/run said at the end.

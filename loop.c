@@ -637,17 +637,18 @@ ws_loop_new(const struct ws_options *o)
 	if (getentropy(&l->seed, sizeof l->seed) != 0 || l->seed == 0)
 		l->seed = 2463534242u;
 	/* Some descriptors are kept back, so that a flood of clients never
-	 * stops publishing. */
+	 * stops publishing; where there are but few, half of them. */
 	l->max_clients = 1u << 20;
 	l->max_refused = REFUSED_MAX;
+	l->max_backends = WS_BACKENDS_MAX;
 	if (getrlimit(RLIMIT_NOFILE, &lim) == 0 && lim.rlim_cur < 1u << 20)
 		l->max_clients = lim.rlim_cur > 2 * kept ?
 		    (uint32_t)lim.rlim_cur - kept : (uint32_t)lim.rlim_cur / 2;
-	l->max_backends = WS_BACKENDS_MAX;
-	if (l->max_refused > l->max_clients / 4)
-		l->max_refused = l->max_clients / 4;
-	if (l->max_backends > l->max_clients / 4)
+	if (l->max_clients <= kept) {
 		l->max_backends = l->max_clients / 4;
+		if (l->max_refused > l->max_clients / 4)
+			l->max_refused = l->max_clients / 4;
+	}
 	if (o->max_clients != 0 && o->max_clients > l->max_clients) {
 		errno = EMFILE;
 		goto fail;

@@ -36,8 +36,8 @@ PREFIX = /usr/local
 MANDIR = $(PREFIX)/share/man
 DESTDIR =
 
-OBJ = main.o keeper.o sandbox.o log.o ctl.o service.o loop.o client.o poll.o listen.o hub.o json.o \
-    ws.o tls.o
+OBJ = main.o keeper.o sandbox.o log.o ctl.o service.o loop.o client.o poll.o \
+    listen.o control.o hub.o json.o ws.o tls.o
 C = $(CC) -std=c99 $(WARN) $(CFLAGS)
 
 all: wshub
@@ -87,7 +87,7 @@ $(B)/ws: test/ws.c ws.c
 $(B)/json: test/json.c json.c
 	$(LINK) test/json.c
 
-$(B)/hub: test/hub.c hub.c json.o ws.o
+$(B)/hub: test/hub.c hub.c control.c json.o ws.o
 	$(LINK) test/hub.c json.o ws.o
 
 $(B)/poll: test/poll.c poll.c
@@ -131,7 +131,8 @@ $(B)/conformance: test/conformance.c test/plain.h ws.o
 	$(LINK) test/conformance.c ws.o
 
 # The hub's files in a world of the tests' own: test/world.h.
-WORLD = $(B)/world.o $(B)/w-poll.o $(B)/w-client.o $(B)/w-loop.o $(B)/w-tls.o
+WORLD = $(B)/world.o $(B)/w-poll.o $(B)/w-client.o $(B)/w-loop.o \
+    $(B)/w-control.o $(B)/w-tls.o
 PART = @mkdir -p $(B); echo part $@; $(C) -c -o $@
 
 $(WORLD) $(B)/w-hub.o: test/world.h test/part.c ws.h .flags
@@ -141,6 +142,9 @@ $(B)/world.o: test/world.c
 
 $(B)/w-hub.o: hub.c
 	$(PART) -DPART='"../hub.c"' test/part.c
+
+$(B)/w-control.o: control.c
+	$(PART) -DPART='"../control.c"' test/part.c
 
 $(B)/w-poll.o: poll.c
 	$(PART) -DPART='"../poll.c"' test/part.c

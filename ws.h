@@ -4,22 +4,23 @@
  *
  *   1  ws.c      RFC 6455: handshake, frames, UTF-8      no I/O, no allocation
  *   2  json.c    RFC 8259: where a text ends, its parts  no I/O, no allocation
- *   3  hub.c     devices, channels, a backend's actions  no descriptors
- *   4  tls.c     BearSSL: certificates, sessions
- *   5  listen.c  addresses, listening sockets, the control socket's file
- *   6  poll.c    poll(2): descriptors, hot and cold
- *   7  client.c  a client's life: reads, queue, deadlines
- *   8  loop.c    turns: listeners, backends, clients, the end
- *   9  ctl.c     the command that talks to a running hub
- *  10  service.c sockets from a service manager, and words to it
- *  11  log.c     lines to standard error
- *  12  sandbox.c pledge and unveil, here and elsewhere
- *  13  keeper.c  the two processes, signals, privileges
+ *   3  hub.c     devices, channels, who hears what       no descriptors
+ *   4  control.c what a backend says, and its replies    no descriptors
+ *   5  tls.c     BearSSL: certificates, sessions
+ *   6  listen.c  addresses, listening sockets, the control socket's file
+ *   7  poll.c    poll(2): descriptors, hot and cold
+ *   8  client.c  a client's life: reads, queue, deadlines
+ *   9  loop.c    turns: listeners, backends, clients, the end
+ *  10  ctl.c     the command that talks to a running hub
+ *  11  service.c sockets from a service manager, and words to it
+ *  12  log.c     lines to standard error
+ *  13  sandbox.c pledge and unveil, here and elsewhere
+ *  14  keeper.c  the two processes, signals, privileges
  *
- * main -> keeper -> loop -> { hub -> json, client -> tls, ws, poll }, and never
- * the other way round, but that a client is part of its loop. Take ws.c with
- * this header for framing, json.c for JSON, and for a hub inside another
- * program the files of HUB in test/vendor/Makefile.
+ * main -> keeper -> loop -> { control -> { hub, json }, client -> tls, ws, poll }
+ * and never the other way round, but that a client is part of its loop. Take
+ * ws.c with this header for framing, json.c for JSON, and for a hub inside
+ * another program the files of HUB in test/vendor/Makefile.
  *
  * Conventions
  *
@@ -366,6 +367,12 @@ void ws_hub_leave(struct ws_hub *h, struct ws_device *d);
 /* The device of that id, or NULL. */
 struct ws_device *ws_hub_find(const struct ws_hub *h, struct ws_text id);
 
+/*
+ * Has what a delivery to the device of that id touches come nearer, while there
+ * is something else to do: one of 10,000 is in no cache. Changes nothing.
+ */
+void ws_hub_approach(const struct ws_hub *h, struct ws_text id);
+
 /* Deliver to all, to a channel, to a device: the number queued. */
 size_t ws_hub_multicast(struct ws_hub *h, struct ws_frame *f);
 size_t ws_hub_publish(struct ws_hub *h, struct ws_text channel,
@@ -378,6 +385,8 @@ int ws_hub_subscribe(struct ws_hub *h, struct ws_device *d,
     struct ws_text channel);
 int ws_hub_unsubscribe(struct ws_hub *h, struct ws_device *d,
     struct ws_text channel);
+
+/* ----------------------------------------------------------- 4  control.c */
 
 /* A backend's stream: objects in, replies out. Zeroed is the start. */
 struct ws_control {
@@ -414,7 +423,7 @@ void ws_control_sent(struct ws_control *c, size_t n);
 
 void ws_control_free(struct ws_control *c);
 
-/* -------------------------------------------------------------- 4  tls.c */
+/* -------------------------------------------------------------- 5  tls.c */
 
 #define WS_TLS_WORDS 256 /* bytes of an error's or a warning's text */
 
@@ -475,7 +484,7 @@ int ws_tls_close(struct ws_tls *t);
 /* After WS_ERROR: why, until the next call. */
 const char *ws_tls_error(const struct ws_tls *t);
 
-/* ----------------------------------------------------------- 5  listen.c */
+/* ----------------------------------------------------------- 6  listen.c */
 
 #define WS_LISTEN_MAX 16    /* sockets that one address may stand for */
 #define WS_LISTEN_WORDS 320 /* bytes of an error's text */
@@ -519,7 +528,7 @@ void ws_listen_remove(const char *path, const struct ws_file_id *id);
 #define WS_ADDRESS_MAX 128
 void ws_address(int fd, int peer, char name[WS_ADDRESS_MAX]);
 
-/* ------------------------------------------------------------- 6  poll.c */
+/* ------------------------------------------------------------- 7  poll.c */
 
 /* What a descriptor belongs to: the first member of its owner's struct. */
 enum ws_conn_kind {
@@ -572,7 +581,7 @@ void ws_poll_kill(struct ws_poll *p, struct ws_conn *c);
 uint32_t ws_poll_wait(struct ws_poll *p, int timeout);
 void ws_poll_free(struct ws_poll *p);
 
-/* ----------------------------------------------------------- 7  client.c */
+/* ----------------------------------------------------------- 8  client.c */
 
 #define WS_CLIENT_MESSAGE_MAX 65536 /* bytes of a client's message */
 #define WS_HANDSHAKE_SECONDS 10     /* for TLS and the request head */
@@ -648,7 +657,7 @@ int64_t ws_client_due(const struct ws_loop *l);
 /* Frees all but the descriptor and c->ip. */
 void ws_client_free(struct ws_loop *l, struct ws_client *c);
 
-/* ------------------------------------------------------------- 8  loop.c */
+/* ------------------------------------------------------------- 9  loop.c */
 
 enum { WS_LOG_ERROR, WS_LOG_NOTE, WS_LOG_INFO, WS_LOG_DEBUG };
 
@@ -758,7 +767,7 @@ __attribute__((format(printf, 3, 4)))
 #endif
 void ws_loop_say(struct ws_loop *l, int level, const char *format, ...);
 
-/* -------------------------------------------------------------- 9  ctl.c */
+/* -------------------------------------------------------------- 10  ctl.c */
 
 /*
  * Sends args (up to a NULL), or standard input if there are none, to the hub
@@ -767,7 +776,7 @@ void ws_loop_say(struct ws_loop *l, int level, const char *format, ...);
  */
 int ws_ctl(const char *path, char **args);
 
-/* --------------------------------------------------------- 10  service.c */
+/* --------------------------------------------------------- 11  service.c */
 
 /* What a passed socket is for, by its name (FileDescriptorName=). */
 enum ws_service_kind { WS_SERVICE_WS, WS_SERVICE_WSS, WS_SERVICE_CONTROL };
@@ -801,7 +810,7 @@ int ws_service_open(void);
  */
 void ws_service_tell(int fd, const char *state);
 
-/* ------------------------------------------------------------ 11  log.c */
+/* ------------------------------------------------------------ 12  log.c */
 
 extern int ws_log_level; /* lines of a higher level are not written */
 
@@ -820,7 +829,7 @@ __attribute__((format(printf, 1, 2), noreturn))
 #endif
 void ws_die(const char *format, ...);
 
-/* -------------------------------------------------------- 12  sandbox.c */
+/* -------------------------------------------------------- 13  sandbox.c */
 
 /*
  * OpenBSD's pledge(2) and unveil(2), and the same for Linux, of which are known
@@ -844,7 +853,7 @@ int ws_unveil(const char *path, const char *permissions);
  */
 void ws_no_core(void);
 
-/* --------------------------------------------------------- 13  keeper.c */
+/* --------------------------------------------------------- 14  keeper.c */
 
 #define WS_SETUP_LISTENERS 32
 #define WS_SETUP_SOCKETS (WS_SETUP_LISTENERS * (1 + 2 * WS_LISTEN_MAX))

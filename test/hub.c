@@ -1,8 +1,8 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
- * Tests of hub.c.
+ * Tests of hub.c and control.c.
  *
- * hub.c's memory and entropy come from here, where each call can be made to
+ * Their memory and entropy come from here, where each call can be made to
  * fail and what is not given back is counted. After whatever was done,
  * broken() walks every table and says what does not fit together.
  *
@@ -121,6 +121,7 @@ test_getentropy(void *buf, size_t n)
 #define free(p) test_free(p)
 #define getentropy(p, n) test_getentropy(p, n)
 #include "../hub.c"
+#include "../control.c"
 #undef malloc
 #undef calloc
 #undef realloc

@@ -349,18 +349,7 @@ signals(void)
 	kill(h.pid, SIGTERM);
 	CLOSED(&d, 1001);
 	leave(&d);
-	{
-		struct sockaddr_in in;
-
-		memset(&in, 0, sizeof in);
-		in.sin_family = AF_INET;
-		in.sin_port = htons((unsigned short)h.port[0]);
-		in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-		fd = socket(AF_INET, SOCK_STREAM, 0);
-		EXPECT(connect(fd, (struct sockaddr *)&in, sizeof in) == -1 &&
-		    errno == ECONNREFUSED, "one more is not refused");
-		close(fd);
-	}
+	EXPECT(refuses(h.port[0]), "one more is not refused");
 	fd = dial_unix(h.control);
 	SAY(fd, "{\"action\":\"sendToDevice\",\"device\":\"x\",\"data\":1}\n",
 	    "OK 0\n");

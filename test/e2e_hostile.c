@@ -232,7 +232,7 @@ defaults(void)
 	size_t len;
 	int got;
 
-	CASE("pings: without --ping the first comes after 25 s or a tenth less");
+	CASE("pings: without --ping the first comes after 22.5 to 25 s");
 	START(&h, "-qv");
 	join(&c, &h);
 	begun = now();

@@ -91,23 +91,6 @@ reports(void)
 
 /* -------------------------------------------------------------------- ends */
 
-/* Nobody listens there any more. */
-static int
-refuses(int port)
-{
-	struct sockaddr_in in;
-	int fd = socket(AF_INET, SOCK_STREAM, 0), no;
-
-	memset(&in, 0, sizeof in);
-	in.sin_family = AF_INET;
-	in.sin_port = htons((unsigned short)port);
-	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	no = connect(fd, (struct sockaddr *)&in, sizeof in) != 0 &&
-	    errno == ECONNREFUSED;
-	close(fd);
-	return no;
-}
-
 #define SPREAD 100
 
 static void

@@ -515,29 +515,20 @@ dial(int port, int rcvbuf)
 	return fd;
 }
 
-/*
- * Nobody listens there any more. A Close may be out a moment before the
- * listener is shut, in the same turn.
- */
+/* Nobody listens there any more. */
 static inline int
 refuses(int port)
 {
 	struct sockaddr_in in;
-	long long end = now() + 1000;
-	int fd, no;
+	int fd = socket(AF_INET, SOCK_STREAM, 0), no;
 
 	memset(&in, 0, sizeof in);
 	in.sin_family = AF_INET;
 	in.sin_port = htons((unsigned short)port);
 	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	do {
-		fd = socket(AF_INET, SOCK_STREAM, 0);
-		no = connect(fd, (struct sockaddr *)&in, sizeof in) != 0 &&
-		    errno == ECONNREFUSED;
-		close(fd);
-		if (!no)
-			nap(10);
-	} while (!no && now() < end);
+	no = connect(fd, (struct sockaddr *)&in, sizeof in) != 0 &&
+	    errno == ECONNREFUSED;
+	close(fd);
 	return no;
 }
 

@@ -77,8 +77,9 @@ int server_greet(unsigned i, const char *told, size_t n, char *out);
 /* All clients are in: has them subscribe, where that is a message. */
 void server_settle(void);
 
-/* Publishes to all who hear that (to == -1), or to a client. */
+/* Publishes to all who hear that (to == -1), or to a client: by flush, all. */
 void server_publish(const char *payload, size_t len, int to);
+void server_flush(void);
 
 /* ------------------------------------------------------------ clients.c */
 

@@ -44,6 +44,7 @@ static enum which kind;  /* which runs */
 static pid_t process;    /* it, or 0 */
 static int publisher;    /* where to publish */
 static unsigned mqtt_port;
+static pid_t owner;      /* of all this */
 static int subscribers;  /* so many clients hear what is for all */
 
 static void
@@ -61,6 +62,8 @@ void
 give_up(const char *why)
 {
 	perror(why);
+	if (getpid() != owner) /* a child of ours has nothing to clear up */
+		_exit(1);
 	server_stop();
 	servers_close();
 	exit(1);
@@ -71,6 +74,7 @@ void
 servers_open(const char *path)
 {
 	wshub = path;
+	owner = getpid();
 	if (mkdtemp(dir) == NULL)
 		give_up(dir);
 	chmod(dir, 0711);
@@ -365,6 +369,8 @@ server_start(enum which w, unsigned n)
 	if (process == -1)
 		give_up("fork");
 	if (process == 0) {
+		signal(SIGINT, SIG_DFL);
+		signal(SIGTERM, SIG_DFL);
 		prctl(PR_SET_PDEATHSIG, SIGTERM);
 		pin(0);
 		if (w > BARE && freopen(log_name, "w", stderr) == NULL)
@@ -572,15 +578,34 @@ server_settle(void)
 	usleep(200000); /* the others do not say when all is done */
 }
 
+static char orders[PAYLOAD_MAX * 65];
+static size_t ordered;
+
+/* see bench.h */
+void
+server_flush(void)
+{
+	static char replies[65536];
+
+	if (ordered == 0)
+		return;
+	put_all(orders, ordered);
+	ordered = 0;
+	while (kind != BARE && recv(publisher, replies, sizeof replies,
+	    MSG_DONTWAIT) == (ssize_t)sizeof replies)
+		;
+}
+
 /* see bench.h */
 void
 server_publish(const char *payload, size_t len, int to)
 {
-	static char text[PAYLOAD_MAX + 512], replies[65536];
+	char *text = orders + ordered, name[16];
 	struct order o;
-	char name[16];
-	size_t n, head, rest;
+	size_t n, rest;
 
+	if (sizeof orders - ordered < len + 512)
+		give_up("too much at once");
 	switch (kind) {
 	case OURS:
 		n = (size_t)(to == ALL ?
@@ -588,47 +613,41 @@ server_publish(const char *payload, size_t len, int to)
 		    "\"channel\":\"all\",\"data\":") :
 		    sprintf(text, "{\"action\":\"sendToDevice\","
 		    "\"device\":\"%s\",\"data\":", client[to].id));
-		memcpy(text + n, payload, len);
-		memcpy(text + n + len, "}\n", 2);
-		put_all(text, n + len + 2);
 		break;
 	case BARE:
-		head = len < 126 ? 2 : 4;
 		o.to = to;
-		o.len = (uint32_t)(head + len);
+		o.len = (uint32_t)((len < 126 ? 2 : 4) + len);
 		memcpy(text, &o, sizeof o);
 		n = sizeof o;
 		text[n++] = (char)0x81;
-		text[n++] = (char)(head == 2 ? len : 126);
-		if (head == 4) {
+		text[n++] = (char)(len < 126 ? len : 126);
+		if (len >= 126) {
 			text[n++] = (char)(len >> 8);
 			text[n++] = (char)len;
 		}
-		memcpy(text + n, payload, len);
-		put_all(text, n + len);
-		return;
+		break;
 	case NCHAN:
 		topic(name, to);
 		n = (size_t)sprintf(text, "POST /pub?id=%s HTTP/1.1\r\n"
 		    "Host: bench\r\nContent-Length: %zu\r\n\r\n", name, len);
-		memcpy(text + n, payload, len);
-		put_all(text, n + len);
 		break;
 	default: /* PUBLISH, MQTT 3.1.1 section 3.3 */
-		n = topic(name, to);
-		rest = 2 + n + len;
-		head = 0;
-		text[head++] = 0x30;
+		rest = 2 + topic(name, to) + len;
+		n = 0;
+		text[n++] = 0x30;
 		for (; rest > 127; rest >>= 7)
-			text[head++] = (char)(rest | 0x80);
-		text[head++] = (char)rest;
-		text[head++] = 0;
-		text[head++] = (char)n;
-		memcpy(text + head, name, n);
-		memcpy(text + head + n, payload, len);
-		put_all(text, head + n + len);
+			text[n++] = (char)(rest | 0x80);
+		text[n++] = (char)rest;
+		text[n++] = 0;
+		text[n++] = (char)strlen(name);
+		memcpy(text + n, name, strlen(name));
+		n += strlen(name);
 	}
-	while (recv(publisher, replies, sizeof replies, MSG_DONTWAIT) ==
-	    (ssize_t)sizeof replies)
-		;
+	memcpy(text + n, payload, len);
+	n += len;
+	if (kind == OURS) {
+		memcpy(text + n, "}\n", 2);
+		n += 2;
+	}
+	ordered += n;
 }

@@ -62,7 +62,7 @@ say_client(struct ws_loop *l, int level, const struct ws_client *c,
 {
 	char name[WS_ADDRESS_MAX];
 
-	if (l->o.log == NULL)
+	if (l->o.log == NULL || level > l->o.log_level)
 		return;
 	ws_address(c->conn.fd, 1, name);
 	ws_loop_say(l, level, "client %s%s%s: %s: %s", name,
@@ -666,6 +666,7 @@ open_client(struct ws_loop *l, struct ws_client *c, const struct ws_request *r)
 		return;
 	c->state = OPEN;
 	c->conn.pinned = 0;
+	ws_poll_rest(&l->poll, &c->conn);
 	ws_framer_init(&c->framer, 1, WS_CLIENT_MESSAGE_MAX);
 	set_deadline(l, c, INT64_MAX);
 	heard(l, c);

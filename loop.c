@@ -93,7 +93,7 @@ ws_loop_say(struct ws_loop *l, int level, const char *format, ...)
 	char line[512];
 	va_list ap;
 
-	if (l->o.log == NULL)
+	if (l->o.log == NULL || level > l->o.log_level)
 		return;
 	va_start(ap, format);
 	vsnprintf(line, sizeof line, format, ap);

@@ -439,6 +439,7 @@ main(int argc, char **argv)
 		ws_tls_config_drop(setup.pair);
 		return EXIT_OK;
 	}
+	setup.loop.log_level = ws_log_level;
 	raise_limit();
 	open_sockets();
 	return ws_keeper_run(&setup);

@@ -130,19 +130,26 @@ ws_poll_kill(struct ws_poll *p, struct ws_conn *c)
 	p->dead = c;
 }
 
+/* see ws.h */
+void
+ws_poll_rest(struct ws_poll *p, struct ws_conn *c)
+{
+	c->active = 0;
+	if (c->slot < p->hot && !c->pinned && (c->events & POLLOUT) == 0)
+		swap_slots(p, c->slot, --p->hot);
+}
+
 /* Before a full scan: who had no event since the one before goes. */
 static void
 cool(struct ws_poll *p)
 {
 	uint32_t i;
-	struct ws_conn *c;
 
-	for (i = p->hot; i-- > 0;) {
-		c = p->conns[i];
-		if (!c->pinned && !c->active && (c->events & POLLOUT) == 0)
-			swap_slots(p, i, --p->hot);
-		c->active = 0;
-	}
+	for (i = p->hot; i-- > 0;)
+		if (p->conns[i]->active)
+			p->conns[i]->active = 0;
+		else
+			ws_poll_rest(p, p->conns[i]);
 }
 
 static int

@@ -574,6 +574,9 @@ void ws_poll_remove(struct ws_poll *p, struct ws_conn *c);
 /* Asks for events (POLLIN, POLLOUT) from now on. */
 void ws_poll_for(struct ws_poll *p, struct ws_conn *c, int events);
 
+/* c is not expected to speak soon: among the cold, unless it may not be. */
+void ws_poll_rest(struct ws_poll *p, struct ws_conn *c);
+
 /* Puts c among p->dead, once: whoever sweeps frees it. */
 void ws_poll_kill(struct ws_poll *p, struct ws_conn *c);
 
@@ -668,6 +671,7 @@ struct ws_options {
 	unsigned max_per_ip;
 	size_t queue;       /* unsent bytes of a client */
 	size_t queue_total; /* bytes that all queues hold; 0: no limit */
+	int log_level;      /* lines of a higher one are not made */
 	void (*log)(int level, const char *line); /* no newline; NULL: none */
 };
 

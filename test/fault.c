@@ -187,7 +187,8 @@ log_line(int level, const char *line)
 
 static const struct ws_options usual = {
 	.heartbeat = 60, .ping = 25, .drain = 5, .queue = 65536,
-	.queue_total = 1 << 20, .log = log_line
+	.queue_total = 1 << 20,
+	.log_level = WS_LOG_DEBUG, .log = log_line
 };
 
 /*

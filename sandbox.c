@@ -524,9 +524,13 @@ ws_pledge(const char *promises)
 /* ------------------------------------------------------------------ unveil */
 
 /* linux/landlock.h is younger than many systems' headers. */
+#if defined(__mips__) && defined(_ABIO32) && _MIPS_SIM == _ABIO32
+#define LANDLOCK_CREATE 4444 /* its calls begin with 4000 */
+#else
 #define LANDLOCK_CREATE 444
-#define LANDLOCK_ADD 445
-#define LANDLOCK_RESTRICT 446
+#endif
+#define LANDLOCK_ADD (LANDLOCK_CREATE + 1)
+#define LANDLOCK_RESTRICT (LANDLOCK_CREATE + 2)
 #define LANDLOCK_PATH_BENEATH 1
 
 #define FS_EXECUTE (1u << 0)

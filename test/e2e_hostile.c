@@ -439,7 +439,10 @@ test_endless(struct hub *h)
 	put(fd, head, sizeof head - 1);
 	EXPECT(pour(fd, many, sizeof many, len / 8, &f) == 0, "%zu bytes, and "
 	    "that was all", f.sent);
-	EXPECT(strncmp(f.first, "ERR", 3) == 0, "\"%s\"", f.first);
+	if (*f.first == '\0')
+		HEAR(fd, "ERR"); /* comes when the hub has read it all */
+	else
+		EXPECT(strncmp(f.first, "ERR", 3) == 0, "\"%s\"", f.first);
 	ORDER(h, M1, "OK 1\n");
 	close(fd);
 	TEXT(&c, "1");

@@ -221,31 +221,6 @@ pings(void)
 	STOP(&h);
 }
 
-/* What main.c has; that the manual says the same is for test/all/lint. */
-static void
-defaults(void)
-{
-	struct hub h = { 0 };
-	struct client c;
-	unsigned char *data;
-	long long begun;
-	size_t len;
-	int got;
-
-	CASE("pings: without --ping the first comes after 22.5 to 25 s");
-	START(&h, "-qv");
-	join(&c, &h);
-	begun = now();
-	patience *= 4;
-	limit_waits(c.fd);
-	got = get_frame(&c, &data, &len);
-	EXPECT(got == 0x89 && len == 0, "frame %d, not a Ping", got);
-	EXPECT(now() - begun >= 22400 && (wrap[0] != NULL ||
-	    now() - begun < 28000), "after %lld ms", now() - begun);
-	leave(&c);
-	STOP(&h);
-}
-
 static void
 heartbeats(void)
 {
@@ -924,7 +899,6 @@ static struct test_group all_groups[] = {
 	{ .name = "deadlines", .run = deadlines },
 	{ .name = "tls_deadlines", .run = tls_deadlines, .for_tls = 1 },
 	{ .name = "pings", .run = pings },
-	{ .name = "defaults", .run = defaults },
 	{ .name = "heartbeats", .run = heartbeats },
 	{ .name = "drain", .run = drain },
 	{ .name = "backends", .run = backends },

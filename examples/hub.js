@@ -57,6 +57,7 @@ class Hub {
 		socket.onopen = () => this.seen = this.opened = performance.now();
 		socket.onmessage = (event) => this.take(event.data);
 		socket.onclose = () => this.retry();
+		socket.onerror = () => {};  // npm's ws throws where nobody listens
 		this.watch();
 	}
 

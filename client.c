@@ -201,8 +201,10 @@ grow_queue(struct ws_loop *l, struct ws_client *c)
 static void
 make_dirty(struct ws_loop *l, struct ws_client *c)
 {
-	if (c->dirty)
+	if (c->dirty) {
+		l->several = 1;
 		return;
+	}
 	c->dirty = 1;
 	c->next_dirty = NULL;
 	*l->dirty_end = c;
@@ -481,19 +483,27 @@ flush(struct ws_loop *l, struct ws_client *c)
 	}
 }
 
+/* Of those that are touched: the one that was first. */
+static void
+flush_next(struct ws_loop *l)
+{
+	struct ws_client *c = l->dirty;
+
+	l->dirty = c->next_dirty;
+	if (l->dirty == NULL) {
+		l->dirty_end = &l->dirty;
+		l->several = 0;
+	}
+	c->dirty = 0;
+	if (!c->conn.dead && c->state != LINGER)
+		flush(l, c);
+}
+
 static void
 flush_dirty(struct ws_loop *l)
 {
-	struct ws_client *c;
-
-	while ((c = l->dirty) != NULL) {
-		l->dirty = c->next_dirty;
-		if (l->dirty == NULL)
-			l->dirty_end = &l->dirty;
-		c->dirty = 0;
-		if (!c->conn.dead && c->state != LINGER)
-			flush(l, c);
-	}
+	while (l->dirty != NULL)
+		flush_next(l);
 }
 
 /* The client in a hot slot, if it has that state and bytes to send. */
@@ -540,16 +550,33 @@ cut_off_slowest(struct ws_loop *l, int state)
 	} while (most != 0);
 }
 
+static int
+over_total(const struct ws_loop *l)
+{
+	return l->queued > l->o.queue_total && l->o.queue_total != 0;
+}
+
 /* see ws.h */
 void
 ws_client_flush_all(struct ws_loop *l)
 {
 	flush_dirty(l);
-	if (l->queued > l->o.queue_total && l->o.queue_total != 0) {
+	if (over_total(l)) {
 		cut_off_slowest(l, OPEN);
 		cut_off_slowest(l, ENDING);
 		flush_dirty(l);
 	}
+}
+
+/* see ws.h */
+int
+ws_client_flush_some(struct ws_loop *l)
+{
+	if (!l->several || over_total(l))
+		ws_client_flush_all(l);
+	else
+		flush_next(l);
+	return l->dirty != NULL;
 }
 
 /* ---------------------------------------------------------------- reading */

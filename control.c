@@ -36,21 +36,24 @@ enum action {
 
 enum { NEEDS_DATA = 1, NEEDS_DEVICE = 2, NEEDS_CHANNEL = 4 };
 
+#define TEXT_OF(literal) { literal, sizeof(literal) - 1 }
+
 static const struct {
-	const char *name;
+	struct ws_text name;
 	int needs;
 } actions[ACTIONS] = {
-	{ "multicast", NEEDS_DATA },
-	{ "sendToChannel", NEEDS_DATA | NEEDS_CHANNEL },
-	{ "sendToDevice", NEEDS_DATA | NEEDS_DEVICE },
-	{ "subscribe", NEEDS_DEVICE | NEEDS_CHANNEL },
-	{ "unsubscribe", NEEDS_DEVICE | NEEDS_CHANNEL },
+	{ TEXT_OF("multicast"), NEEDS_DATA },
+	{ TEXT_OF("sendToChannel"), NEEDS_DATA | NEEDS_CHANNEL },
+	{ TEXT_OF("sendToDevice"), NEEDS_DATA | NEEDS_DEVICE },
+	{ TEXT_OF("subscribe"), NEEDS_DEVICE | NEEDS_CHANNEL },
+	{ TEXT_OF("unsubscribe"), NEEDS_DEVICE | NEEDS_CHANNEL },
 };
 
 enum field { ACTION, DEVICE, CHANNEL, DATA, FIELDS };
 
-static const char *const fields[FIELDS] = {
-	"action", "device", "channel", "data"
+static const struct ws_text fields[FIELDS] = {
+	TEXT_OF("action"), TEXT_OF("device"), TEXT_OF("channel"),
+	TEXT_OF("data")
 };
 #define FIELD_MAX 7 /* bytes of the longest of these */
 
@@ -98,8 +101,8 @@ find_fields(struct ws_text object, struct ws_text value[FIELDS])
 	while (ws_json_member(&object, &name, &v)) {
 		n = ws_json_string(plain, sizeof plain, name);
 		for (i = 0; n > 0 && i < FIELDS; i++)
-			if (strlen(fields[i]) == (size_t)n &&
-			    memcmp(fields[i], plain, (size_t)n) == 0) {
+			if (fields[i].len == (size_t)n &&
+			    memcmp(fields[i].s, plain, (size_t)n) == 0) {
 				value[i] = v;
 				break;
 			}
@@ -114,7 +117,7 @@ read_name(struct ws_control *c, enum field field, struct ws_text value,
 	ssize_t n = WS_BAD;
 
 	if (value.s == NULL)
-		return refuse(c, "no \"%s\"", fields[field]);
+		return refuse(c, "no \"%s\"", fields[field].s);
 	if (*value.s == '"') {
 		n = ws_json_string(buf, WS_NAME_MAX, value);
 	} else if (*value.s == '-' || (*value.s >= '0' && *value.s <= '9')) {
@@ -125,7 +128,7 @@ read_name(struct ws_control *c, enum field field, struct ws_text value,
 	}
 	if (n <= 0)
 		return refuse(c, "\"%s\" is not a string of 1 to %d bytes",
-		    fields[field], WS_NAME_MAX);
+		    fields[field].s, WS_NAME_MAX);
 	name->s = buf;
 	name->len = (size_t)n;
 	return 0;
@@ -144,8 +147,8 @@ read_action(struct ws_control *c, struct ws_text value)
 		return refuse(c, "\"action\" is not a string");
 	n = ws_json_string(name, sizeof name, value);
 	for (i = 0; n > 0 && i < ACTIONS; i++)
-		if (strlen(actions[i].name) == (size_t)n &&
-		    memcmp(actions[i].name, name, (size_t)n) == 0)
+		if (actions[i].name.len == (size_t)n &&
+		    memcmp(actions[i].name.s, name, (size_t)n) == 0)
 			return i;
 	return refuse_quoting(c, "unknown action", value);
 }

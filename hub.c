@@ -130,7 +130,7 @@ ws_frame_drop(struct ws_frame *f)
 
 /* ---------------------------------------------------------------- tables */
 
-/* FNV-1a: ids are ours and random, names are the backends', not the net's. */
+/* FNV-1a: names are the backends', not the net's. */
 static uint32_t
 hash_text(struct ws_text t)
 {
@@ -140,6 +140,17 @@ hash_text(struct ws_text t)
 	for (i = 0; i < t.len; i++)
 		h = (h ^ (unsigned char)t.s[i]) * 16777619u;
 	return h ^ h >> 15;
+}
+
+/* An id is random, and of one length: its first and its last eight bytes. */
+static uint32_t
+hash_id(const char *id)
+{
+	uint64_t a, b;
+
+	memcpy(&a, id, sizeof a);
+	memcpy(&b, id + WS_ID_LEN - sizeof b, sizeof b);
+	return (uint32_t)((a ^ b >> 3) * 0x9e3779b97f4a7c15u >> 32);
 }
 
 static uint32_t
@@ -226,7 +237,7 @@ ws_hub_find(const struct ws_hub *h, struct ws_text id)
 
 	if (id.len != WS_ID_LEN)
 		return NULL;
-	d = h->buckets[hash_text(id) & (h->nbuckets - 1)];
+	d = h->buckets[hash_id(id.s) & (h->nbuckets - 1)];
 	while (d != NULL && memcmp(d->id, id.s, WS_ID_LEN) != 0)
 		d = d->chain;
 	return d;
@@ -241,9 +252,11 @@ void
 ws_hub_approach(const struct ws_hub *h, struct ws_text id)
 {
 #if defined(__GNUC__)
-	uintptr_t d = (uintptr_t)
-	    h->buckets[hash_text(id) & (h->nbuckets - 1)];
+	uintptr_t d;
 
+	if (id.len != WS_ID_LEN)
+		return;
+	d = (uintptr_t)h->buckets[hash_id(id.s) & (h->nbuckets - 1)];
 	__builtin_prefetch((const void *)d);
 	__builtin_prefetch((const void *)(d + 64));
 	__builtin_prefetch((const void *)(d + 128));
@@ -297,8 +310,8 @@ ws_hub_join(struct ws_hub *h, struct ws_device *d)
 	/* Two buckets for each: a chain's step is a cache miss. */
 	if (h->count >= h->nbuckets / 2)
 		GROW(struct ws_device, h->buckets, h->nbuckets,
-		    hash_text(id_text(e_)));
-	slot = &h->buckets[hash_text(id_text(d)) & (h->nbuckets - 1)];
+		    hash_id(e_->id));
+	slot = &h->buckets[hash_id(d->id) & (h->nbuckets - 1)];
 	d->chain = *slot;
 	*slot = d;
 	d->links = NULL;
@@ -397,7 +410,7 @@ ws_hub_leave(struct ws_hub *h, struct ws_device *d)
 		return;
 	while (d->links != NULL)
 		unlink_member(h, d->links);
-	slot = &h->buckets[hash_text(id_text(d)) & (h->nbuckets - 1)];
+	slot = &h->buckets[hash_id(d->id) & (h->nbuckets - 1)];
 	UNCHAIN(slot, d);
 	last = h->devices[--h->count];
 	last->index = d->index;

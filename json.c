@@ -346,39 +346,20 @@ skip_space(const char *p)
 }
 
 /*
- * The index, from i on, of the first quote or backslash: one comes. A word at a
- * time, as in plain; the last term keeps out bytes that had their top bit.
+ * From behind the opening quote to behind the closing one, which is the first
+ * behind an even number of backslashes.
  */
-static size_t
-special(const char *s, size_t i, size_t len)
-{
-	const size_t ones = (size_t)-1 / 255;
-	size_t w, q, b;
-
-	while (len - i >= sizeof(w)) {
-		memcpy(&w, s + i, sizeof(w));
-		q = w ^ ones * '"';
-		b = w ^ ones * '\\';
-		if ((((q - ones) & ~q) | ((b - ones) & ~b)) & ones * 0x80)
-			break;
-		i += sizeof(w);
-	}
-	while (s[i] != '"' && s[i] != '\\')
-		i++;
-	return i;
-}
-
-/* From behind the opening quote to behind the closing one. */
 static const char *
 skip_string(const char *p, const char *end)
 {
-	size_t i = 0, len = (size_t)(end - p);
+	const char *quote, *q;
 
-	for (;;) {
-		i = special(p, i, len);
-		if (p[i++] == '"')
-			return p + i;
-		i++;
+	for (;; p = quote + 1) {
+		quote = memchr(p, '"', (size_t)(end - p));
+		for (q = quote; q > p && q[-1] == '\\'; q--)
+			;
+		if ((quote - q) % 2 == 0)
+			return quote + 1;
 	}
 }
 
@@ -531,6 +512,10 @@ ws_json_compact(char *out, struct ws_text value)
 	const char *p = value.s, *end = p + value.len, *from;
 	size_t n = 0;
 
+	if (*p == '"' && end[-1] == '"') { /* most often */
+		memmove(out, p, value.len);
+		return value.len;
+	}
 	while (p < end) {
 		if (is_space(*p)) {
 			p++;

@@ -60,7 +60,8 @@ struct ws_listener {
 struct backend {
 	struct ws_conn conn;
 	struct ws_control control;
-	int mute; /* it does not take replies any more */
+	int mute;  /* it does not take replies any more */
+	int eager; /* brought several objects at once in this turn */
 	int ended;
 };
 
@@ -145,6 +146,8 @@ serve_backend(struct ws_loop *l, struct backend *b)
 	uint64_t objects;
 	ssize_t n;
 
+	if (b->conn.dead)
+		return 0;
 	flush_replies(b);
 	while (!b->ended && c->outlen < REPLIES_MAX && budget > 0) {
 		n = recv(b->conn.fd, l->input, WS_READ_MAX, 0);
@@ -467,28 +470,36 @@ handshaking(const struct ws_client *c)
 /*
  * Backends, and what they said out. Who has written several objects at once has
  * most often written more by the time that these are sent, and is asked again
- * without a poll, for BACKENDS_TURN. Returns how many backends there were.
+ * without a poll; before each client even, where a client has got several at
+ * once, and the next may get more for the same system call. For BACKENDS_TURN.
+ * Returns how many backends there were.
  */
 static uint32_t
 serve_backends(struct ws_loop *l, uint32_t n)
 {
 	int64_t until = ws_clock() + BACKENDS_TURN;
-	struct ws_conn **ready = l->poll.ready;
-	uint32_t i, backends;
-	int several;
+	uint32_t i, backends = 0;
+	struct backend *b;
+	int again = 0, more;
 
 	do {
-		backends = 0;
-		several = 0;
-		for (i = 0; i < n; i++)
-			if (ready[i]->kind == WS_CONN_BACKEND) {
+		more = 0;
+		for (i = 0; i < n; i++) {
+			b = (struct backend *)l->poll.ready[i];
+			if (b->conn.kind != WS_CONN_BACKEND ||
+			    (again && !b->eager))
+				continue;
+			if (!again) {
+				b->eager = 0;
 				backends++;
-				if (!ready[i]->dead && serve_backend(l,
-				    (struct backend *)ready[i]) > 1)
-					several = 1;
 			}
-		ws_client_flush_all(l);
-	} while (several && ws_clock() < until);
+			if (serve_backend(l, b) > 1)
+				b->eager = more = 1;
+		}
+		again = 1;
+		more |= ws_client_flush_some(l);
+	} while (more && ws_clock() < until);
+	ws_client_flush_all(l);
 	return backends;
 }
 

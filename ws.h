@@ -650,6 +650,12 @@ int ws_client_deliver(struct ws_device *d, struct ws_frame *f, void *arg);
 /* Flushes every client touched since the last call, once. */
 void ws_client_flush_all(struct ws_loop *l);
 
+/*
+ * The same; but if one of them has got several frames only the first of them
+ * all, so that the others may get more. 1 if there are others, else 0.
+ */
+int ws_client_flush_some(struct ws_loop *l);
+
 /* Sends it Close 1001 after delay ms, or drops it if it is not open yet. */
 void ws_client_stop(struct ws_loop *l, struct ws_client *c, int64_t delay);
 
@@ -695,7 +701,8 @@ struct ws_loop {
 	struct ws_poll poll;
 	struct ws_tls_config *tls;
 	struct ws_listener *listeners;
-	struct ws_client *dirty, **dirty_end;
+	struct ws_client *dirty, **dirty_end; /* touched, to be flushed */
+	int several; /* one of these was touched again */
 	struct ws_client *wheel[WS_SLOTS];
 	struct ws_ip **ips;
 	uint32_t clients, refused, backends;

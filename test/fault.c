@@ -304,6 +304,49 @@ bad_text(void)
 	}
 }
 
+/* A backend writes its third message when the first of the people got two. */
+static unsigned sends[PEOPLE];
+
+static void
+third(int h)
+{
+	static const char one[] = "{\"action\":\"multicast\",\"data\":[3,0]}\n";
+	int i;
+
+	for (i = ANN; i <= BOB; i++)
+		sends[i] += h == people[i].h;
+	if (sends[ANN] + sends[BOB] == 1 && h != backend)
+		world_put(backend, one, sizeof one - 1);
+}
+
+static void
+several(void)
+{
+	static const char two[] =
+	    "{\"action\":\"multicast\",\"data\":[1,0]}\n"
+	    "{\"action\":\"multicast\",\"data\":[2,0]}\n";
+	int i;
+
+	CASE("several at once: what comes meanwhile goes with them to the next");
+	open_world(&usual);
+	first_people();
+	knock(&people[BOB], 0);
+	say(&people[BOB], request, sizeof request - 1);
+	(void)turns(4);
+	memset(sends, 0, sizeof sends);
+	world_sent = third;
+	world_put(backend, two, sizeof two - 1);
+	(void)turns(1);
+	world_sent = NULL;
+	for (i = ANN; i <= BOB; i++)
+		EXPECT(people[i].heard == 3 && people[i].skipped == 0,
+		    "%s heard %u", names[i], people[i].heard);
+	EXPECT(sends[ANN] + sends[BOB] == 3, "%u sends to Ann, %u to Bob: one "
+	    "had two, then one message, the other three at once",
+	    sends[ANN], sends[BOB]);
+	close_world("several", 0);
+}
+
 /* That a life is as it should be when nothing fails. */
 static void
 nothing(int tls)
@@ -704,6 +747,7 @@ main(void)
 	beginnings();
 	half_closed();
 	bad_text();
+	several();
 	nothing(tls);
 	memory(tls);
 	calls(tls);

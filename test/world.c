@@ -30,6 +30,7 @@ unsigned long world_faults;
 long world_live;
 int64_t world_now;
 int64_t world_oversleep;
+void (*world_sent)(int h);
 static struct sock socks[SOCKETS];
 static unsigned number, pools; /* of random bytes */
 
@@ -63,6 +64,7 @@ world_begin(void)
 	world_live = 0;
 	world_now = 1000000000000;
 	world_oversleep = 0;
+	world_sent = NULL;
 	number = pools = 0;
 }
 
@@ -373,6 +375,8 @@ w_send(int fd, const void *buf, size_t len, int flags)
 	if (len > room)
 		len = room;
 	add(&s->down, buf, len);
+	if (world_sent != NULL)
+		world_sent(fd - FIRST);
 	return (ssize_t)len;
 }
 
@@ -525,6 +529,7 @@ w_poll(struct pollfd *fds, nfds_t n, int timeout)
 		nonsense("sleeps for ever", timeout);
 	world_now += (int64_t)timeout * 1000000 + world_oversleep;
 	world_oversleep = 0;
+	world_sent = NULL;
 	return 0;
 }
 

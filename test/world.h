@@ -54,6 +54,7 @@ extern unsigned long world_faults;             /* that have happened */
 extern long world_live;                        /* blocks not given back */
 extern int64_t world_now;                      /* ns */
 extern int64_t world_oversleep; /* ns that the next sleep takes longer */
+extern void (*world_sent)(int h); /* what happens after each send to h */
 
 /* Everything as at the start; what is still open or live is forgotten. */
 void world_begin(void);

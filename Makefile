@@ -36,8 +36,8 @@ PREFIX = /usr/local
 MANDIR = $(PREFIX)/share/man
 DESTDIR =
 
-OBJ = main.o keeper.o sandbox.o log.o ctl.o service.o loop.o client.o poll.o \
-    listen.o control.o hub.o json.o ws.o tls.o
+OBJ = main.o keeper.o sandbox.o log.o ctl.o service.o loop.o client.o \
+    wheel.o poll.o listen.o control.o hub.o json.o ws.o tls.o
 C = $(CC) -std=c99 $(WARN) $(CFLAGS)
 
 all: wshub
@@ -63,7 +63,7 @@ FORCE:
 # ------------------------------------------------------------------- tests
 
 B = test/build
-UNITS = $(B)/ws $(B)/json $(B)/hub $(B)/poll $(B)/tls $(B)/conformance \
+UNITS = $(B)/ws $(B)/json $(B)/hub $(B)/poll $(B)/wheel $(B)/tls $(B)/conformance \
     $(B)/fault $(B)/replay $(B)/sandbox $(B)/service \
     $(B)/e2e $(B)/e2e_cli $(B)/e2e_limits $(B)/e2e_hostile \
     $(B)/e2e_tls $(B)/e2e_ops $(B)/e2e_calm
@@ -92,6 +92,9 @@ $(B)/hub: test/hub.c hub.c control.c json.o ws.o
 
 $(B)/poll: test/poll.c poll.c
 	$(LINK) test/poll.c
+
+$(B)/wheel: test/wheel.c wheel.c
+	$(LINK) test/wheel.c
 
 $(B)/tls: test/tls.c tls.c
 	@mkdir -p $(B)
@@ -132,7 +135,7 @@ $(B)/conformance: test/conformance.c test/plain.h ws.o
 
 # The hub's files in a world of the tests' own: test/world.h.
 WORLD = $(B)/world.o $(B)/w-poll.o $(B)/w-client.o $(B)/w-loop.o \
-    $(B)/w-control.o $(B)/w-tls.o
+    $(B)/w-control.o $(B)/w-tls.o wheel.o
 PART = @mkdir -p $(B); echo part $@; $(C) -c -o $@
 
 $(WORLD) $(B)/w-hub.o: test/world.h test/part.c ws.h .flags

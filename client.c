@@ -12,10 +12,6 @@
  *
  * Functions here only mark a client dead (ws_poll_kill), the loop's sweep frees
  * it: nothing vanishes under a walk through the hub or the ready list.
- *
- * Deadlines stand in a wheel of WS_SLOTS slots of 128 ms. A client that speaks
- * moves its deadline on without changing its slot: the slot, when its time
- * comes, files it again. So a message in costs no list operation.
  */
 #define _GNU_SOURCE /* MSG_NOSIGNAL, on systems that have it */
 #include <sys/types.h>
@@ -42,7 +38,6 @@
 #define REFUSED_TIME 2000 /* ms for a request that will be refused */
 #define LINGER_TIME 2000  /* ms for a peer to close after us */
 #define ENDING_TIME 5000  /* ms for a peer to take its last bytes */
-#define SLOT_SHIFT 7      /* a wheel's slot is 128 ms */
 
 enum {
 	HELLO = WS_CLIENT_HELLO, HEAD = WS_CLIENT_HEAD, OPEN = WS_CLIENT_OPEN,
@@ -69,48 +64,10 @@ say_client(struct ws_loop *l, int level, const struct ws_client *c,
 	    c->device.id[0] ? " " : "", c->device.id, what, why);
 }
 
-/* ---------------------------------------------------------------- deadlines */
-
-static void
-wheel_out(struct ws_loop *l, struct ws_client *c)
-{
-	if (c->tick < 0)
-		return;
-	if (c->earlier != NULL)
-		c->earlier->later = c->later;
-	else
-		l->wheel[c->tick] = c->later;
-	if (c->later != NULL)
-		c->later->earlier = c->earlier;
-	c->tick = -1;
-}
-
-static void
-wheel_in(struct ws_loop *l, struct ws_client *c)
-{
-	int64_t tick = (c->deadline + (1 << SLOT_SHIFT) - 1) >> SLOT_SHIFT;
-
-	if (tick <= l->tick)
-		tick = l->tick + 1;
-	if (tick >= l->tick + WS_SLOTS)
-		tick = l->tick + WS_SLOTS - 1; /* and on from there */
-	c->tick = (int32_t)(tick % WS_SLOTS);
-	c->earlier = NULL;
-	c->later = l->wheel[c->tick];
-	if (c->later != NULL)
-		c->later->earlier = c;
-	l->wheel[c->tick] = c;
-	if (tick < l->next_tick)
-		l->next_tick = tick;
-}
-
 static void
 set_deadline(struct ws_loop *l, struct ws_client *c, int64_t when)
 {
-	wheel_out(l, c);
-	c->deadline = when;
-	if (when != INT64_MAX)
-		wheel_in(l, c);
+	ws_wheel_set(&l->wheel, &c->deadline, when);
 }
 
 /* The peer spoke: the next Ping is due a silence later. */
@@ -118,17 +75,13 @@ static void
 heard(struct ws_loop *l, struct ws_client *c)
 {
 	int64_t silence = (int64_t)l->o.ping * 1000;
-	int later = c->tick >= 0 && !c->pinged;
 
 	c->pinged = 0;
 	if (l->o.ping == 0 || l->stop != 0)
 		return;
 	/* Up to a tenth earlier, so that clients that came together part. */
 	silence -= ws_loop_jitter(l, (uint32_t)(silence / 10));
-	if (later && l->now + silence >= c->deadline)
-		c->deadline = l->now + silence;
-	else
-		set_deadline(l, c, l->now + silence);
+	set_deadline(l, c, l->now + silence);
 }
 
 /* -------------------------------------------------------- queues and ends */
@@ -695,7 +648,7 @@ open_client(struct ws_loop *l, struct ws_client *c, const struct ws_request *r)
 	c->conn.pinned = 0;
 	ws_poll_rest(&l->poll, &c->conn);
 	ws_framer_init(&c->framer, 1, WS_CLIENT_MESSAGE_MAX);
-	set_deadline(l, c, INT64_MAX);
+	ws_wheel_clear(&l->wheel, &c->deadline);
 	heard(l, c);
 	l->counters[WS_OPENED]++;
 	say_client(l, WS_LOG_INFO, c, "open", c->tls ? "wss" : "ws");
@@ -834,7 +787,6 @@ ws_client_new(struct ws_loop *l, int fd, int tls, int refused)
 	c->state = tls ? HELLO : HEAD;
 	c->ring = c->small;
 	c->room = 2;
-	c->tick = -1;
 	set_deadline(l, c, l->now + (refused ? REFUSED_TIME :
 	    WS_HANDSHAKE_SECONDS * 1000));
 	return c;
@@ -846,7 +798,7 @@ ws_client_free(struct ws_loop *l, struct ws_client *c)
 {
 	struct linger reset = { 1, 0 };
 
-	wheel_out(l, c);
+	ws_wheel_clear(&l->wheel, &c->deadline);
 	ws_hub_leave(&l->hub, &c->device);
 	drop_queue(l, c);
 	ws_tls_free(c->tls);
@@ -870,13 +822,14 @@ ws_client_stop(struct ws_loop *l, struct ws_client *c, int64_t delay)
 		end_with_close(l, c, WS_CLOSE_GOING_AWAY, "shutdown");
 }
 
-/* -------------------------------------------------- deadlines that pass */
-
-/* A client's deadline has passed. */
-static void
-ring_client(struct ws_loop *l, struct ws_client *c)
+/* see ws.h */
+void
+ws_client_ring(struct ws_alarm *deadline, void *arg)
 {
 	static const unsigned char ping[2] = { WS_FIN | WS_PING, 0 };
+	struct ws_loop *l = arg;
+	struct ws_client *c = (struct ws_client *)
+	    ((char *)deadline - offsetof(struct ws_client, deadline));
 
 	if (c->conn.dead)
 		return;
@@ -915,46 +868,4 @@ ring_client(struct ws_loop *l, struct ws_client *c)
 		kill_client(l, c);
 		break;
 	}
-}
-
-/* see ws.h */
-void
-ws_client_ring(struct ws_loop *l)
-{
-	int64_t until = l->now >> SLOT_SHIFT;
-	struct ws_client *c, **slot;
-	int64_t i;
-
-	if (until < l->next_tick) {
-		l->tick = until;
-		return;
-	}
-	if (until - l->tick > WS_SLOTS)
-		l->tick = until - WS_SLOTS;
-	while (l->tick < until) {
-		l->tick++;
-		slot = &l->wheel[l->tick % WS_SLOTS];
-		/* What is filed anew goes into a later slot than this. */
-		while ((c = *slot) != NULL) {
-			wheel_out(l, c);
-			if (c->deadline <= l->now)
-				ring_client(l, c);
-			else
-				wheel_in(l, c);
-		}
-	}
-	l->next_tick = INT64_MAX;
-	for (i = l->tick + 1; i < l->tick + WS_SLOTS; i++)
-		if (l->wheel[i % WS_SLOTS] != NULL) {
-			l->next_tick = i;
-			break;
-		}
-}
-
-/* see ws.h */
-int64_t
-ws_client_due(const struct ws_loop *l)
-{
-	return l->next_tick == INT64_MAX ? INT64_MAX :
-	    l->next_tick << SLOT_SHIFT;
 }

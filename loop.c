@@ -392,7 +392,7 @@ accept_some(struct ws_loop *l, struct ws_listener *p)
 static int
 next_due(const struct ws_loop *l, int timeout)
 {
-	int64_t due = ws_client_due(l);
+	int64_t due = ws_wheel_due(&l->wheel);
 
 	if (l->o.heartbeat != 0 && l->beat < due)
 		due = l->beat;
@@ -568,7 +568,7 @@ ws_loop_step(struct ws_loop *l, int timeout)
 	}
 	l->counters[WS_TURNS]++;
 	backends = serve(l, n);
-	ws_client_ring(l);
+	ws_wheel_ring(&l->wheel, l->now, ws_client_ring, l);
 	if (l->o.heartbeat != 0 && l->now >= l->beat)
 		beat(l);
 	if (l->rest != 0 && l->now >= l->rest)
@@ -642,8 +642,7 @@ ws_loop_new(const struct ws_options *o)
 	l->dirty_end = &l->dirty;
 	l->begun = ws_clock();
 	read_clock(l);
-	l->next_tick = INT64_MAX;
-	ws_client_ring(l); /* the wheel begins now */
+	ws_wheel_begin(&l->wheel, l->now);
 	l->beat = l->now + (int64_t)o->heartbeat * 1000;
 	if (getentropy(&l->seed, sizeof l->seed) != 0 || l->seed == 0)
 		l->seed = 2463534242u;

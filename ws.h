@@ -9,15 +9,17 @@
  *   5  tls.c     BearSSL: certificates, sessions
  *   6  listen.c  addresses, listening sockets, the control socket's file
  *   7  poll.c    poll(2): descriptors, hot and cold
- *   8  client.c  a client's life: reads, queue, deadlines
- *   9  loop.c    turns: listeners, backends, clients, the end
- *  10  ctl.c     the command that talks to a running hub
- *  11  service.c sockets from a service manager, and words to it
- *  12  log.c     lines to standard error
- *  13  sandbox.c pledge and unveil, here and elsewhere
- *  14  keeper.c  the two processes, signals, privileges
+ *   8  wheel.c   deadlines
+ *   9  client.c  a client's life: reads, queue, what is due
+ *  10  loop.c    turns: listeners, backends, clients, the end
+ *  11  ctl.c     the command that talks to a running hub
+ *  12  service.c sockets from a service manager, and words to it
+ *  13  log.c     lines to standard error
+ *  14  sandbox.c pledge and unveil, here and elsewhere
+ *  15  keeper.c  the two processes, signals, privileges
  *
- * main -> keeper -> loop -> { control -> { hub, json }, client -> tls, ws, poll }
+ * main -> keeper -> loop -> { control -> { hub, json },
+ *                             client -> { tls, ws, poll, wheel } }
  * and never the other way round, but that a client is part of its loop. Take
  * ws.c with this header for framing, json.c for JSON, and for a hub inside
  * another program the files of HUB in test/vendor/Makefile.
@@ -584,7 +586,43 @@ void ws_poll_kill(struct ws_poll *p, struct ws_conn *c);
 uint32_t ws_poll_wait(struct ws_poll *p, int timeout);
 void ws_poll_free(struct ws_poll *p);
 
-/* ----------------------------------------------------------- 8  client.c */
+/* ------------------------------------------------------------ 8  wheel.c */
+
+#define WS_SLOTS 256
+
+/* Zeroed is not set. Part of its owner's struct. */
+struct ws_alarm {
+	struct ws_alarm *earlier, *later; /* in its slot */
+	int64_t when;
+	int32_t slot; /* and one; 0: not set */
+};
+
+struct ws_wheel {
+	struct ws_alarm *slots[WS_SLOTS];
+	int64_t tick; /* the last slot rung, counted from the epoch */
+	int64_t next; /* none before it has an alarm; INT64_MAX: none */
+};
+
+/* A zeroed wheel: nothing rings for what was before now. */
+void ws_wheel_begin(struct ws_wheel *w, int64_t now);
+
+/* Sets a, or sets it anew. */
+void ws_wheel_set(struct ws_wheel *w, struct ws_alarm *a, int64_t when);
+
+/* Not set any more; one that is not set is left alone. */
+void ws_wheel_clear(struct ws_wheel *w, struct ws_alarm *a);
+
+/*
+ * Calls ring for every alarm whose time has come, at most 128 ms late, and
+ * which then is not set: ring may set and clear this one and others.
+ */
+void ws_wheel_ring(struct ws_wheel *w, int64_t now,
+    void (*ring)(struct ws_alarm *a, void *arg), void *arg);
+
+/* No alarm is due before that; INT64_MAX if there is none. */
+int64_t ws_wheel_due(const struct ws_wheel *w);
+
+/* ----------------------------------------------------------- 9  client.c */
 
 #define WS_CLIENT_MESSAGE_MAX 65536 /* bytes of a client's message */
 #define WS_HANDSHAKE_SECONDS 10     /* for TLS and the request head */
@@ -625,11 +663,9 @@ struct ws_client {
 	/* And what it does not. */
 	struct ws_framer framer;
 	unsigned short carried; /* bytes in carry */
-	int32_t tick;           /* the slot it is in, or -1 */
 	unsigned char *carry;   /* input that is not whole */
 	struct ws_ip *ip;
-	struct ws_client *earlier, *later; /* in its slot of the wheel */
-	int64_t deadline; /* INT64_MAX: none, and in no slot */
+	struct ws_alarm deadline;
 };
 
 struct ws_loop;
@@ -659,14 +695,13 @@ int ws_client_flush_some(struct ws_loop *l);
 /* Sends it Close 1001 after delay ms, or drops it if it is not open yet. */
 void ws_client_stop(struct ws_loop *l, struct ws_client *c, int64_t delay);
 
-/* Does what is due by l->now; when the next may be, or INT64_MAX. */
-void ws_client_ring(struct ws_loop *l);
-int64_t ws_client_due(const struct ws_loop *l);
+/* Its deadline has passed; arg is the loop. */
+void ws_client_ring(struct ws_alarm *deadline, void *arg);
 
 /* Frees all but the descriptor and c->ip. */
 void ws_client_free(struct ws_loop *l, struct ws_client *c);
 
-/* ------------------------------------------------------------- 9  loop.c */
+/* ------------------------------------------------------------- 10  loop.c */
 
 enum { WS_LOG_ERROR, WS_LOG_NOTE, WS_LOG_INFO, WS_LOG_DEBUG };
 
@@ -684,7 +719,6 @@ struct ws_options {
 #define WS_BACKENDS_MAX 256 /* connections to the control sockets */
 
 #define WS_READ_MAX 65536 /* bytes of one read */
-#define WS_SLOTS 256      /* of the wheel of deadlines */
 
 enum ws_counter {
 	WS_ACCEPTED, WS_REFUSED, WS_BAD_REQUESTS, WS_TLS_FAILURES, WS_OPENED,
@@ -703,7 +737,7 @@ struct ws_loop {
 	struct ws_listener *listeners;
 	struct ws_client *dirty, **dirty_end; /* touched, to be flushed */
 	int several; /* one of these was touched again */
-	struct ws_client *wheel[WS_SLOTS];
+	struct ws_wheel wheel; /* of the clients' deadlines */
 	struct ws_ip **ips;
 	uint32_t clients, refused, backends;
 	uint32_t max_clients, max_refused, max_backends;
@@ -711,8 +745,6 @@ struct ws_loop {
 	int64_t begun;     /* ns */
 	int64_t now;       /* ws_clock, but for overslept */
 	int64_t overslept; /* ms that the machine slept, which do not count */
-	int64_t tick;      /* the last slot rung */
-	int64_t next_tick; /* none before it has a client; INT64_MAX: none */
 	int64_t beat;      /* when the next heartbeat is due */
 	int64_t rest;      /* no accept before that; 0: not resting */
 	int64_t stop;      /* when draining ends; 0: not draining */
@@ -778,7 +810,7 @@ __attribute__((format(printf, 3, 4)))
 #endif
 void ws_loop_say(struct ws_loop *l, int level, const char *format, ...);
 
-/* -------------------------------------------------------------- 10  ctl.c */
+/* -------------------------------------------------------------- 11  ctl.c */
 
 /*
  * Sends args (up to a NULL), or standard input if there are none, to the hub
@@ -787,7 +819,7 @@ void ws_loop_say(struct ws_loop *l, int level, const char *format, ...);
  */
 int ws_ctl(const char *path, char **args);
 
-/* --------------------------------------------------------- 11  service.c */
+/* --------------------------------------------------------- 12  service.c */
 
 /* What a passed socket is for, by its name (FileDescriptorName=). */
 enum ws_service_kind { WS_SERVICE_WS, WS_SERVICE_WSS, WS_SERVICE_CONTROL };
@@ -821,7 +853,7 @@ int ws_service_open(void);
  */
 void ws_service_tell(int fd, const char *state);
 
-/* ------------------------------------------------------------ 12  log.c */
+/* ------------------------------------------------------------ 13  log.c */
 
 extern int ws_log_level; /* lines of a higher level are not written */
 
@@ -840,7 +872,7 @@ __attribute__((format(printf, 1, 2), noreturn))
 #endif
 void ws_die(const char *format, ...);
 
-/* -------------------------------------------------------- 13  sandbox.c */
+/* -------------------------------------------------------- 14  sandbox.c */
 
 /*
  * OpenBSD's pledge(2) and unveil(2), and the same for Linux, of which are known
@@ -864,7 +896,7 @@ int ws_unveil(const char *path, const char *permissions);
  */
 void ws_no_core(void);
 
-/* --------------------------------------------------------- 14  keeper.c */
+/* --------------------------------------------------------- 15  keeper.c */
 
 #define WS_SETUP_LISTENERS 32
 #define WS_SETUP_SOCKETS (WS_SETUP_LISTENERS * (1 + 2 * WS_LISTEN_MAX))

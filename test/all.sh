@@ -14,7 +14,7 @@ set --
 
 
 if [ -n "$units" ]; then
-	for test in ws json hub poll ${tls:+tls} "conformance $build/echo" \
+	for test in ws json hub poll wheel ${tls:+tls} "conformance $build/echo" \
 	    fault "replay test/fuzz/corpus" sandbox "service ./wshub $tls" \
 	    "e2e ./wshub $tls" "e2e_cli ./wshub $tls" \
 	    "e2e_limits ./wshub $tls" "e2e_hostile ./wshub $tls" \

@@ -68,10 +68,11 @@ held(void)
 static void
 whole(void)
 {
-	struct ws_client *c, *w;
+	struct ws_client *c;
+	struct ws_alarm *a;
 	uint32_t i, k, n = 0;
 	size_t bytes;
-	int found;
+	int slot, found;
 
 	MUST(l->poll.dead == NULL && l->dirty == NULL, "somebody is not done");
 	MUST(l->poll.hot <= l->poll.n, "hot and cold");
@@ -95,14 +96,13 @@ whole(void)
 		    "%zu bytes are over the limit", c->unsent);
 		MUST(c->state != WS_CLIENT_OPEN || c->device.id[0] != '\0',
 		    "open, and not in the hub");
-		MUST((c->tick >= 0) == (c->deadline != INT64_MAX),
-		    "a deadline in no slot");
-		for (w = c->tick < 0 ? NULL : l->wheel[c->tick], found = 0;
-		    w != NULL; w = w->later)
-			found += w == c;
-		MUST(c->tick < 0 || found == 1, "not in its slot");
-		MUST(c->state != WS_CLIENT_OPEN || l->o.ping == 0 ||
-		    c->deadline != INT64_MAX, "nobody will ask it");
+		slot = c->deadline.slot;
+		for (a = slot == 0 ? NULL : l->wheel.slots[slot - 1], found = 0;
+		    a != NULL; a = a->later)
+			found += a == &c->deadline;
+		MUST(slot == 0 || found == 1, "not in its slot");
+		MUST(slot != 0 || (c->state == WS_CLIENT_OPEN &&
+		    l->o.ping == 0), "nobody will ask it");
 	}
 	MUST(l->queued == held(), "%zu bytes are queued, not %zu", held(),
 	    l->queued);

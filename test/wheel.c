@@ -1,0 +1,194 @@
+/* wshub: ISC licence, see LICENSE. */
+/* Tests of wheel.c: every alarm rings once, not early, and not 128 ms late. */
+#define _GNU_SOURCE
+#include <stdint.h>
+
+#include "test.h"
+
+#include "../wheel.c"
+
+#define MANY 200
+#define SLOT 128
+
+static struct ws_wheel w;
+static struct ws_alarm alarms[MANY];
+static int64_t due[MANY]; /* when it should ring; -1: it should not */
+static int64_t now, late;
+static unsigned rung;
+static unsigned seed = 1;
+
+static unsigned
+random_to(unsigned n)
+{
+	seed = seed * 1664525u + 1013904223u;
+	return (seed >> 8) % n;
+}
+
+static void
+set(int i, int64_t when)
+{
+	ws_wheel_set(&w, &alarms[i], when);
+	due[i] = when;
+}
+
+static void
+clear(int i)
+{
+	ws_wheel_clear(&w, &alarms[i]);
+	due[i] = -1;
+}
+
+static void
+ring(struct ws_alarm *a, void *arg)
+{
+	int i = (int)(a - alarms);
+
+	EXPECT(arg == &now, "its argument is another");
+	EXPECT(due[i] >= 0, "alarm %d rang, and was not set", i);
+	EXPECT(due[i] <= now, "alarm %d rang %lld ms early", i,
+	    (long long)(due[i] - now));
+	if (due[i] >= 0 && now - due[i] > late)
+		late = now - due[i];
+	due[i] = -1;
+	rung++;
+}
+
+static void
+pass(int64_t ms)
+{
+	now += ms;
+	ws_wheel_ring(&w, now, ring, &now);
+}
+
+static void
+begin(int64_t at)
+{
+	int i;
+
+	memset(&w, 0, sizeof w);
+	memset(alarms, 0, sizeof alarms);
+	for (i = 0; i < MANY; i++)
+		due[i] = -1;
+	now = at;
+	late = rung = 0;
+	ws_wheel_begin(&w, now);
+}
+
+static void
+test_one(void)
+{
+	static const int64_t times[] = {
+		0, 1, 127, 128, 129, 25000, SLOT * (WS_SLOTS - 1),
+		SLOT * WS_SLOTS, 3600000
+	};
+	size_t i;
+
+	CASE("an alarm rings once, in its slot");
+	for (i = 0; i < sizeof times / sizeof *times; i++) {
+		begin(1000003);
+		set(0, now + times[i]);
+		while (rung == 0 && now < 1000003 + times[i] + 1000) {
+			EXPECT(ws_wheel_due(&w) <= (due[0] / SLOT + 2) * SLOT,
+			    "due %lld", (long long)ws_wheel_due(&w));
+			pass(1);
+		}
+		EXPECT(rung == 1 && late <= SLOT, "%lld ms: rung %u times, "
+		    "%lld ms late", (long long)times[i], rung, (long long)late);
+		EXPECT(ws_wheel_due(&w) == INT64_MAX, "still due");
+		pass(100000);
+		EXPECT(rung == 1, "it rang again");
+	}
+	CASE("what is due says when to look, and no sooner");
+	begin(500);
+	EXPECT(ws_wheel_due(&w) == INT64_MAX, "an empty wheel is due");
+	set(0, 20500);
+	for (i = 0; rung == 0 && i < 10; i++)
+		pass(ws_wheel_due(&w) - now);
+	EXPECT(rung == 1 && i <= 2, "rung %u after %zu looks", rung, i);
+}
+
+static void
+test_moved(void)
+{
+	int i;
+
+	CASE("put off: it rings at the later time alone");
+	begin(0);
+	set(0, 1000);
+	for (i = 0; i < 50; i++) {
+		pass(900);
+		set(0, now + 1000);
+	}
+	EXPECT(rung == 0, "it rang");
+	pass(1000 + SLOT);
+	EXPECT(rung == 1, "rung %u times", rung);
+
+	CASE("brought forward, cleared, set again");
+	begin(0);
+	set(0, 20000);
+	set(0, 500);
+	pass(500 + SLOT);
+	EXPECT(rung == 1, "brought forward: rung %u times", rung);
+	set(1, now + 500);
+	clear(1);
+	clear(1);
+	pass(1000);
+	EXPECT(rung == 1 && ws_wheel_due(&w) == INT64_MAX, "cleared, it rang");
+	set(1, now + 500);
+	pass(500 + SLOT);
+	EXPECT(rung == 2, "set again: rung %u times", rung);
+}
+
+/* Those that ring set or clear others, in the same slot too. */
+static void
+meddle(struct ws_alarm *a, void *arg)
+{
+	int i = (int)(a - alarms), other = (int)random_to(MANY);
+
+	ring(a, arg);
+	if (random_to(2))
+		clear(other);
+	else
+		set(other, now + (int64_t)random_to(300));
+	if (random_to(4) == 0)
+		set(i, now); /* again, and not in this walk for ever */
+}
+
+static void
+test_random(void)
+{
+	int i, turn;
+
+	CASE("200 alarms set, moved and cleared at random, also while they ring");
+	for (turn = 0; turn < 200000; turn++) {
+		if (turn % 5000 == 0)
+			begin((int64_t)random_to(1u << 24) << 8);
+		i = (int)random_to(MANY);
+		if (random_to(4) == 0)
+			clear(i);
+		else
+			set(i, now + (int64_t)random_to(random_to(8) ? 3000 :
+			    100000));
+		now += random_to(50) ? random_to(40) : random_to(50000);
+		late = 0;
+		ws_wheel_ring(&w, now, meddle, &now);
+		for (i = 0; i < MANY; i++) {
+			EXPECT((alarms[i].slot != 0) == (due[i] >= 0),
+			    "alarm %d: slot %d", i, (int)alarms[i].slot);
+			EXPECT(due[i] < 0 || due[i] + SLOT > now,
+			    "alarm %d is %lld ms late", i,
+			    (long long)(now - due[i]));
+			EXPECT(due[i] < 0 || ws_wheel_due(&w) <=
+			    due[i] + SLOT, "alarm %d is due earlier", i);
+		}
+	}
+}
+
+int
+main(void)
+{
+	test_one();
+	test_moved();
+	test_random();
+	return test_end();
+}

@@ -1,0 +1,115 @@
+/* wshub: ISC licence, see LICENSE. */
+/*
+ * Deadlines: a wheel of WS_SLOTS slots of 128 ms.
+ *
+ * An alarm stands in the slot of its time, or in the furthest one if that is
+ * too far away. One that is put off stays where it is: its slot, when that
+ * comes, files it again. So a client that speaks costs no list operation.
+ */
+#include <sys/types.h>
+
+#include "ws.h"
+
+#define SHIFT 7 /* a slot is 128 ms */
+
+static void
+take_out(struct ws_wheel *w, struct ws_alarm *a)
+{
+	if (a->earlier != NULL)
+		a->earlier->later = a->later;
+	else
+		w->slots[a->slot - 1] = a->later;
+	if (a->later != NULL)
+		a->later->earlier = a->earlier;
+	a->slot = 0;
+}
+
+static void
+file(struct ws_wheel *w, struct ws_alarm *a)
+{
+	int64_t tick = (a->when + (1 << SHIFT) - 1) >> SHIFT;
+	int32_t slot;
+
+	if (tick <= w->tick)
+		tick = w->tick + 1;
+	if (tick >= w->tick + WS_SLOTS)
+		tick = w->tick + WS_SLOTS - 1; /* and on from there */
+	slot = (int32_t)(tick % WS_SLOTS);
+	a->slot = slot + 1;
+	a->earlier = NULL;
+	a->later = w->slots[slot];
+	if (a->later != NULL)
+		a->later->earlier = a;
+	w->slots[slot] = a;
+	if (tick < w->next)
+		w->next = tick;
+}
+
+/* see ws.h */
+void
+ws_wheel_begin(struct ws_wheel *w, int64_t now)
+{
+	w->tick = now >> SHIFT;
+	w->next = INT64_MAX;
+}
+
+/* see ws.h */
+void
+ws_wheel_set(struct ws_wheel *w, struct ws_alarm *a, int64_t when)
+{
+	int put_off = a->slot != 0 && when >= a->when;
+
+	a->when = when;
+	if (put_off)
+		return;
+	ws_wheel_clear(w, a);
+	file(w, a);
+}
+
+/* see ws.h */
+void
+ws_wheel_clear(struct ws_wheel *w, struct ws_alarm *a)
+{
+	if (a->slot != 0)
+		take_out(w, a);
+}
+
+/* see ws.h */
+void
+ws_wheel_ring(struct ws_wheel *w, int64_t now,
+    void (*ring)(struct ws_alarm *a, void *arg), void *arg)
+{
+	int64_t until = now >> SHIFT, i;
+	struct ws_alarm *a;
+
+	if (until < w->next) {
+		w->tick = until;
+		return;
+	}
+	if (until - w->tick > WS_SLOTS)
+		w->tick = until - WS_SLOTS;
+	while (w->tick < until) {
+		w->tick++;
+		/* What is filed again goes into a later slot than this. */
+		while ((a = w->slots[w->tick % WS_SLOTS]) != NULL) {
+			take_out(w, a);
+			if (a->when <= now)
+				ring(a, arg);
+			else
+				file(w, a);
+		}
+	}
+	w->next = INT64_MAX;
+	for (i = w->tick + 1; i < w->tick + WS_SLOTS; i++)
+		if (w->slots[i % WS_SLOTS] != NULL) {
+			w->next = i;
+			break;
+		}
+}
+
+/* see ws.h */
+int64_t
+ws_wheel_due(const struct ws_wheel *w)
+{
+	return w->next == INT64_MAX ? INT64_MAX : w->next << SHIFT;
+}

@@ -652,6 +652,7 @@ struct ws_client {
 	unsigned char refused;  /* over a limit: 503 */
 	unsigned char pinged;   /* and has not answered */
 	unsigned char aborted;  /* reset rather than closed: it does not read */
+	unsigned short carried; /* bytes in carry */
 	/* Frames to send: a ring, in small until it needs more room. */
 	uint32_t first, count, room;
 	size_t sent;      /* bytes of the first that are out */
@@ -662,7 +663,6 @@ struct ws_client {
 	struct ws_tls *tls;
 	/* And what it does not. */
 	struct ws_framer framer;
-	unsigned short carried; /* bytes in carry */
 	unsigned char *carry;   /* input that is not whole */
 	struct ws_ip *ip;
 	struct ws_alarm deadline;

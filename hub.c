@@ -257,9 +257,10 @@ ws_hub_approach(const struct ws_hub *h, struct ws_text id)
 	if (id.len != WS_ID_LEN)
 		return;
 	d = (uintptr_t)h->buckets[hash_id(id.s) & (h->nbuckets - 1)];
-	__builtin_prefetch((const void *)d);
-	__builtin_prefetch((const void *)(d + 64));
-	__builtin_prefetch((const void *)(d + 128));
+	/* With what stands around it: a client's descriptor and its queue. */
+	__builtin_prefetch((const void *)(d - 32));
+	__builtin_prefetch((const void *)(d + 32));
+	__builtin_prefetch((const void *)(d + 96));
 #else
 	(void)h;
 	(void)id;

@@ -15,6 +15,9 @@
  * until then there is nothing to do, and the loop sleeps in a poll of
  * everything: a quiet hub reacts at once.
  *
+ * Whoever was the only one to be ready is the first to be asked the next time:
+ * poll gets ready to sleep on each that is before the first that it finds.
+ *
  * p->conns runs beside p->fds, and each connection knows its slot in both. Who
  * is ready is copied out, for what is done about it reorders the arrays.
  */
@@ -28,7 +31,7 @@
 #include "ws.h"
 
 #define FEW 8   /* descriptors not worth two kinds of poll */
-#define SCAN_SHARE 64
+#define SCAN_SHARE 200
 #define SCAN_GUESS 100 /* ns a descriptor, before the first scan */
 
 /* see ws.h */
@@ -238,6 +241,8 @@ ws_poll_wait(struct ws_poll *p, int timeout)
 		}
 	for (i = 0; i < k; i++)
 		make_hot(p, p->ready[i]);
+	if (k == 1 && p->ready[0]->slot != 0)
+		swap_slots(p, 0, p->ready[0]->slot);
 	return k;
 }
 

@@ -31,9 +31,10 @@ if [ -n "$all" ]; then
 	export LIMIT="${LIMIT:-3000}" # cross has nine machines to be
 	for script in test/all/* test/clients/*; do
 		case ${script##*/} in
-		*.*) ;; # what they share, and what they run
+		*.* | cross) ;; # what they share, and what they run
 		*) set -- "$@" "sh $script ./wshub" ;;
 		esac
 	done
+	set -- "$@" "& sh test/all/cross ./wshub" # as long as all others
 fi
 exec sh test/run "$@"

@@ -8,18 +8,25 @@ unset MAKEFLAGS MFLAGS MAKELEVEL
 # Sets bearssl to a directory of BearSSL's sources, or to nothing and why.
 find_bearssl() {
 	why="no sources of BearSSL (BEARSSL=DIR)"
-	for bearssl in "${BEARSSL:-}" "$top/build/bearssl-0.6"; do
+	for bearssl in "${BEARSSL:-}" "$top"/build/bearssl-*; do
 		[ ! -f "$bearssl/inc/bearssl.h" ] || return 0
 	done
-	# Debian's, where its sources are to be had.
+	# Debian's, where its sources are to be had. Others may be at it, too.
+	fetch=$top/build/fetch.$$
 	if command -v apt-get >/dev/null && command -v dpkg-source >/dev/null &&
-	    mkdir -p "$top/build" && (cd "$top/build" &&
+	    mkdir -p "$fetch" && (cd "$fetch" &&
 	    timeout 120 apt-get -q source bearssl) >"$dir/apt" 2>&1; then
-		for bearssl in "$top"/build/bearssl-*/; do
-			bearssl=${bearssl%/}
-			[ ! -f "$bearssl/inc/bearssl.h" ] || return 0
+		for bearssl in "$fetch"/bearssl-*/; do
+			name=${bearssl%/}
+			name=${name##*/}
+			[ -d "$top/build/$name" ] ||
+			    mv "$fetch/$name" "$top/build/$name"
 		done
 	fi
+	rm -rf "$fetch"
+	for bearssl in "$top"/build/bearssl-*; do
+		[ ! -f "$bearssl/inc/bearssl.h" ] || return 0
+	done
 	bearssl=''
 }
 

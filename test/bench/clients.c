@@ -40,17 +40,26 @@ struct tls {
 static br_x509_pkey server_key;
 static br_ssl_session_parameters session; /* of an earlier handshake */
 
+/* Of the server's certificate or key: what is in the file's first PEM object. */
+struct der {
+	unsigned char bytes[4096];
+	size_t len;
+};
+
 static void
 append(void *arg, const void *data, size_t len)
 {
-	br_x509_decoder_push(arg, data, len);
+	struct der *d = arg;
+
+	if (len > sizeof d->bytes - d->len)
+		give_up("a certificate of test/certs");
+	memcpy(d->bytes + d->len, data, len);
+	d->len += len;
 }
 
-/* The key of the server's certificate, which clients know already. */
 static void
-learn_key(void)
+read_der(const char *file, struct der *d)
 {
-	static br_x509_decoder_context d;
 	static char text[8192];
 	br_pem_decoder_context pem;
 	char name[4096];
@@ -58,20 +67,33 @@ learn_key(void)
 	int event = 0;
 	FILE *f;
 
-	snprintf(name, sizeof name, "%s/p256.pem", certs);
+	snprintf(name, sizeof name, "%s/%s", certs, file);
 	f = fopen(name, "r");
 	if (f == NULL)
 		give_up(name);
 	n = fread(text, 1, sizeof text, f);
 	fclose(f);
-	br_x509_decoder_init(&d, NULL, NULL);
+	d->len = 0;
 	br_pem_decoder_init(&pem);
 	for (; at < n && event != BR_PEM_END_OBJ; at += used) {
 		used = br_pem_decoder_push(&pem, text + at, n - at);
 		event = br_pem_decoder_event(&pem);
 		if (event == BR_PEM_BEGIN_OBJ)
-			br_pem_decoder_setdest(&pem, append, &d);
+			br_pem_decoder_setdest(&pem, append, d);
 	}
+}
+
+static struct der certificate;
+
+/* The key of the server's certificate, which clients know already. */
+static void
+learn_key(void)
+{
+	static br_x509_decoder_context d;
+
+	read_der("p256.pem", &certificate);
+	br_x509_decoder_init(&d, NULL, NULL);
+	br_x509_decoder_push(&d, certificate.bytes, certificate.len);
 	if (br_x509_decoder_get_pkey(&d) == NULL)
 		give_up("p256.pem");
 	server_key = *br_x509_decoder_get_pkey(&d);
@@ -219,6 +241,81 @@ primitives(void)
 	return (cpu_now() - before) / TIMES;
 }
 
+/* Moves bytes of a record; returns the ns that the server had to do with it. */
+static double
+carry(br_ssl_engine_context *from, br_ssl_engine_context *to, int to_server,
+    int *moved)
+{
+	size_t n, room;
+	unsigned char *p = br_ssl_engine_sendrec_buf(from, &n);
+	unsigned char *q = br_ssl_engine_recvrec_buf(to, &room);
+	double began, sent, received;
+
+	if (p == NULL || q == NULL)
+		return 0;
+	if (n > room)
+		n = room;
+	memcpy(q, p, n);
+	*moved = 1;
+	began = cpu_now();
+	br_ssl_engine_sendrec_ack(from, n);
+	sent = cpu_now();
+	br_ssl_engine_recvrec_ack(to, n);
+	received = cpu_now();
+	return to_server ? received - sent : sent - began;
+}
+
+/* see bench.h */
+double
+engine(void)
+{
+	enum { TIMES = 200 };
+	static struct der der;
+	static br_skey_decoder_context d;
+	static br_ssl_server_context s;
+	static unsigned char buf[BR_SSL_BUFSIZE_BIDI];
+	br_x509_certificate chain;
+	unsigned char seed[32] = { 0 };
+	struct tls *t;
+	double ns = 0, before;
+	size_t n;
+	int i, moved;
+
+	read_der("p256.key", &der);
+	br_skey_decoder_init(&d);
+	br_skey_decoder_push(&d, der.bytes, der.len);
+	if (br_skey_decoder_get_ec(&d) == NULL)
+		give_up("p256.key");
+	for (i = 0; i < TIMES; i++) {
+		t = tls_new(0);
+		chain.data = certificate.bytes;
+		chain.data_len = certificate.len;
+		/* Its arithmetic would be that for small processors. */
+		br_ssl_server_init_minf2g(&s, &chain, 1,
+		    br_skey_decoder_get_ec(&d));
+		br_ssl_engine_set_default_ec(&s.eng);
+		br_ssl_engine_set_default_aes_gcm(&s.eng);
+		br_ssl_server_set_single_ec(&s, &chain, 1,
+		    br_skey_decoder_get_ec(&d), BR_KEYTYPE_SIGN, 0,
+		    br_ssl_engine_get_ec(&s.eng),
+		    br_ecdsa_sign_asn1_get_default());
+		br_ssl_engine_set_buffer(&s.eng, buf, sizeof buf, 1);
+		before = cpu_now();
+		br_ssl_engine_inject_entropy(&s.eng, seed, sizeof seed);
+		br_ssl_server_reset(&s);
+		ns += cpu_now() - before;
+		do {
+			moved = 0;
+			ns += carry(&t->c.eng, &s.eng, 1, &moved);
+			ns += carry(&s.eng, &t->c.eng, 0, &moved);
+		} while (moved);
+		if (br_ssl_engine_sendapp_buf(&t->c.eng, &n) == NULL)
+			give_up("BearSSL's handshake");
+		free(t);
+	}
+	return ns / TIMES;
+}
+
 /* see bench.h */
 int
 clients_tls(void)
@@ -256,6 +353,13 @@ tls_write(struct client *c, const char *data, size_t n)
 /* see bench.h */
 double
 primitives(void)
+{
+	return 0;
+}
+
+/* see bench.h */
+double
+engine(void)
 {
 	return 0;
 }

@@ -135,7 +135,8 @@ $(B)/conformance: test/conformance.c test/plain.h ws.o
 
 # The hub's files in a world of the tests' own: test/world.h.
 WORLD = $(B)/world.o $(B)/w-poll.o $(B)/w-client.o $(B)/w-loop.o \
-    $(B)/w-control.o $(B)/w-tls.o wheel.o
+    $(B)/w-control.o $(B)/w-tls.o
+PLAIN = ws.o json.o listen.o wheel.o
 PART = @mkdir -p $(B); echo part $@; $(C) -c -o $@
 
 $(WORLD) $(B)/w-hub.o: test/world.h test/part.c ws.h .flags
@@ -161,15 +162,15 @@ $(B)/w-loop.o: loop.c
 $(B)/w-tls.o: tls.c notls.c
 	$(PART) `sed -n 's/^tls:\(.*\) \([^ ]*\)$$/\1 -DPART="..\/\2"/p' .flags | sed 's/"/\\"/g'` test/part.c
 
-$(B)/fault: test/fault.c test/people.h $(WORLD) $(B)/w-hub.o ws.o json.o listen.o
-	$(LINK) $(BEAR) test/fault.c $(WORLD) $(B)/w-hub.o ws.o json.o listen.o $(LIB)
+$(B)/fault: test/fault.c test/people.h $(WORLD) $(B)/w-hub.o $(PLAIN)
+	$(LINK) $(BEAR) test/fault.c $(WORLD) $(B)/w-hub.o $(PLAIN) $(LIB)
 
 FUZZ = test/fuzz/control.c test/fuzz/frames.c test/fuzz/head.c \
     test/fuzz/hub.c test/fuzz/json.c test/fuzz/loop.c test/fuzz/pem.c \
     test/fuzz/tls.c
 
-$(B)/replay: test/fuzz/replay.c $(FUZZ) test/fuzz/fuzz.h test/plain.h $(WORLD) hub.c ws.o json.o listen.o
-	$(LINK) test/fuzz/replay.c $(FUZZ) $(WORLD) ws.o json.o listen.o $(LIB)
+$(B)/replay: test/fuzz/replay.c $(FUZZ) test/fuzz/fuzz.h test/plain.h $(WORLD) hub.c $(PLAIN)
+	$(LINK) test/fuzz/replay.c $(FUZZ) $(WORLD) $(PLAIN) $(LIB)
 
 # What a delivery costs, beside other servers (Linux) [QUICK=quick].
 bench: wshub $(B)/bench

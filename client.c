@@ -441,12 +441,17 @@ static void
 flush_next(struct ws_loop *l)
 {
 	struct ws_client *c = l->dirty;
+	uintptr_t next = (uintptr_t)c->next_dirty;
 
 	l->dirty = c->next_dirty;
 	if (l->dirty == NULL) {
 		l->dirty_end = &l->dirty;
 		l->several = 0;
 	}
+	/* While this one is sent to: of 10,000 the next is in no cache. */
+	WS_NEARER(next);
+	WS_NEARER(next + 64);
+	WS_NEARER(next + 128);
 	c->dirty = 0;
 	if (!c->conn.dead && c->state != LINGER)
 		flush(l, c);

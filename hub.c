@@ -156,7 +156,7 @@ hash_id(const char *id)
 static uint32_t
 hash_pair(const struct ws_device *d, const struct ws_channel *c)
 {
-	uint64_t h = (uint64_t)(uintptr_t)d * 0x9e3779b97f4a7c15u;
+	uint64_t h = (uint64_t)d * 0x9e3779b97f4a7c15u;
 
 	h = (h ^ h >> 29 ^ (uint64_t)(uintptr_t)c) * 0xbf58476d1ce4e5b9u;
 	return (uint32_t)(h >> 32);
@@ -251,20 +251,15 @@ ws_hub_find(const struct ws_hub *h, struct ws_text id)
 void
 ws_hub_approach(const struct ws_hub *h, struct ws_text id)
 {
-#if defined(__GNUC__)
 	uintptr_t d;
 
 	if (id.len != WS_ID_LEN)
 		return;
 	d = (uintptr_t)h->buckets[hash_id(id.s) & (h->nbuckets - 1)];
 	/* With what stands around it: a client's descriptor and its queue. */
-	__builtin_prefetch((const void *)(d - 32));
-	__builtin_prefetch((const void *)(d + 32));
-	__builtin_prefetch((const void *)(d + 96));
-#else
-	(void)h;
-	(void)id;
-#endif
+	WS_NEARER(d - 32);
+	WS_NEARER(d + 32);
+	WS_NEARER(d + 96);
 }
 
 /* Six bits of a random byte a character: 64 divides 256, none is favoured. */

@@ -2,9 +2,9 @@
 /*
  * The loop: listeners, backends, clients, and the end, turn by turn.
  *
- * A turn (ws_loop_step) is: wait; obey the backends; flush every client they
- * touched, once; serve the clients that spoke; accept; ring what is due; flush
- * again; free what died.
+ * A turn (ws_loop_step) is: wait; obey the backends and flush the clients that
+ * they touched, as often as one brings more; serve the clients that spoke;
+ * accept; ring what is due; flush again; free what died.
  */
 #define _GNU_SOURCE /* accept4, getentropy */
 #include <sys/types.h>
@@ -470,19 +470,20 @@ handshaking(const struct ws_client *c)
 /*
  * Backends, and what they said out. Who has written several objects at once has
  * most often written more by the time that these are sent, and is asked again
- * without a poll; before each client even, where a client has got several at
- * once, and the next may get more for the same system call. For BACKENDS_TURN.
- * Returns how many backends there were.
+ * without a poll, for BACKENDS_TURN. Where it is but one that does so, and a
+ * client has got several frames, it is asked before each client: the next may
+ * get more for the same system call. Returns how many backends there were.
  */
 static uint32_t
 serve_backends(struct ws_loop *l, uint32_t n)
 {
 	int64_t until = ws_clock() + BACKENDS_TURN;
-	uint32_t i, backends = 0;
+	uint32_t i, eager, backends = 0;
 	struct backend *b;
 	int again = 0, more;
 
 	do {
+		eager = 0;
 		more = 0;
 		for (i = 0; i < n; i++) {
 			b = (struct backend *)l->poll.ready[i];
@@ -495,9 +496,13 @@ serve_backends(struct ws_loop *l, uint32_t n)
 			}
 			if (serve_backend(l, b) > 1)
 				b->eager = more = 1;
+			eager += b->eager != 0;
 		}
 		again = 1;
-		more |= ws_client_flush_some(l);
+		if (eager == 1)
+			more |= ws_client_flush_some(l);
+		else
+			ws_client_flush_all(l);
 	} while (more && ws_clock() < until);
 	ws_client_flush_all(l);
 	return backends;

@@ -57,6 +57,13 @@ extern "C" {
 enum { WS_MORE = -1, WS_BAD = -2 };
 enum { WS_WANT_IN = -1, WS_WANT_OUT = -2, WS_ERROR = -3 };
 
+/* Has memory come nearer, for whoever is to touch it: any address may be. */
+#if defined(__GNUC__)
+#define WS_NEARER(address) __builtin_prefetch((const void *)(address))
+#else
+#define WS_NEARER(address) ((void)(address))
+#endif
+
 /* Bytes that belong to somebody else. */
 struct ws_text {
 	const char *s;
@@ -687,8 +694,9 @@ int ws_client_deliver(struct ws_device *d, struct ws_frame *f, void *arg);
 void ws_client_flush_all(struct ws_loop *l);
 
 /*
- * The same; but if one of them has got several frames only the first of them
- * all, so that the others may get more. 1 if there are others, else 0.
+ * The same; but if one of them has got several frames, and --queue-total is not
+ * reached, only the first of them all, so that the others may get more. 1 if
+ * there are others, else 0.
  */
 int ws_client_flush_some(struct ws_loop *l);
 

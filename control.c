@@ -61,12 +61,12 @@ static const struct ws_text fields[FIELDS] = {
 __attribute__((format(printf, 2, 3)))
 #endif
 static int
-refuse(struct ws_control *c, const char *format, ...)
+refuse(char detail[WS_DETAIL_MAX], const char *format, ...)
 {
 	va_list ap;
 
 	va_start(ap, format);
-	vsnprintf(c->detail, sizeof c->detail, format, ap);
+	vsnprintf(detail, WS_DETAIL_MAX, format, ap);
 	va_end(ap);
 	return -1;
 }
@@ -77,16 +77,26 @@ refuse(struct ws_control *c, const char *format, ...)
  * between characters: a byte 10xxxxxx does not begin one.
  */
 static int
-refuse_quoting(struct ws_control *c, const char *what, struct ws_text words)
+refuse_quoting(char detail[WS_DETAIL_MAX], const char *what,
+    struct ws_text words)
 {
 	size_t n = words.len;
 
 	if (n > QUOTE_MAX)
 		for (n = QUOTE_MAX; n > 0 && (words.s[n] & 0xc0) == 0x80; n--)
 			;
-	return refuse(c, "%s %.*s%s", what, (int)n, words.s,
+	return refuse(detail, "%s %.*s%s", what, (int)n, words.s,
 	    n < words.len ? "..." : "");
 }
+
+/* What a backend wants; the texts are in what it wrote, or in the buffers. */
+struct order {
+	int action;
+	struct ws_text value[FIELDS], device, channel;
+	char device_buf[WS_NAME_MAX], channel_buf[WS_NAME_MAX];
+	char detail[WS_DETAIL_MAX]; /* why it is none */
+	int newline; /* one came after it */
+};
 
 /* Finds the fields in an object, whose other members are ignored. */
 static void
@@ -111,13 +121,14 @@ find_fields(struct ws_text object, struct ws_text value[FIELDS])
 
 /* A device's or channel's name: a string, or a number taken as its text. */
 static int
-read_name(struct ws_control *c, enum field field, struct ws_text value,
-    char buf[WS_NAME_MAX], struct ws_text *name)
+read_name(struct order *o, enum field field, char buf[WS_NAME_MAX],
+    struct ws_text *name)
 {
+	struct ws_text value = o->value[field];
 	ssize_t n = WS_BAD;
 
 	if (value.s == NULL)
-		return refuse(c, "no \"%s\"", fields[field].s);
+		return refuse(o->detail, "no \"%s\"", fields[field].s);
 	if (*value.s == '"') {
 		n = ws_json_string(buf, WS_NAME_MAX, value);
 	} else if (*value.s == '-' || (*value.s >= '0' && *value.s <= '9')) {
@@ -127,89 +138,98 @@ read_name(struct ws_control *c, enum field field, struct ws_text value,
 		}
 	}
 	if (n <= 0)
-		return refuse(c, "\"%s\" is not a string of 1 to %d bytes",
-		    fields[field].s, WS_NAME_MAX);
+		return refuse(o->detail, "\"%s\" is not a string of 1 to %d "
+		    "bytes", fields[field].s, WS_NAME_MAX);
 	name->s = buf;
 	name->len = (size_t)n;
 	return 0;
 }
 
 static int
-read_action(struct ws_control *c, struct ws_text value)
+read_action(struct order *o)
 {
+	struct ws_text value = o->value[ACTION];
 	char name[16];
 	ssize_t n;
 	int i;
 
 	if (value.s == NULL)
-		return refuse(c, "no \"action\"");
+		return refuse(o->detail, "no \"action\"");
 	if (*value.s != '"')
-		return refuse(c, "\"action\" is not a string");
+		return refuse(o->detail, "\"action\" is not a string");
 	n = ws_json_string(name, sizeof name, value);
 	for (i = 0; n > 0 && i < ACTIONS; i++)
 		if (actions[i].name.len == (size_t)n &&
-		    memcmp(actions[i].name.s, name, (size_t)n) == 0)
-			return i;
-	return refuse_quoting(c, "unknown action", value);
+		    memcmp(actions[i].name.s, name, (size_t)n) == 0) {
+			o->action = i;
+			return 0;
+		}
+	return refuse_quoting(o->detail, "unknown action", value);
 }
 
-/* Obeys one whole JSON text: the count for its OK, or -1 with c->detail. */
-static ssize_t
-obey(struct ws_hub *h, struct ws_control *c, struct ws_text object)
+/* Reads a whole JSON text: 0, or -1 with o->detail. */
+static int
+read_order(struct order *o, struct ws_text object)
 {
-	struct ws_text value[FIELDS], device, channel;
-	char dbuf[WS_NAME_MAX], cbuf[WS_NAME_MAX];
+	int needs;
+
+	o->newline = 0;
+	o->device.len = 0;
+	if (*object.s != '{')
+		return refuse(o->detail, "not an object");
+	find_fields(object, o->value);
+	if (read_action(o) != 0)
+		return -1;
+	needs = actions[o->action].needs;
+	if ((needs & NEEDS_DEVICE) != 0 &&
+	    read_name(o, DEVICE, o->device_buf, &o->device) != 0)
+		return -1;
+	if ((needs & NEEDS_CHANNEL) != 0 &&
+	    read_name(o, CHANNEL, o->channel_buf, &o->channel) != 0)
+		return -1;
+	if ((needs & NEEDS_DATA) != 0 && o->value[DATA].s == NULL)
+		return refuse(o->detail, "no \"data\"");
+	return 0;
+}
+
+/* Obeys: the count for its OK, or -1 with o->detail. */
+static ssize_t
+obey(struct ws_hub *h, struct order *o)
+{
 	struct ws_frame *f = NULL;
 	struct ws_device *d = NULL;
 	ssize_t done = -1;
-	int action;
 
-	if (*object.s != '{')
-		return refuse(c, "not an object");
-	find_fields(object, value);
-	action = read_action(c, value[ACTION]);
-	if (action < 0)
-		return -1;
-	if ((actions[action].needs & NEEDS_DEVICE) != 0 &&
-	    read_name(c, DEVICE, value[DEVICE], dbuf, &device) != 0)
-		return -1;
-	if ((actions[action].needs & NEEDS_CHANNEL) != 0 &&
-	    read_name(c, CHANNEL, value[CHANNEL], cbuf, &channel) != 0)
-		return -1;
-	if ((actions[action].needs & NEEDS_DEVICE) != 0)
-		ws_hub_approach(h, device);
-	if ((actions[action].needs & NEEDS_DATA) != 0) {
-		if (value[DATA].s == NULL)
-			return refuse(c, "no \"data\"");
-		f = ws_frame_json(value[DATA]);
+	if ((actions[o->action].needs & NEEDS_DATA) != 0) {
+		f = ws_frame_json(o->value[DATA]);
 		if (f == NULL)
-			return refuse(c, "out of memory");
+			return refuse(o->detail, "out of memory");
 	} else {
-		d = ws_hub_find(h, device);
+		d = ws_hub_find(h, o->device);
 		if (d == NULL)
-			return refuse_quoting(c, "unknown device",
-			    value[DEVICE]);
+			return refuse_quoting(o->detail, "unknown device",
+			    o->value[DEVICE]);
 	}
 
-	switch (action) {
+	switch (o->action) {
 	case MULTICAST:
 		done = (ssize_t)ws_hub_multicast(h, f);
 		break;
 	case SEND_TO_CHANNEL:
-		done = (ssize_t)ws_hub_publish(h, channel, f);
+		done = (ssize_t)ws_hub_publish(h, o->channel, f);
 		break;
 	case SEND_TO_DEVICE:
-		done = (ssize_t)ws_hub_send(h, device, f);
+		done = (ssize_t)ws_hub_send(h, o->device, f);
 		break;
 	case SUBSCRIBE:
-		done = ws_hub_subscribe(h, d, channel);
+		done = ws_hub_subscribe(h, d, o->channel);
 		break;
 	case UNSUBSCRIBE:
-		done = ws_hub_unsubscribe(h, d, channel);
+		done = ws_hub_unsubscribe(h, d, o->channel);
 		break;
 	}
 	ws_frame_drop(f);
-	return done >= 0 ? done : refuse(c, "out of memory");
+	return done >= 0 ? done : refuse(o->detail, "out of memory");
 }
 
 /* -------------------------------------------------------------- the stream */
@@ -257,6 +277,7 @@ reply_ok(struct ws_control *c, size_t count)
 	say(c, "OK", 2);
 }
 
+/* With the words of c->detail. */
 static void
 reply_error(struct ws_control *c)
 {
@@ -306,16 +327,54 @@ resynchronise(struct ws_control *c)
 		reply_error(c);
 }
 
-/* A text ends n bytes into piece: obey it, from c->text if it began there. */
+/* Replies to an object, or to another text. */
 static void
-end_text(struct ws_hub *h, struct ws_control *c, const char *piece, size_t n)
+reply(struct ws_control *c, const struct order *o, ssize_t count, int object)
 {
-	struct ws_text text = { piece, n };
-	ssize_t count;
+	if (count >= 0) {
+		reply_ok(c, (size_t)count);
+	} else {
+		memcpy(c->detail, o->detail, sizeof c->detail);
+		reply_error(c);
+	}
+	c->open = object ? AFTER_OBJECT : AFTER_ERROR;
+	if (o->newline)
+		end_line(c);
+}
 
-	if (c->len != 0) {
+/*
+ * One feeding. An order is held until the text behind it has been read, for its
+ * device comes out of main memory meanwhile, in two steps; and no longer than
+ * the bytes that it was read from.
+ */
+struct feed {
+	struct ws_hub *h;
+	struct ws_control *c;
+	struct order orders[2], *held, *next; /* held: NULL if none is */
+};
+
+static void
+settle(struct feed *f)
+{
+	struct order *o = f->held;
+
+	f->held = NULL;
+	if (o != NULL)
+		reply(f->c, o, obey(f->h, o), 1);
+}
+
+/* A text ends n bytes into piece: take it, from c->text if it began there. */
+static void
+end_text(struct feed *f, const char *piece, size_t n)
+{
+	struct ws_control *c = f->c;
+	struct order *o = f->next;
+	struct ws_text text = { piece, n };
+	int bad;
+
+	if (c->len != 0) { /* and nothing is held */
 		if (make_room(&c->text, &c->room, c->len + n) != 0) {
-			refuse(c, "out of memory");
+			refuse(c->detail, "out of memory");
 			lose_text(c);
 			resynchronise(c); /* its end is known */
 			return;
@@ -327,44 +386,53 @@ end_text(struct ws_hub *h, struct ws_control *c, const char *piece, size_t n)
 	}
 	c->objects++;
 	c->state = BETWEEN;
-	c->open = *text.s == '{' ? AFTER_OBJECT : AFTER_ERROR;
-	count = obey(h, c, text);
-	if (c->len != 0)
+	if (f->held != NULL)
+		ws_hub_approach(f->h, f->held->device);
+	bad = read_order(o, text);
+	if (!bad)
+		ws_hub_seek(f->h, o->device);
+	settle(f);
+	if (bad) {
+		reply(c, o, -1, *text.s == '{');
+	} else {
+		f->next = &f->orders[o == &f->orders[0]];
+		f->held = o;
+	}
+	if (c->len != 0) {
+		settle(f);
 		forget_text(c);
-	if (count >= 0)
-		reply_ok(c, (size_t)count);
-	else
-		reply_error(c);
+	}
 }
 
 /* Takes what piece has of a text; returns the bytes used. */
 static size_t
-take_text(struct ws_hub *h, struct ws_control *c, const char *piece,
-    size_t len)
+take_text(struct feed *f, const char *piece, size_t len)
 {
+	struct ws_control *c = f->c;
 	ssize_t n = ws_json_scan(&c->json, piece, len);
 	size_t used = n >= 0 ? (size_t)n : len;
 
 	if (n == WS_BAD)
 		used = c->json.offset - c->len;
+	if (n >= 0 && c->len + used <= WS_TEXT_MAX) {
+		end_text(f, piece, used);
+		return used;
+	}
+	settle(f);
 	if (c->len + used > WS_TEXT_MAX) {
 		used = WS_TEXT_MAX - c->len;
-		refuse(c, "longer than %d bytes", WS_TEXT_MAX);
+		refuse(c->detail, "longer than %d bytes", WS_TEXT_MAX);
 		lose_text(c);
 	} else if (n == WS_BAD) {
-		refuse(c, "not JSON at byte %zu: %s", c->json.offset,
-		    c->json.why);
+		refuse(c->detail, "not JSON at byte %zu: %s",
+		    c->json.offset, c->json.why);
 		lose_text(c);
-	} else if (n == WS_MORE) {
-		if (make_room(&c->text, &c->room, c->len + used) != 0) {
-			refuse(c, "out of memory");
-			lose_text(c);
-		} else {
-			memcpy(c->text + c->len, piece, used);
-			c->len += used;
-		}
+	} else if (make_room(&c->text, &c->room, c->len + used) != 0) {
+		refuse(c->detail, "out of memory");
+		lose_text(c);
 	} else {
-		end_text(h, c, piece, used);
+		memcpy(c->text + c->len, piece, used);
+		c->len += used;
 	}
 	return used;
 }
@@ -375,12 +443,20 @@ ws_control_feed(struct ws_hub *h, struct ws_control *c, const char *data,
     size_t len)
 {
 	const char *p = data, *end = data + len;
+	struct feed f;
 
+	f.h = h;
+	f.c = c;
+	f.held = NULL;
+	f.next = f.orders;
 	while (p < end) {
 		switch (c->state) {
 		case BETWEEN:
 			if (*p == '\n') {
-				end_line(c);
+				if (f.held != NULL)
+					f.held->newline = 1;
+				else
+					end_line(c);
 				p++;
 			} else if (*p == ' ' || *p == '\t' || *p == '\r') {
 				p++;
@@ -391,16 +467,17 @@ ws_control_feed(struct ws_hub *h, struct ws_control *c, const char *data,
 			}
 			break;
 		case TEXT:
-			p += take_text(h, c, p, (size_t)(end - p));
+			p += take_text(&f, p, (size_t)(end - p));
 			break;
 		case RESYNC:
 			p = memchr(p, '\n', (size_t)(end - p));
 			if (p == NULL)
-				return;
+				return; /* and nothing is held */
 			resynchronise(c);
 			break;
 		}
 	}
+	settle(&f);
 }
 
 /* see ws.h */
@@ -423,7 +500,7 @@ void
 ws_control_end(struct ws_control *c)
 {
 	if (c->state == TEXT) {
-		refuse(c, "ends in the middle");
+		refuse(c->detail, "ends in the middle");
 		lose_text(c);
 	}
 	ws_control_drained(c);

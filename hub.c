@@ -243,6 +243,14 @@ ws_hub_find(const struct ws_hub *h, struct ws_text id)
 	return d;
 }
 
+/* see ws.h */
+void
+ws_hub_seek(const struct ws_hub *h, struct ws_text id)
+{
+	if (id.len == WS_ID_LEN)
+		WS_NEARER(&h->buckets[hash_id(id.s) & (h->nbuckets - 1)]);
+}
+
 /*
  * see ws.h
  *

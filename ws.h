@@ -377,9 +377,11 @@ void ws_hub_leave(struct ws_hub *h, struct ws_device *d);
 struct ws_device *ws_hub_find(const struct ws_hub *h, struct ws_text id);
 
 /*
- * Has what a delivery to the device of that id touches come nearer, while there
- * is something else to do: one of 10,000 is in no cache. Changes nothing.
+ * Two steps towards the device of that id, which among 10,000 is in no cache:
+ * each has memory come nearer while there is something else to do, the second
+ * what the first has found. They change nothing, and may be left out.
  */
+void ws_hub_seek(const struct ws_hub *h, struct ws_text id);
 void ws_hub_approach(const struct ws_hub *h, struct ws_text id);
 
 /* Deliver to all, to a channel, to a device: the number queued. */
@@ -397,6 +399,8 @@ int ws_hub_unsubscribe(struct ws_hub *h, struct ws_device *d,
 
 /* ----------------------------------------------------------- 4  control.c */
 
+#define WS_DETAIL_MAX 160
+
 /* A backend's stream: objects in, replies out. Zeroed is the start. */
 struct ws_control {
 	struct ws_json json;
@@ -409,7 +413,7 @@ struct ws_control {
 	unsigned char open;  /* the last reply's line may still be ended */
 	unsigned char lines; /* has ended an object with a newline */
 	unsigned char lost;  /* out of memory: nothing more can be answered */
-	char detail[160];    /* of the last reply, NUL-terminated */
+	char detail[WS_DETAIL_MAX]; /* of the last reply, NUL-terminated */
 };
 
 /* Obeys what is whole in len more bytes, and appends the replies to c->out. */

@@ -31,10 +31,14 @@ if [ -n "$all" ]; then
 	export LIMIT="${LIMIT:-3000}" # cross has nine machines to be
 	for script in test/all/* test/clients/*; do
 		case ${script##*/} in
-		*.* | cross) ;; # what they share, and what they run
+		*.*) ;; # what they share, and what they run
+		compilers | cross) ;;
 		*) set -- "$@" "sh $script ./wshub" ;;
 		esac
 	done
-	set -- "$@" "& sh test/all/cross ./wshub" # as long as all others
+	# Many a make check, which mostly waits: beside all others.
+	for script in compilers cross; do
+		set -- "$@" "& sh test/all/$script ./wshub"
+	done
 fi
 exec sh test/run "$@"

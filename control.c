@@ -36,24 +36,27 @@ enum action {
 
 enum { NEEDS_DATA = 1, NEEDS_DEVICE = 2, NEEDS_CHANNEL = 4 };
 
-#define TEXT_OF(literal) { literal, sizeof(literal) - 1 }
+struct name {
+	unsigned char len;
+	char s[14];
+};
+#define NAME(literal) { sizeof(literal) - 1, literal }
 
 static const struct {
-	struct ws_text name;
-	int needs;
+	struct name name;
+	unsigned char needs;
 } actions[ACTIONS] = {
-	{ TEXT_OF("multicast"), NEEDS_DATA },
-	{ TEXT_OF("sendToChannel"), NEEDS_DATA | NEEDS_CHANNEL },
-	{ TEXT_OF("sendToDevice"), NEEDS_DATA | NEEDS_DEVICE },
-	{ TEXT_OF("subscribe"), NEEDS_DEVICE | NEEDS_CHANNEL },
-	{ TEXT_OF("unsubscribe"), NEEDS_DEVICE | NEEDS_CHANNEL },
+	{ NAME("multicast"), NEEDS_DATA },
+	{ NAME("sendToChannel"), NEEDS_DATA | NEEDS_CHANNEL },
+	{ NAME("sendToDevice"), NEEDS_DATA | NEEDS_DEVICE },
+	{ NAME("subscribe"), NEEDS_DEVICE | NEEDS_CHANNEL },
+	{ NAME("unsubscribe"), NEEDS_DEVICE | NEEDS_CHANNEL },
 };
 
 enum field { ACTION, DEVICE, CHANNEL, DATA, FIELDS };
 
-static const struct ws_text fields[FIELDS] = {
-	TEXT_OF("action"), TEXT_OF("device"), TEXT_OF("channel"),
-	TEXT_OF("data")
+static const struct name fields[FIELDS] = {
+	NAME("action"), NAME("device"), NAME("channel"), NAME("data")
 };
 #define FIELD_MAX 7 /* bytes of the longest of these */
 
@@ -98,6 +101,12 @@ struct order {
 	int newline; /* one came after it */
 };
 
+static int
+is_name(const struct name *name, const char *s, ssize_t n)
+{
+	return n == name->len && memcmp(s, name->s, name->len) == 0;
+}
+
 /* Finds the fields in an object, whose other members are ignored. */
 static void
 find_fields(struct ws_text object, struct ws_text value[FIELDS])
@@ -110,9 +119,8 @@ find_fields(struct ws_text object, struct ws_text value[FIELDS])
 	memset(value, 0, FIELDS * sizeof *value);
 	while (ws_json_member(&object, &name, &v)) {
 		n = ws_json_string(plain, sizeof plain, name);
-		for (i = 0; n > 0 && i < FIELDS; i++)
-			if (fields[i].len == (size_t)n &&
-			    memcmp(fields[i].s, plain, (size_t)n) == 0) {
+		for (i = 0; i < FIELDS; i++)
+			if (is_name(&fields[i], plain, n)) {
 				value[i] = v;
 				break;
 			}
@@ -158,9 +166,8 @@ read_action(struct order *o)
 	if (*value.s != '"')
 		return refuse(o->detail, "\"action\" is not a string");
 	n = ws_json_string(name, sizeof name, value);
-	for (i = 0; n > 0 && i < ACTIONS; i++)
-		if (actions[i].name.len == (size_t)n &&
-		    memcmp(actions[i].name.s, name, (size_t)n) == 0) {
+	for (i = 0; i < ACTIONS; i++)
+		if (is_name(&actions[i].name, name, n)) {
 			o->action = i;
 			return 0;
 		}

@@ -193,6 +193,8 @@ static() {
 	END
 	${MAKE:-make} TLS="$TLS" BEARSSL="$BEARSSL" CC="$CC" CFLAGS="$cflags" \
 	    LDFLAGS="$5 -static -s$flags" EXTRA="$extra" wshub || exit
+	# The compilers' names, where strip knows the machine.
+	strip -R .comment wshub 2>/dev/null
 	echo "wshub: static, $(wc -c <wshub | tr -d ' ') bytes"
 }
 

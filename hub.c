@@ -156,7 +156,7 @@ hash_id(const char *id)
 static uint32_t
 hash_pair(const struct ws_device *d, const struct ws_channel *c)
 {
-	uint64_t h = (uint64_t)d * 0x9e3779b97f4a7c15u;
+	uint64_t h = (uint64_t)(uintptr_t)d * 0x9e3779b97f4a7c15u;
 
 	h = (h ^ h >> 29 ^ (uint64_t)(uintptr_t)c) * 0xbf58476d1ce4e5b9u;
 	return (uint32_t)(h >> 32);

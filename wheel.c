@@ -11,6 +11,7 @@
 #include "ws.h"
 
 #define SHIFT 7 /* a slot is 128 ms */
+#define SLOT(tick) ((tick) & (WS_SLOTS - 1))
 
 static void
 take_out(struct ws_wheel *w, struct ws_alarm *a)
@@ -34,7 +35,7 @@ file(struct ws_wheel *w, struct ws_alarm *a)
 		tick = w->tick + 1;
 	if (tick >= w->tick + WS_SLOTS)
 		tick = w->tick + WS_SLOTS - 1; /* and on from there */
-	slot = (int32_t)(tick % WS_SLOTS);
+	slot = (int32_t)SLOT(tick);
 	a->slot = slot + 1;
 	a->earlier = NULL;
 	a->later = w->slots[slot];
@@ -91,7 +92,7 @@ ws_wheel_ring(struct ws_wheel *w, int64_t now,
 	while (w->tick < until) {
 		w->tick++;
 		/* What is filed again goes into a later slot than this. */
-		while ((a = w->slots[w->tick % WS_SLOTS]) != NULL) {
+		while ((a = w->slots[SLOT(w->tick)]) != NULL) {
 			take_out(w, a);
 			if (a->when <= now)
 				ring(a, arg);
@@ -101,7 +102,7 @@ ws_wheel_ring(struct ws_wheel *w, int64_t now,
 	}
 	w->next = INT64_MAX;
 	for (i = w->tick + 1; i < w->tick + WS_SLOTS; i++)
-		if (w->slots[i % WS_SLOTS] != NULL) {
+		if (w->slots[SLOT(i)] != NULL) {
 			w->next = i;
 			break;
 		}

@@ -599,7 +599,7 @@ void ws_poll_free(struct ws_poll *p);
 
 /* ------------------------------------------------------------ 8  wheel.c */
 
-#define WS_SLOTS 256
+#define WS_SLOTS 256 /* a power of two */
 
 /* Zeroed is not set. Part of its owner's struct. */
 struct ws_alarm {

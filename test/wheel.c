@@ -8,7 +8,7 @@
 #include "../wheel.c"
 
 #define MANY 200
-#define SLOT 128
+#define LENGTH 128 /* ms of a slot */
 
 static struct ws_wheel w;
 static struct ws_alarm alarms[MANY];
@@ -78,8 +78,8 @@ static void
 test_one(void)
 {
 	static const int64_t times[] = {
-		0, 1, 127, 128, 129, 25000, SLOT * (WS_SLOTS - 1),
-		SLOT * WS_SLOTS, 3600000
+		0, 1, 127, 128, 129, 25000, LENGTH * (WS_SLOTS - 1),
+		LENGTH * WS_SLOTS, 3600000
 	};
 	size_t i;
 
@@ -88,11 +88,11 @@ test_one(void)
 		begin(1000003);
 		set(0, now + times[i]);
 		while (rung == 0 && now < 1000003 + times[i] + 1000) {
-			EXPECT(ws_wheel_due(&w) <= (due[0] / SLOT + 2) * SLOT,
+			EXPECT(ws_wheel_due(&w) <= (due[0] / LENGTH + 2) * LENGTH,
 			    "due %lld", (long long)ws_wheel_due(&w));
 			pass(1);
 		}
-		EXPECT(rung == 1 && late <= SLOT, "%lld ms: rung %u times, "
+		EXPECT(rung == 1 && late <= LENGTH, "%lld ms: rung %u times, "
 		    "%lld ms late", (long long)times[i], rung, (long long)late);
 		EXPECT(ws_wheel_due(&w) == INT64_MAX, "still due");
 		pass(100000);
@@ -120,14 +120,14 @@ test_moved(void)
 		set(0, now + 1000);
 	}
 	EXPECT(rung == 0, "it rang");
-	pass(1000 + SLOT);
+	pass(1000 + LENGTH);
 	EXPECT(rung == 1, "rung %u times", rung);
 
 	CASE("brought forward, cleared, set again");
 	begin(0);
 	set(0, 20000);
 	set(0, 500);
-	pass(500 + SLOT);
+	pass(500 + LENGTH);
 	EXPECT(rung == 1, "brought forward: rung %u times", rung);
 	set(1, now + 500);
 	clear(1);
@@ -135,7 +135,7 @@ test_moved(void)
 	pass(1000);
 	EXPECT(rung == 1 && ws_wheel_due(&w) == INT64_MAX, "cleared, it rang");
 	set(1, now + 500);
-	pass(500 + SLOT);
+	pass(500 + LENGTH);
 	EXPECT(rung == 2, "set again: rung %u times", rung);
 }
 
@@ -175,11 +175,11 @@ test_random(void)
 		for (i = 0; i < MANY; i++) {
 			EXPECT((alarms[i].slot != 0) == (due[i] >= 0),
 			    "alarm %d: slot %d", i, (int)alarms[i].slot);
-			EXPECT(due[i] < 0 || due[i] + SLOT > now,
+			EXPECT(due[i] < 0 || due[i] + LENGTH > now,
 			    "alarm %d is %lld ms late", i,
 			    (long long)(now - due[i]));
 			EXPECT(due[i] < 0 || ws_wheel_due(&w) <=
-			    due[i] + SLOT, "alarm %d is due earlier", i);
+			    due[i] + LENGTH, "alarm %d is due earlier", i);
 		}
 	}
 }

@@ -155,9 +155,10 @@ static void
 make_dirty(struct ws_loop *l, struct ws_client *c)
 {
 	if (c->dirty) {
-		l->several = 1;
+		l->more++;
 		return;
 	}
+	l->touched++;
 	c->dirty = 1;
 	c->next_dirty = NULL;
 	*l->dirty_end = c;
@@ -446,7 +447,7 @@ flush_next(struct ws_loop *l)
 	l->dirty = c->next_dirty;
 	if (l->dirty == NULL) {
 		l->dirty_end = &l->dirty;
-		l->several = 0;
+		l->touched = l->more = 0;
 	}
 	/* While this one is sent to: of 10,000 the next is in no cache. */
 	WS_NEARER(next);
@@ -530,7 +531,9 @@ ws_client_flush_all(struct ws_loop *l)
 int
 ws_client_flush_some(struct ws_loop *l)
 {
-	if (!l->several || over_total(l))
+	/* Where it is but one in four, what is asked for costs more than it
+	 * brings: words in pieces, each with its reply. */
+	if (l->more == 0 || l->more < l->touched / 4 || over_total(l))
 		ws_client_flush_all(l);
 	else
 		flush_next(l);

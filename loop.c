@@ -470,9 +470,9 @@ handshaking(const struct ws_client *c)
 /*
  * Backends, and what they said out. Who has written several objects at once has
  * most often written more by the time that these are sent, and is asked again
- * without a poll, for BACKENDS_TURN. Where it is but one that does so, and a
- * client has got several frames, it is asked before each client: the next may
- * get more for the same system call. Returns how many backends there were.
+ * without a poll, for BACKENDS_TURN. Where it is but one that does so, and not a
+ * few clients have got several frames, it is asked before each: the next may get
+ * more for the same system call. Returns how many backends there were.
  */
 static uint32_t
 serve_backends(struct ws_loop *l, uint32_t n)

@@ -698,9 +698,9 @@ int ws_client_deliver(struct ws_device *d, struct ws_frame *f, void *arg);
 void ws_client_flush_all(struct ws_loop *l);
 
 /*
- * The same; but if one of them has got several frames, and --queue-total is not
- * reached, only the first of them all, so that the others may get more. 1 if
- * there are others, else 0.
+ * The same; but if not a few of them have got several frames, and --queue-total
+ * is not reached, only the first of them all, so that the others may get more.
+ * 1 if there are others, else 0.
  */
 int ws_client_flush_some(struct ws_loop *l);
 
@@ -748,7 +748,7 @@ struct ws_loop {
 	struct ws_tls_config *tls;
 	struct ws_listener *listeners;
 	struct ws_client *dirty, **dirty_end; /* touched, to be flushed */
-	int several; /* one of these was touched again */
+	uint32_t touched, more; /* how many these are, and how often again */
 	struct ws_wheel wheel; /* of the clients' deadlines */
 	struct ws_ip **ips;
 	uint32_t clients, refused, backends;

@@ -748,7 +748,7 @@ struct ws_loop {
 	struct ws_tls_config *tls;
 	struct ws_listener *listeners;
 	struct ws_client *dirty, **dirty_end; /* touched, to be flushed */
-	uint32_t touched, more; /* how many these are, and how often again */
+	uint32_t touched, more; /* since there was none: how many, and again */
 	struct ws_wheel wheel; /* of the clients' deadlines */
 	struct ws_ip **ips;
 	uint32_t clients, refused, backends;

@@ -12,16 +12,16 @@ set -- "${1-}" "${2-}"
 units=$1 all=$2
 set --
 
-
 if [ -n "$units" ]; then
-	for test in ws json hub poll wheel ${tls:+tls} "conformance $build/echo" \
-	    fault "replay test/fuzz/corpus" sandbox "service ./wshub $tls" \
+	# What waits for a deadline of 10 s begins first.
+	for test in "e2e_hostile ./wshub $tls" ws json hub poll wheel \
+	    ${tls:+tls} "conformance $build/echo" fault \
+	    "replay test/fuzz/corpus" sandbox "service ./wshub $tls" \
 	    "e2e ./wshub $tls" "e2e_cli ./wshub $tls" \
-	    "e2e_limits ./wshub $tls" "e2e_hostile ./wshub $tls" \
-	    "e2e_tls ./wshub $tls" "e2e_ops ./wshub $tls" \
-	    "e2e_calm ./wshub $tls"; do
+	    "e2e_limits ./wshub $tls" "e2e_tls ./wshub $tls" \
+	    "e2e_ops ./wshub $tls" "e2e_calm ./wshub $tls"; do
 		case $test in
-		e2e_hostile*) beside='& ' ;; # waits for a deadline of 10 s
+		e2e_hostile*) beside='& ' ;;
 		*) beside='' ;;
 		esac
 		set -- "$@" "$beside${RUN:+$RUN }$build/$test"
@@ -29,16 +29,18 @@ if [ -n "$units" ]; then
 fi
 if [ -n "$all" ]; then
 	export LIMIT="${LIMIT:-3000}" # cross has nine machines to be
+	# What measures is alone; then many a make check, which mostly waits,
+	# beside all others.
+	set -- "$@" "sh test/all/bench ./wshub"
+	for script in compilers cross; do
+		set -- "$@" "& sh test/all/$script ./wshub"
+	done
 	for script in test/all/* test/clients/*; do
 		case ${script##*/} in
 		*.*) ;; # what they share, and what they run
-		compilers | cross) ;;
+		bench | compilers | cross) ;;
 		*) set -- "$@" "sh $script ./wshub" ;;
 		esac
-	done
-	# Many a make check, which mostly waits: beside all others.
-	for script in compilers cross; do
-		set -- "$@" "& sh test/all/$script ./wshub"
 	done
 fi
 exec sh test/run "$@"

@@ -4,6 +4,8 @@
 
 make=${MAKE:-make}
 unset MAKEFLAGS MFLAGS MAKELEVEL
+LIMIT=400 # of a program in a make check, in seconds: then it is named
+export LIMIT
 
 # Sets bearssl to a directory of BearSSL's sources, or to nothing and why.
 find_bearssl() {
@@ -38,9 +40,13 @@ copy() {
 # causes FILE STATUS [SECONDS]: why a make check has failed, which timeout may
 # have ended after so many.
 causes() {
-	[ "$2" != 124 ] || echo "did not end within $3 s"
 	grep -B4 -E '^not ok|error:' "$1" | head -n 30
-	tail -n 2 "$1"
+	if [ "$2" = 124 ]; then
+		echo "did not end within $3 s, after:"
+		tail -n 10 "$1"
+	else
+		tail -n 2 "$1"
+	fi
 }
 
 # sums FILE: what test/run said at the end.

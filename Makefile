@@ -37,7 +37,7 @@ MANDIR = $(PREFIX)/share/man
 DESTDIR =
 
 OBJ = main.o keeper.o sandbox.o log.o ctl.o service.o loop.o client.o \
-    wheel.o poll.o listen.o control.o hub.o json.o ws.o tls.o
+    wheel.o poll.o listen.o control.o hub.o queue.o json.o ws.o tls.o
 C = $(CC) -std=c99 $(WARN) $(CFLAGS)
 
 all: wshub
@@ -134,7 +134,7 @@ $(B)/conformance: test/conformance.c test/plain.h ws.o
 	$(LINK) test/conformance.c ws.o
 
 # The hub's files in a world of the tests' own: test/world.h.
-WORLD = $(B)/world.o $(B)/w-poll.o $(B)/w-client.o $(B)/w-loop.o \
+WORLD = $(B)/world.o $(B)/w-queue.o $(B)/w-poll.o $(B)/w-client.o $(B)/w-loop.o \
     $(B)/w-control.o $(B)/w-tls.o
 PLAIN = ws.o json.o listen.o wheel.o
 PART = @mkdir -p $(B); echo part $@; $(C) -c -o $@
@@ -149,6 +149,9 @@ $(B)/w-hub.o: hub.c
 
 $(B)/w-control.o: control.c
 	$(PART) -DPART='"../control.c"' test/part.c
+
+$(B)/w-queue.o: queue.c
+	$(PART) -DPART='"../queue.c"' test/part.c
 
 $(B)/w-poll.o: poll.c
 	$(PART) -DPART='"../poll.c"' test/part.c

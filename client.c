@@ -15,6 +15,7 @@
  */
 #define _GNU_SOURCE /* MSG_NOSIGNAL, on systems that have it */
 #include <sys/types.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <netinet/in.h>
@@ -32,8 +33,12 @@
 #define MSG_NOSIGNAL 0 /* keeper.c ignores SIGPIPE */
 #endif
 
-#define IOV_MANY 64       /* frames handed to the kernel at once */
-#define FLAT_MAX 4096     /* bytes put together rather than gathered */
+#define IOV_MANY 64       /* pieces handed to the kernel at once */
+#define READ_MAX WS_TLS_RECORD /* bytes of one read from a client */
+#define LINES_MAX 20      /* lines about clients in HUSH at the default level */
+#define HUSH 1000         /* ms */
+#define HELD_BITS 48      /* of a rank: bytes that are held */
+#define HELD_MASK (((uint64_t)1 << HELD_BITS) - 1)
 #define PONGS_MAX 32      /* frames queued before pongs replace another */
 #define REFUSED_TIME 2000 /* ms for a request that will be refused */
 #define LINGER_TIME 2000  /* ms for a peer to close after us */
@@ -50,7 +55,10 @@ kill_client(struct ws_loop *l, struct ws_client *c)
 	ws_poll_kill(&l->poll, &c->conn);
 }
 
-/* One line on one client: who, and why. */
+/*
+ * One line about one client. Where they come at the default level, thousands
+ * may come at once: those beyond LINES_MAX in HUSH are only counted.
+ */
 static void
 say_client(struct ws_loop *l, int level, const struct ws_client *c,
     const char *what, const char *why)
@@ -59,15 +67,55 @@ say_client(struct ws_loop *l, int level, const struct ws_client *c,
 
 	if (l->o.log == NULL || level > l->o.log_level)
 		return;
+	if (level <= WS_LOG_NOTE) {
+		if (l->now >= l->hush) {
+			ws_client_hushed(l);
+			l->hush = l->now + HUSH;
+			l->told = 0;
+		}
+		if (l->told == LINES_MAX) {
+			l->hushed++;
+			return;
+		}
+		l->told++;
+	}
 	ws_address(c->conn.fd, 1, name);
 	ws_loop_say(l, level, "client %s%s%s: %s: %s", name,
 	    c->device.id[0] ? " " : "", c->device.id, what, why);
+}
+
+/* see ws.h */
+void
+ws_client_hushed(struct ws_loop *l)
+{
+	if (l->hushed != 0)
+		ws_loop_say(l, WS_LOG_NOTE, "%u more clients: cut off or "
+		    "dropped", l->hushed);
+	l->hushed = 0;
 }
 
 static void
 set_deadline(struct ws_loop *l, struct ws_client *c, int64_t when)
 {
 	ws_wheel_set(&l->wheel, &c->deadline, when);
+}
+
+/*
+ * Bytes in the kernel that the peer has not acknowledged; 0 where the system
+ * does not tell.
+ */
+static uint32_t
+unacknowledged(int fd)
+{
+#ifdef TIOCOUTQ
+	int n;
+
+	if (ioctl(fd, TIOCOUTQ, &n) == 0)
+		return (uint32_t)n;
+#else
+	(void)fd;
+#endif
+	return 0;
 }
 
 /* The peer spoke: the next Ping is due a silence later. */
@@ -86,98 +134,52 @@ heard(struct ws_loop *l, struct ws_client *c)
 
 /* -------------------------------------------------------- queues and ends */
 
-/*
- * What all queues hold in memory, for --queue-total: a frame counts once,
- * however many queues it is in, and a ring's pointers count.
- */
-static void
-hold(struct ws_loop *l, struct ws_frame *f)
-{
-	f->refs++;
-	if (f->queues++ == 0)
-		l->queued += sizeof *f + f->len;
-}
-
-static void
-let_go(struct ws_loop *l, struct ws_frame *f)
-{
-	if (--f->queues == 0)
-		l->queued -= sizeof *f + f->len;
-	ws_frame_drop(f);
-}
-
-static void
-shrink_queue(struct ws_loop *l, struct ws_client *c)
-{
-	if (c->ring != c->small) {
-		l->queued -= c->room * sizeof *c->ring;
-		free(c->ring);
-	}
-	c->ring = c->small;
-	c->room = 2;
-	c->first = 0;
-}
-
 static void
 drop_queue(struct ws_loop *l, struct ws_client *c)
 {
-	l->counters[WS_UNDELIVERED] += c->count;
-	while (c->count > 0) {
-		let_go(l, c->ring[c->first]);
-		c->first = (c->first + 1) & (c->room - 1);
-		c->count--;
-	}
-	shrink_queue(l, c);
-	c->sent = c->unsent = 0;
-}
-
-static int
-grow_queue(struct ws_loop *l, struct ws_client *c)
-{
-	struct ws_frame **ring;
-	uint32_t i, room = c->room * 4;
-
-	if (c->room > UINT32_MAX / 4 / sizeof *ring)
-		return -1;
-	ring = malloc(room * sizeof *ring);
-	if (ring == NULL)
-		return -1;
-	for (i = 0; i < c->count; i++)
-		ring[i] = c->ring[(c->first + i) & (c->room - 1)];
-	shrink_queue(l, c);
-	c->ring = ring;
-	c->room = room;
-	l->queued += room * sizeof *ring;
-	return 0;
+	l->counters[WS_UNDELIVERED] += ws_queue_clear(&c->queue, &l->queued);
 }
 
 static void
 make_dirty(struct ws_loop *l, struct ws_client *c)
 {
-	if (c->dirty) {
-		l->more++;
+	if (c->dirty)
 		return;
-	}
-	l->touched++;
 	c->dirty = 1;
 	c->next_dirty = NULL;
 	*l->dirty_end = c;
 	l->dirty_end = &c->next_dirty;
 }
 
-/* Queues f, sharing it: 0, or -1 and the client is dead, for want of memory. */
+static int
+over_total(const struct ws_loop *l)
+{
+	return l->queued > l->o.queue_total && l->o.queue_total != 0;
+}
+
+/*
+ * Queues f, sharing it: 0, or -1 and the client is dead, for want of memory.
+ * When there is much, no backend is obeyed further until what can be sent is
+ * sent: only what a peer does not take is to count.
+ */
 static int
 queue(struct ws_loop *l, struct ws_client *c, struct ws_frame *f)
 {
-	if (c->count == c->room && grow_queue(l, c) != 0) {
+	struct ws_queue *q = &c->queue;
+
+	if (q->count == 0)
+		c->queue.progress = (uint32_t)l->now;
+	if (ws_queue_push(q, &l->queued, f) != 0) {
 		l->counters[WS_LOST]++;
 		say_client(l, WS_LOG_NOTE, c, "dropped", "out of memory");
 		kill_client(l, c);
 		return -1;
 	}
-	hold(l, f);
-	c->ring[(c->first + c->count++) & (c->room - 1)] = f;
-	c->unsent += f->len;
+	if ((q->unsent > l->o.queue / 2 && (c->conn.events & POLLOUT) == 0) ||
+	    over_total(l)) {
+		l->full = 1;
+		l->hub.left = 0;
+	}
 	make_dirty(l, c);
 	return 0;
 }
@@ -224,7 +226,6 @@ static void
 end_client(struct ws_loop *l, struct ws_client *c)
 {
 	c->state = ENDING;
-	c->conn.pinned = 0;
 	ws_hub_leave(&l->hub, &c->device);
 	set_deadline(l, c, l->now + ENDING_TIME);
 	make_dirty(l, c);
@@ -262,23 +263,9 @@ end_with_answer(struct ws_loop *l, struct ws_client *c, int status,
 static void
 cut_off(struct ws_loop *l, struct ws_client *c)
 {
-	struct ws_frame *partial = NULL;
-	size_t sent = c->sent;
-
 	l->counters[WS_CUT_OFF]++;
 	say_client(l, WS_LOG_NOTE, c, "cut off", "reads too slowly");
-	if (sent != 0) {
-		partial = c->ring[c->first];
-		partial->refs++;
-	}
-	drop_queue(l, c);
-	if (partial != NULL) {
-		l->counters[WS_UNDELIVERED]--;
-		(void)queue(l, c, partial); /* there is room for it */
-		ws_frame_drop(partial);
-		c->sent = sent;
-		c->unsent -= sent;
-	}
+	l->counters[WS_UNDELIVERED] += ws_queue_cut(&c->queue, &l->queued);
 	c->aborted = 1;
 	end_with_close(l, c, WS_CLOSE_TRY_LATER, "too slow");
 }
@@ -298,24 +285,12 @@ plain_read(int fd, void *buf, size_t room)
 	return errno == EAGAIN || errno == EWOULDBLOCK ? WS_WANT_IN : WS_ERROR;
 }
 
-/* Few bytes are put together, which costs less than sendmsg's bookkeeping. */
 static ssize_t
-plain_writev(int fd, struct iovec *iov, int n, size_t total)
+plain_writev(int fd, struct iovec *iov, int n)
 {
-	unsigned char flat[FLAT_MAX], *p = flat;
 	struct msghdr m;
 	ssize_t done;
-	int i;
 
-	if (n > 1 && total <= sizeof flat) {
-		for (i = 0; i < n; i++) {
-			memcpy(p, iov[i].iov_base, iov[i].iov_len);
-			p += iov[i].iov_len;
-		}
-		iov[0].iov_base = flat;
-		iov[0].iov_len = total;
-		n = 1;
-	}
 	memset(&m, 0, sizeof m);
 	m.msg_iov = iov;
 	m.msg_iovlen = (unsigned short)n; /* signed here, unsigned there */
@@ -336,53 +311,52 @@ io_error(const struct ws_client *c)
 	return c->tls != NULL ? ws_tls_error(c->tls) : strerror(errno);
 }
 
-/* Points iov at the front of the queue. */
-static int
-gather(const struct ws_client *c, struct iovec iov[IOV_MANY], size_t *total)
+/* Of TLS, what is kept of records; of a request or a frame, what is there. */
+static size_t
+kept_input(const struct ws_client *c)
 {
-	uint32_t i, n = c->count < IOV_MANY ? c->count : IOV_MANY;
-	struct ws_frame *f;
-
-	*total = 0;
-	for (i = 0; i < n; i++) {
-		f = c->ring[(c->first + i) & (c->room - 1)];
-		iov[i].iov_base = ws_frame_bytes(f);
-		iov[i].iov_len = f->len;
-		if (i == 0) {
-			iov[i].iov_base = ws_frame_bytes(f) + c->sent;
-			iov[i].iov_len -= c->sent;
-		}
-		*total += iov[i].iov_len;
-	}
-	return (int)n;
+	return c->carried + (c->tls == NULL ? 0 : ws_tls_held(c->tls));
 }
 
-/* n bytes more are out. */
+/*
+ * A call to TLS is over, before which before was kept. What is kept begins to
+ * wait now, unless something waits already.
+ */
 static void
-advance(struct ws_loop *l, struct ws_client *c, size_t n)
+count_kept(struct ws_loop *l, struct ws_client *c, size_t before)
 {
-	struct ws_frame *f;
+	size_t after = kept_input(c);
 
-	c->unsent -= n;
-	n += c->sent;
-	while (c->count > 0 && n >= c->ring[c->first]->len) {
-		f = c->ring[c->first];
-		n -= f->len;
-		let_go(l, f);
-		c->first = (c->first + 1) & (c->room - 1);
-		c->count--;
-	}
-	c->sent = n;
-	if (c->count == 0 && c->ring != c->small)
-		shrink_queue(l, c);
+	l->queued += after - before;
+	if (before == 0 && after != 0 && c->queue.count == 0)
+		c->queue.progress = (uint32_t)l->now;
+}
+
+static ssize_t
+write_some(struct ws_loop *l, struct ws_client *c, struct iovec *iov, int n)
+{
+	size_t before;
+	ssize_t done;
+
+	if (c->tls == NULL)
+		return plain_writev(c->conn.fd, iov, n);
+	before = kept_input(c);
+	done = ws_tls_writev(c->tls, iov, n);
+	count_kept(l, c, before);
+	return done;
 }
 
 /* ENDING, and all is out: shut our end, and wait a little for the peer's. */
 static void
 finish(struct ws_loop *l, struct ws_client *c)
 {
+	size_t before = kept_input(c);
+	int closed;
+
 	if (c->tls != NULL && !ws_tls_handshaking(c->tls)) {
-		switch (ws_tls_close(c->tls)) {
+		closed = ws_tls_close(c->tls);
+		count_kept(l, c, before);
+		switch (closed) {
 		case 0:
 			break;
 		case WS_WANT_OUT:
@@ -406,18 +380,23 @@ finish(struct ws_loop *l, struct ws_client *c)
 static void
 flush(struct ws_loop *l, struct ws_client *c)
 {
+	struct ws_queue *q = &c->queue;
 	struct iovec iov[IOV_MANY];
 	size_t total;
 	ssize_t done = 0;
 	int n;
 
-	while (c->count > 0 || (c->tls != NULL && ws_tls_unsent(c->tls))) {
-		n = gather(c, iov, &total);
-		done = c->tls != NULL ? ws_tls_writev(c->tls, iov, n) :
-		    plain_writev(c->conn.fd, iov, n, total);
+	while (q->count > 0 || (c->tls != NULL && ws_tls_unsent(c->tls))) {
+		n = ws_queue_gather(q, iov, IOV_MANY, l->output,
+		    sizeof l->output, &total);
+		done = write_some(l, c, iov, n);
 		if (done < 0)
 			break;
-		advance(l, c, (size_t)done);
+		if (done > 0) {
+			ws_queue_advance(q, &l->queued, (size_t)done);
+			c->written += (uint32_t)done;
+			c->queue.progress = (uint32_t)l->now;
+		}
 		if (c->tls == NULL && (size_t)done < total) {
 			done = WS_WANT_OUT;
 			break;
@@ -428,7 +407,8 @@ flush(struct ws_loop *l, struct ws_client *c)
 		kill_client(l, c);
 	} else if (done == WS_WANT_OUT) {
 		ws_poll_for(&l->poll, &c->conn, POLLIN | POLLOUT);
-		if (c->unsent > l->o.queue && c->state == OPEN)
+		ws_queue_shrink(q, &l->queued);
+		if (ws_queue_held(q) > l->o.queue && c->state == OPEN)
 			cut_off(l, c);
 	} else if (c->state == ENDING) {
 		finish(l, c);
@@ -437,18 +417,19 @@ flush(struct ws_loop *l, struct ws_client *c)
 	}
 }
 
-/* Of those that are touched: the one that was first. */
-static void
-flush_next(struct ws_loop *l)
+/* see ws.h */
+int
+ws_client_flush_one(struct ws_loop *l)
 {
 	struct ws_client *c = l->dirty;
-	uintptr_t next = (uintptr_t)c->next_dirty;
+	uintptr_t next;
 
+	if (c == NULL)
+		return 0;
+	next = (uintptr_t)c->next_dirty;
 	l->dirty = c->next_dirty;
-	if (l->dirty == NULL) {
+	if (l->dirty == NULL)
 		l->dirty_end = &l->dirty;
-		l->touched = l->more = 0;
-	}
 	/* While this one is sent to: of 10,000 the next is in no cache. */
 	WS_NEARER(next);
 	WS_NEARER(next + 64);
@@ -456,116 +437,123 @@ flush_next(struct ws_loop *l)
 	c->dirty = 0;
 	if (!c->conn.dead && c->state != LINGER)
 		flush(l, c);
+	return l->dirty != NULL;
 }
 
 static void
 flush_dirty(struct ws_loop *l)
 {
-	while (l->dirty != NULL)
-		flush_next(l);
-}
-
-/* The client in a hot slot, if it has that state and bytes to send. */
-static struct ws_client *
-behind(struct ws_loop *l, uint32_t slot, int state)
-{
-	struct ws_conn *conn = l->poll.conns[slot];
-	struct ws_client *c = (struct ws_client *)conn; /* its first member */
-
-	return conn->kind == WS_CONN_CLIENT && !conn->dead &&
-	    c->state == state && c->unsent > 0 ? c : NULL;
+	while (ws_client_flush_one(l))
+		;
 }
 
 /*
- * All queues together are over --queue-total: the slowest go first, those that
- * are nearly as slow with them, or this would take a walk for each.
+ * How soon a client is to go when all hold too much together: first those that
+ * have taken nothing for the longest, in steps of a factor of two, and of these
+ * the one that holds most. 0: it holds nothing.
  */
-static void
-cut_off_slowest(struct ws_loop *l, int state)
+static uint64_t
+rank(const struct ws_loop *l, const struct ws_client *c)
 {
-	struct ws_client *c;
-	size_t most, enough;
-	uint32_t i;
+	uint64_t held = ws_queue_held(&c->queue) + kept_input(c), steps = 0;
+	uint32_t waited;
 
-	do {
-		for (i = 0, most = 0; i < l->poll.hot; i++)
-			if ((c = behind(l, i, state)) != NULL &&
-			    c->unsent > most)
-				most = c->unsent;
-		enough = most - most / 8;
-		for (i = 0; i < l->poll.hot && most != 0; i++) {
-			if (l->queued <= l->o.queue_total)
-				return;
-			if ((c = behind(l, i, state)) == NULL ||
-			    c->unsent < enough)
-				continue;
-			if (state == OPEN) {
-				cut_off(l, c);
-			} else {
-				drop_queue(l, c);
-				kill_client(l, c);
-			}
-		}
-	} while (most != 0);
+	if (held == 0)
+		return 0;
+	for (waited = (uint32_t)l->now - c->queue.progress; waited >= 128;
+	    waited /= 2)
+		steps++;
+	return steps << HELD_BITS | held;
 }
 
-static int
-over_total(const struct ws_loop *l)
+/* The client in a slot, if there is one that has not ended. */
+static struct ws_client *
+client_at(struct ws_loop *l, uint32_t slot)
 {
-	return l->queued > l->o.queue_total && l->o.queue_total != 0;
+	struct ws_conn *conn = l->poll.conns[slot];
+
+	return conn->kind != WS_CONN_CLIENT || conn->dead ? NULL :
+	    (struct ws_client *)conn; /* its first member */
+}
+
+/* Bytes that are not whole yet wait in c->carry, which is made to measure. */
+static void
+carry(struct ws_loop *l, struct ws_client *c, const unsigned char *data,
+    size_t len)
+{
+	size_t before = kept_input(c);
+	unsigned char *p = NULL;
+
+	if (len == 0) {
+		free(c->carry);
+	} else if ((p = realloc(c->carry, len)) != NULL) {
+		memcpy(p, data, len);
+	} else {
+		l->counters[WS_LOST]++;
+		kill_client(l, c);
+		return;
+	}
+	c->carry = p;
+	c->carried = (unsigned short)len;
+	count_kept(l, c, before);
+}
+
+/* Ends a client and releases what it holds. */
+static void
+drop_client(struct ws_loop *l, struct ws_client *c)
+{
+	l->counters[WS_CUT_OFF]++;
+	say_client(l, WS_LOG_NOTE, c, "dropped", "holds too much");
+	drop_queue(l, c);
+	carry(l, c, NULL, 0);
+	l->queued -= kept_input(c);
+	ws_tls_free(c->tls);
+	c->tls = NULL;
+	c->aborted = 1;
+	kill_client(l, c);
+}
+
+/*
+ * All together hold more than --queue-total: those of the first rank go, and
+ * those that hold nearly as much with them, or this would take a walk for each.
+ * Returns whether there were any.
+ */
+static int
+make_room(struct ws_loop *l)
+{
+	struct ws_client *c;
+	uint64_t most = 0, r;
+	uint32_t i;
+
+	for (i = 0; i < l->poll.n; i++)
+		if ((c = client_at(l, i)) != NULL && (r = rank(l, c)) > most)
+			most = r;
+	for (i = 0; i < l->poll.n && over_total(l); i++) {
+		if ((c = client_at(l, i)) == NULL ||
+		    (r = rank(l, c)) >> HELD_BITS != most >> HELD_BITS ||
+		    r < most - (most & HELD_MASK) / 8)
+			continue;
+		if (c->state == OPEN)
+			cut_off(l, c);
+		else
+			drop_client(l, c);
+	}
+	return most != 0;
 }
 
 /* see ws.h */
 void
 ws_client_flush_all(struct ws_loop *l)
 {
+	if (l->queued > l->most_queued)
+		l->most_queued = l->queued;
 	flush_dirty(l);
-	if (over_total(l)) {
-		cut_off_slowest(l, OPEN);
-		cut_off_slowest(l, ENDING);
+	while (over_total(l) && make_room(l))
 		flush_dirty(l);
-	}
-}
-
-/* see ws.h */
-int
-ws_client_flush_some(struct ws_loop *l)
-{
-	/* Where it is but one in four, what is asked for costs more than it
-	 * brings: words in pieces, each with its reply. */
-	if (l->more == 0 || l->more < l->touched / 4 || over_total(l))
-		ws_client_flush_all(l);
-	else
-		flush_next(l);
-	return l->dirty != NULL;
+	l->full = 0;
 }
 
 /* ---------------------------------------------------------------- reading */
-
-/* Bytes that are not whole yet wait in c->carry, which is made to measure. */
-static int
-carry(struct ws_loop *l, struct ws_client *c, const unsigned char *data,
-    size_t len)
-{
-	unsigned char *p;
-
-	if (len == 0) {
-		free(c->carry);
-		c->carry = NULL;
-		c->carried = 0;
-		return 0;
-	}
-	p = realloc(c->carry, len);
-	if (p == NULL) {
-		l->counters[WS_LOST]++;
-		kill_client(l, c);
-		return -1;
-	}
-	memcpy(p, data, len);
-	c->carry = p;
-	c->carried = (unsigned short)len;
-	return 0;
-}
 
 /*
  * A Pong for every Ping, as section 5.5.3 asks; but a peer that pings and does
@@ -575,9 +563,10 @@ carry(struct ws_loop *l, struct ws_client *c, const unsigned char *data,
 static void
 pong(struct ws_loop *l, struct ws_client *c, const struct ws_event *e)
 {
-	struct ws_frame *f, **last;
+	struct ws_queue *q = &c->queue;
+	struct ws_frame *f;
 
-	if (c->count >= PONGS_MAX)
+	if (q->count >= PONGS_MAX)
 		flush(l, c);
 	if (c->conn.dead || c->state != OPEN)
 		return;
@@ -587,17 +576,11 @@ pong(struct ws_loop *l, struct ws_client *c, const struct ws_event *e)
 		kill_client(l, c);
 		return;
 	}
-	if (c->count >= PONGS_MAX) {
-		last = &c->ring[(c->first + c->count - 1) & (c->room - 1)];
-		if (*ws_frame_bytes(*last) == (WS_FIN | WS_PONG)) {
-			c->unsent += f->len - (*last)->len;
-			let_go(l, *last);
-			hold(l, *last = f);
-			ws_frame_drop(f);
-			return;
-		}
-	}
-	(void)queue(l, c, f);
+	if (q->count >= PONGS_MAX &&
+	    *ws_frame_bytes(ws_queue_last(q)) == (WS_FIN | WS_PONG))
+		ws_queue_replace(q, &l->queued, f);
+	else
+		(void)queue(l, c, f);
 	ws_frame_drop(f);
 }
 
@@ -612,7 +595,7 @@ take_frames(struct ws_loop *l, struct ws_client *c, unsigned char *data,
 	while (c->state == OPEN && !c->conn.dead) {
 		n = ws_framer_next(&c->framer, data, len, &e);
 		if (n == WS_MORE) {
-			(void)carry(l, c, data, len);
+			carry(l, c, data, len);
 			return;
 		}
 		if (n == WS_BAD) {
@@ -653,7 +636,6 @@ open_client(struct ws_loop *l, struct ws_client *c, const struct ws_request *r)
 	if (queue_bytes(l, c, out, n + h + (size_t)k) != 0)
 		return;
 	c->state = OPEN;
-	c->conn.pinned = 0;
 	ws_poll_rest(&l->poll, &c->conn);
 	ws_framer_init(&c->framer, 1, WS_CLIENT_MESSAGE_MAX);
 	ws_wheel_clear(&l->wheel, &c->deadline);
@@ -670,7 +652,7 @@ take_head(struct ws_loop *l, struct ws_client *c, unsigned char *data,
 	ssize_t n = ws_request(&r, (const char *)data, len);
 
 	if (n == WS_MORE) {
-		(void)carry(l, c, data, len);
+		carry(l, c, data, len);
 		return;
 	}
 	if (n == WS_BAD || r.status != 101)
@@ -679,7 +661,7 @@ take_head(struct ws_loop *l, struct ws_client *c, unsigned char *data,
 		end_with_answer(l, c, 503, "too many clients");
 	else
 		open_client(l, c, &r);
-	(void)carry(l, c, NULL, 0);
+	carry(l, c, NULL, 0);
 	if (c->state == OPEN)
 		take_frames(l, c, data + n, len - (size_t)n);
 }
@@ -719,12 +701,14 @@ static void
 read_client(struct ws_loop *l, struct ws_client *c)
 {
 	unsigned char *at = l->input + c->carried;
+	size_t before = kept_input(c);
 	ssize_t n;
 
 	if (c->state == HELLO && take_hello(l, c) != 0)
 		return;
-	n = c->tls != NULL ? ws_tls_read(c->tls, at, WS_READ_MAX) :
-	    plain_read(c->conn.fd, at, WS_READ_MAX);
+	n = c->tls != NULL ? ws_tls_read(c->tls, at, READ_MAX) :
+	    plain_read(c->conn.fd, at, READ_MAX);
+	count_kept(l, c, before);
 	/* A read may have to answer: a close_notify, a renegotiation. */
 	if (c->tls != NULL && c->state >= OPEN && ws_tls_unsent(c->tls))
 		make_dirty(l, c);
@@ -734,7 +718,7 @@ read_client(struct ws_loop *l, struct ws_client *c)
 			    n == WS_WANT_OUT ? POLLOUT : POLLIN);
 		return;
 	}
-	if (n == 0 && c->state == ENDING && (c->count > 0 ||
+	if (n == 0 && c->state == ENDING && (c->queue.count > 0 ||
 	    (c->tls != NULL && ws_tls_unsent(c->tls)))) {
 		/* It will say no more, but may still be listening. */
 		ws_poll_for(&l->poll, &c->conn, POLLOUT);
@@ -772,6 +756,9 @@ ws_client_serve(struct ws_loop *l, struct ws_client *c)
 		make_dirty(l, c);
 	if ((c->conn.revents & ~POLLOUT) != 0 || c->state < OPEN)
 		read_client(l, c);
+	/* What it asked for does not wait for what others are sent. */
+	if (c->dirty && !c->conn.dead && c->state != LINGER)
+		flush(l, c);
 }
 
 /* ---------------------------------------------------- beginnings and ends */
@@ -790,11 +777,10 @@ ws_client_new(struct ws_loop *l, int fd, int tls, int refused)
 		return NULL;
 	}
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	c->conn.pinned = 1;
 	c->refused = (unsigned char)(refused != 0);
 	c->state = tls ? HELLO : HEAD;
-	c->ring = c->small;
-	c->room = 2;
+	c->queue.progress = (uint32_t)l->now;
+	ws_queue_init(&c->queue);
 	set_deadline(l, c, l->now + (refused ? REFUSED_TIME :
 	    WS_HANDSHAKE_SECONDS * 1000));
 	return c;
@@ -809,6 +795,7 @@ ws_client_free(struct ws_loop *l, struct ws_client *c)
 	ws_wheel_clear(&l->wheel, &c->deadline);
 	ws_hub_leave(&l->hub, &c->device);
 	drop_queue(l, c);
+	l->queued -= kept_input(c);
 	ws_tls_free(c->tls);
 	free(c->carry);
 	if (c->aborted)
@@ -830,11 +817,54 @@ ws_client_stop(struct ws_loop *l, struct ws_client *c, int64_t delay)
 		end_with_close(l, c, WS_CLOSE_GOING_AWAY, "shutdown");
 }
 
+/* A Ping goes out, behind all that the peer has not taken yet. */
+static void
+ping(struct ws_loop *l, struct ws_client *c)
+{
+	static const unsigned char frame[2] = { WS_FIN | WS_PING, 0 };
+
+	c->written = unacknowledged(c->conn.fd);
+	c->ahead = c->written + c->queue.unsent;
+	if (queue_bytes(l, c, frame, sizeof frame) != 0)
+		return;
+	c->pinged = 1;
+	set_deadline(l, c, l->now + WS_PONG_SECONDS * 1000);
+}
+
+/*
+ * The time for a Pong is over. The Pong may be there, and not read yet. Or the
+ * Ping stands behind so much, on so slow a link, that the peer has not got it:
+ * as long as it takes bytes of that, it has the same time again, and once more
+ * when it has taken all. TLS adds to what is written, which is not counted: it
+ * is little.
+ */
+static void
+no_pong(struct ws_loop *l, struct ws_client *c)
+{
+	uint32_t left, n;
+
+	c->conn.revents = POLLIN;
+	ws_client_serve(l, c);
+	if (c->conn.dead || c->state != OPEN || !c->pinged)
+		return;
+	left = unacknowledged(c->conn.fd);
+	n = c->written - left; /* that it took since */
+	c->written = left;
+	if (c->ahead != 0 && n != 0 && n <= INT32_MAX) {
+		c->ahead -= n < c->ahead ? n : c->ahead;
+		set_deadline(l, c, l->now + WS_PONG_SECONDS * 1000);
+		return;
+	}
+	l->counters[WS_SILENT]++;
+	say_client(l, WS_LOG_INFO, c, "gone", "no answer to a ping");
+	c->aborted = 1;
+	kill_client(l, c);
+}
+
 /* see ws.h */
 void
 ws_client_ring(struct ws_alarm *deadline, void *arg)
 {
-	static const unsigned char ping[2] = { WS_FIN | WS_PING, 0 };
 	struct ws_loop *l = arg;
 	struct ws_client *c = (struct ws_client *)
 	    ((char *)deadline - offsetof(struct ws_client, deadline));
@@ -859,14 +889,9 @@ ws_client_ring(struct ws_alarm *deadline, void *arg)
 		if (l->stop != 0) {
 			end_with_close(l, c, WS_CLOSE_GOING_AWAY, "shutdown");
 		} else if (c->pinged) {
-			l->counters[WS_SILENT]++;
-			say_client(l, WS_LOG_INFO, c, "gone",
-			    "no answer to a ping");
-			c->aborted = 1;
-			kill_client(l, c);
-		} else if (queue_bytes(l, c, ping, sizeof ping) == 0) {
-			c->pinged = 1;
-			set_deadline(l, c, l->now + WS_PONG_SECONDS * 1000);
+			no_pong(l, c);
+		} else {
+			ping(l, c);
 		}
 		break;
 	case ENDING:

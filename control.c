@@ -20,6 +20,7 @@
 
 #include "ws.h"
 
+#define OBJECT_WORK 16 /* deliveries that reading an object is worth */
 #define QUOTE_MAX 64 /* bytes of a backend's words quoted back to it */
 
 enum { BETWEEN, TEXT, RESYNC };
@@ -236,6 +237,8 @@ obey(struct ws_hub *h, struct order *o)
 		break;
 	}
 	ws_frame_drop(f);
+	if (f != NULL)
+		h->left -= done;
 	return done >= 0 ? done : refuse(o->detail, "out of memory");
 }
 
@@ -392,6 +395,7 @@ end_text(struct feed *f, const char *piece, size_t n)
 		text.len = c->len + n;
 	}
 	c->objects++;
+	f->h->left -= OBJECT_WORK;
 	c->state = BETWEEN;
 	if (f->held != NULL)
 		ws_hub_approach(f->h, f->held->device);
@@ -445,7 +449,7 @@ take_text(struct feed *f, const char *piece, size_t len)
 }
 
 /* see ws.h */
-void
+size_t
 ws_control_feed(struct ws_hub *h, struct ws_control *c, const char *data,
     size_t len)
 {
@@ -456,7 +460,8 @@ ws_control_feed(struct ws_hub *h, struct ws_control *c, const char *data,
 	f.c = c;
 	f.held = NULL;
 	f.next = f.orders;
-	while (p < end) {
+	/* A newline still belongs to the order before it. */
+	while (p < end && (h->left > 0 || *p == '\n')) {
 		switch (c->state) {
 		case BETWEEN:
 			if (*p == '\n') {
@@ -479,12 +484,13 @@ ws_control_feed(struct ws_hub *h, struct ws_control *c, const char *data,
 		case RESYNC:
 			p = memchr(p, '\n', (size_t)(end - p));
 			if (p == NULL)
-				return; /* and nothing is held */
+				return len; /* and nothing is held */
 			resynchronise(c);
 			break;
 		}
 	}
 	settle(&f);
+	return (size_t)(p - data);
 }
 
 /* see ws.h */

@@ -59,7 +59,7 @@ frame_alloc(size_t len)
 {
 	struct ws_frame *f;
 
-	if (len > SIZE_MAX - sizeof *f - WS_FRAME_HEAD_MAX)
+	if (len > UINT32_MAX - sizeof *f - WS_FRAME_HEAD_MAX)
 		return NULL;
 	f = malloc(sizeof *f + WS_FRAME_HEAD_MAX + len);
 	if (f != NULL) {
@@ -207,6 +207,7 @@ ws_hub_init(struct ws_hub *h, ws_deliver *deliver, void *arg)
 	memset(h, 0, sizeof *h);
 	h->deliver = deliver;
 	h->arg = arg;
+	h->left = INT64_MAX;
 	h->nbuckets = h->channel_buckets = h->link_buckets = BUCKETS;
 	h->buckets = calloc(BUCKETS, sizeof *h->buckets);
 	h->channels = calloc(BUCKETS, sizeof *h->channels);

@@ -34,11 +34,14 @@
 #define NO_ACCEPT4
 #endif
 
-#define CONTROL_TURN 262144    /* bytes read from one backend in a turn */
 #define REPLIES_MAX 65536      /* unread replies that stop a backend's input */
-#define BACKENDS_TURN 1000000  /* ns of what backends bring in a turn */
-#define ACCEPTS_TURN 64        /* connections taken from a listener in a turn */
+#define BACKEND_SLICE 16384    /* deliveries before the next backend's slice */
+#define BACKENDS_TURN 10000000 /* ns of obeying backends in a turn */
+#define FLUSHES_ASK 2          /* clients flushed before a backend is asked */
+#define CLIENTS_TURN 4000000   /* ns of reading from open clients in a turn */
 #define HANDSHAKE_TURN 4000000 /* ns of TLS handshakes in a turn */
+#define ACCEPTS_TURN 64        /* connections taken from a listener in a turn */
+#define LONG_TURN 100000000    /* ns of a turn that is counted */
 #define REFUSED_MAX 16         /* clients beyond a limit, being told so */
 #define REST 1000              /* ms without accept after EMFILE */
 #define OVERSLEEP 1000         /* ms that poll may return late */
@@ -57,24 +60,33 @@ struct ws_listener {
 	struct ws_listener *next;
 };
 
-struct backend {
+struct ws_backend {
 	struct ws_conn conn;
 	struct ws_control control;
-	int mute;  /* it does not take replies any more */
-	int eager; /* brought several objects at once in this turn */
-	int ended;
+	struct ws_backend *next; /* in the run queue */
+	char *rest;   /* what was read, and did not fit in a slice */
+	size_t at, len; /* len bytes of it, from there */
+	unsigned char queued; /* in the run queue */
+	unsigned char more;   /* there was more to read than one read takes */
+	unsigned char mute;   /* it does not take replies any more */
+	unsigned char ended;
 };
 
 static const char *const counter_names[WS_COUNTERS] = {
 	"accepted", "refused", "bad requests", "TLS failures", "opened",
 	"protocol errors", "silent", "cut off", "lost for want of memory",
-	"undelivered frames", "objects", "errors", "deliveries", "turns"
+	"undelivered frames", "objects", "errors", "deliveries", "turns",
+	"long turns"
 };
 
-static void
+/* Sets l->now; returns ws_clock's time. */
+static int64_t
 read_clock(struct ws_loop *l)
 {
-	l->now = ws_clock() / 1000000 - l->overslept;
+	int64_t clock = ws_clock();
+
+	l->now = clock / 1000000 - l->overslept;
+	return clock;
 }
 
 /* see ws.h */
@@ -105,7 +117,7 @@ ws_loop_say(struct ws_loop *l, int level, const char *format, ...)
 /* --------------------------------------------------------------- backends */
 
 static void
-flush_replies(struct backend *b)
+flush_replies(struct ws_backend *b)
 {
 	struct ws_control *c = &b->control;
 	ssize_t n;
@@ -118,7 +130,7 @@ flush_replies(struct backend *b)
 		    errno == ENOBUFS)
 			return;
 		else if (errno != EINTR)
-			b->mute = 1; /* it may have left; it is still heard */
+			b->mute = 1; /* it may have left; it is still obeyed */
 	}
 	if (b->mute)
 		ws_control_sent(c, c->outlen);
@@ -137,51 +149,125 @@ drained(int fd)
 	return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
-/* Returns how many objects it brought. */
-static uint64_t
-serve_backend(struct ws_loop *l, struct backend *b)
+static void
+forget_rest(struct ws_backend *b)
+{
+	free(b->rest);
+	b->rest = NULL;
+	b->at = b->len = 0;
+}
+
+/* One slice: what was left, or else what one read brings. */
+static void
+feed(struct ws_loop *l, struct ws_backend *b)
 {
 	struct ws_control *c = &b->control;
-	size_t budget = CONTROL_TURN;
-	uint64_t objects;
 	ssize_t n;
+	size_t used;
 
-	if (b->conn.dead)
-		return 0;
-	flush_replies(b);
-	while (!b->ended && c->outlen < REPLIES_MAX && budget > 0) {
-		n = recv(b->conn.fd, l->input, WS_READ_MAX, 0);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-			break;
-		if (n <= 0) {
-			ws_control_end(c);
-			b->ended = 1;
-			break;
-		}
-		ws_control_feed(&l->hub, c, (char *)l->input, (size_t)n);
-		budget -= (size_t)n < budget ? (size_t)n : budget;
-		flush_replies(b);
-		if (n < WS_READ_MAX)
-			break; /* that was all: no need to be told EAGAIN */
+	l->hub.left = BACKEND_SLICE;
+	if (b->len != 0) {
+		used = ws_control_feed(&l->hub, c, b->rest + b->at, b->len);
+		b->at += used;
+		b->len -= used;
+		if (b->len == 0)
+			forget_rest(b);
+		return;
 	}
-	if (!b->ended && ws_control_lost(c) && drained(b->conn.fd))
+	do
+		n = recv(b->conn.fd, l->input, WS_READ_MAX, 0);
+	while (n < 0 && errno == EINTR);
+	b->more = n == WS_READ_MAX;
+	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+		return;
+	if (n <= 0) {
+		ws_control_end(c);
+		b->ended = 1;
+		return;
+	}
+	used = ws_control_feed(&l->hub, c, (char *)l->input, (size_t)n);
+	if (used == (size_t)n)
+		return;
+	b->len = (size_t)n - used;
+	b->rest = malloc(b->len);
+	if (b->rest == NULL)
+		c->lost = 1;
+	else
+		memcpy(b->rest, l->input + used, b->len);
+}
+
+/* Frees what a backend has, and takes it out of the run queue. */
+static void
+forget_backend(struct ws_loop *l, struct ws_backend *b)
+{
+	struct ws_backend **p = &l->run;
+
+	ws_control_free(&b->control);
+	forget_rest(b);
+	if (!b->queued)
+		return;
+	while (*p != b)
+		p = &(*p)->next;
+	*p = b->next;
+	if (*p == NULL)
+		l->run_end = p;
+}
+
+static void
+enqueue(struct ws_loop *l, struct ws_backend *b)
+{
+	if (b->queued || b->conn.dead)
+		return;
+	b->queued = 1;
+	b->next = NULL;
+	*l->run_end = b;
+	l->run_end = &b->next;
+}
+
+static struct ws_backend *
+dequeue(struct ws_loop *l)
+{
+	struct ws_backend *b = l->run;
+
+	l->run = b->next;
+	if (l->run == NULL)
+		l->run_end = &l->run;
+	b->queued = 0;
+	return b;
+}
+
+/* Gives a backend one slice. Returns how many objects it brought. */
+static uint64_t
+serve_backend(struct ws_loop *l, struct ws_backend *b)
+{
+	struct ws_control *c = &b->control;
+	uint64_t objects;
+	int full;
+
+	flush_replies(b);
+	if (!b->ended && c->outlen < REPLIES_MAX)
+		feed(l, b);
+	if (!b->ended && b->len == 0 && !b->more && ws_control_lost(c) &&
+	    drained(b->conn.fd))
 		ws_control_drained(c);
 	objects = c->objects;
 	l->counters[WS_OBJECTS] += objects;
 	l->counters[WS_OBJECT_ERRORS] += c->errors;
 	c->objects = c->errors = 0;
 	flush_replies(b);
+	full = c->outlen >= REPLIES_MAX;
 	if (c->lost) {
 		l->counters[WS_LOST]++;
 		ws_loop_say(l, WS_LOG_ERROR, "backend dropped: out of memory");
 	}
-	if (c->lost || (b->ended && c->outlen == 0))
+	if (c->lost || (b->ended && c->outlen == 0)) {
 		ws_poll_kill(&l->poll, &b->conn);
-	else
-		ws_poll_for(&l->poll, &b->conn, (c->outlen > 0 ? POLLOUT : 0) |
-		    (b->ended || c->outlen >= REPLIES_MAX ? 0 : POLLIN));
+		return objects;
+	}
+	ws_poll_for(&l->poll, &b->conn, (c->outlen > 0 ? POLLOUT : 0) |
+	    (b->ended || full ? 0 : POLLIN));
+	if ((b->len != 0 || b->more) && !full)
+		enqueue(l, b);
 	return objects;
 }
 
@@ -191,8 +277,7 @@ serve_backend(struct ws_loop *l, struct backend *b)
 static void
 watch_listeners(struct ws_loop *l)
 {
-	int clients = l->rest == 0 &&
-	    (l->clients < l->max_clients || l->refused < l->max_refused);
+	int clients = l->rest == 0;
 	int backends = l->rest == 0 && l->backends < l->max_backends;
 	struct ws_listener *p;
 
@@ -342,7 +427,7 @@ new_client(struct ws_loop *l, int fd, int tls)
 static void
 new_backend(struct ws_loop *l, int fd)
 {
-	struct backend *b = calloc(1, sizeof *b);
+	struct ws_backend *b = calloc(1, sizeof *b);
 
 	if (b == NULL || ws_poll_add(&l->poll, &b->conn, fd) != 0) {
 		l->counters[WS_LOST]++;
@@ -363,10 +448,6 @@ accept_some(struct ws_loop *l, struct ws_listener *p)
 	int fd, i;
 
 	for (i = 0; i < ACCEPTS_TURN && !p->conn.dead; i++) {
-		if (p->conn.kind == WS_CONN_LISTENER &&
-		    l->clients >= l->max_clients &&
-		    l->refused >= l->max_refused)
-			return;
 		if (p->conn.kind == WS_CONN_CONTROL &&
 		    l->backends >= l->max_backends)
 			return;
@@ -400,6 +481,8 @@ next_due(const struct ws_loop *l, int timeout)
 		due = l->rest;
 	if (l->stop != 0 && l->stop < due)
 		due = l->stop;
+	if (l->hushed != 0 && l->hush < due)
+		due = l->hush;
 	if (due == INT64_MAX)
 		return timeout;
 	due = due <= l->now ? 0 : due - l->now;
@@ -426,7 +509,7 @@ static void
 free_conn(struct ws_loop *l, struct ws_conn *conn)
 {
 	struct ws_client *c = (struct ws_client *)conn;
-	struct backend *b = (struct backend *)conn;
+	struct ws_backend *b = (struct ws_backend *)conn;
 	int fd = conn->fd, kind = conn->kind;
 
 	if (kind == WS_CONN_CLIENT) {
@@ -438,7 +521,7 @@ free_conn(struct ws_loop *l, struct ws_conn *conn)
 		ws_client_free(l, c);
 	} else {
 		if (kind == WS_CONN_BACKEND) {
-			ws_control_free(&b->control);
+			forget_backend(l, b);
 			l->backends--;
 		}
 		ws_poll_remove(&l->poll, conn);
@@ -468,80 +551,99 @@ handshaking(const struct ws_client *c)
 }
 
 /*
- * Backends, and what they said out. Who has written several objects at once has
- * most often written more by the time that these are sent, and is asked again
- * without a poll, for BACKENDS_TURN. Where it is but one that does so, and not a
- * few clients have got several frames, it is asked before each: the next may get
- * more for the same system call. Returns how many backends there were.
+ * Obeys the backends that are ready, a slice each in turn, and flushes the
+ * clients. All that is obeyed before a client's flush goes out with it: so
+ * a backend that brought several objects at once, and is likely to have
+ * written more since, is asked again while clients are flushed. This ends after
+ * BACKENDS_TURN: what is left in the run queue waits for the next turn, after
+ * everybody else. Returns how many backends there were.
  */
 static uint32_t
 serve_backends(struct ws_loop *l, uint32_t n)
 {
 	int64_t until = ws_clock() + BACKENDS_TURN;
-	uint32_t i, eager, backends = 0;
-	struct backend *b;
-	int again = 0, more;
+	struct ws_backend *b, *eager = NULL;
+	uint32_t i, backends = 0, asked = 0;
+	int going = 1, more;
 
-	do {
-		eager = 0;
-		more = 0;
-		for (i = 0; i < n; i++) {
-			b = (struct backend *)l->poll.ready[i];
-			if (b->conn.kind != WS_CONN_BACKEND ||
-			    (again && !b->eager))
-				continue;
-			if (!again) {
-				b->eager = 0;
-				backends++;
-			}
-			if (serve_backend(l, b) > 1)
-				b->eager = more = 1;
-			eager += b->eager != 0;
-		}
-		again = 1;
-		if (eager == 1)
-			more |= ws_client_flush_some(l);
-		else
+	for (i = 0; i < n; i++)
+		if (l->poll.ready[i]->kind == WS_CONN_BACKEND)
+			enqueue(l, (struct ws_backend *)l->poll.ready[i]);
+	for (b = l->run; b != NULL; b = b->next)
+		backends++;
+	while (l->run != NULL && going) {
+		b = dequeue(l);
+		if (serve_backend(l, b) > 1)
+			eager = b;
+		if (l->full)
 			ws_client_flush_all(l);
-	} while (more && ws_clock() < until);
+		going = ws_clock() < until;
+	}
+	do {
+		more = ws_client_flush_one(l);
+		if (eager != NULL && !eager->conn.dead && going && !l->full &&
+		    (!more || asked++ % FLUSHES_ASK == 0)) {
+			(void)serve_backend(l, eager);
+			going = ws_clock() < until;
+		}
+	} while (l->dirty != NULL);
 	ws_client_flush_all(l);
 	return backends;
 }
 
 /*
- * Backends first, then the clients that are in, which is quick; then TLS
- * handshakes as far as HANDSHAKE_TURN goes (the rest is still readable in the
- * next turn); and new connections last. Returns how many backends there were,
- * or new ones.
+ * Reads from the ready clients that are open, or else from those whose TLS
+ * handshake goes on, until the time is used up: the others are still readable in
+ * the next turn. So that it is not always the same ones that are left, they are
+ * served in the order of their slots, beginning after the last one served in the
+ * turn before.
+ */
+static void
+serve_clients(struct ws_loop *l, uint32_t n, int shaking, int64_t time,
+    uint32_t *slot)
+{
+	int64_t until = ws_clock() + time;
+	struct ws_client *c;
+	uint32_t i, first = 0;
+
+	for (i = 0; i < n; i++)
+		if (l->poll.ready[i]->slot > *slot) {
+			first = i;
+			break;
+		}
+	for (i = 0; i < n; i++) {
+		c = (struct ws_client *)l->poll.ready[(first + i) % n];
+		if (c->conn.kind != WS_CONN_CLIENT || c->conn.dead ||
+		    handshaking(c) != shaking)
+			continue;
+		ws_client_serve(l, c);
+		*slot = c->conn.slot;
+		if (ws_clock() >= until)
+			break;
+	}
+}
+
+/*
+ * Backends first, then the open clients, which is quick, then TLS handshakes,
+ * and new connections last. Returns how many backends there were, or new ones.
  */
 static uint32_t
 serve(struct ws_loop *l, uint32_t n)
 {
-	struct ws_conn **ready = l->poll.ready, *c;
+	struct ws_conn *c;
 	struct watch *w;
-	int64_t until;
-	uint32_t i, late = 0, backends = serve_backends(l, n);
+	uint32_t i, backends = serve_backends(l, n);
 
-	for (i = 0; i < n; i++) {
-		if (ready[i]->kind == WS_CONN_CLIENT && ready[i]->dead)
-			continue;
-		if (ready[i]->kind == WS_CONN_CLIENT &&
-		    !handshaking((struct ws_client *)ready[i]))
-			ws_client_serve(l, (struct ws_client *)ready[i]);
-		else if (ready[i]->kind != WS_CONN_BACKEND)
-			ready[late++] = ready[i];
-	}
+	serve_clients(l, n, 0, CLIENTS_TURN, &l->open_slot);
 	ws_client_flush_all(l);
-	until = ws_clock() + HANDSHAKE_TURN;
-	for (i = 0; i < late; i++)
-		if (ready[i]->kind == WS_CONN_CLIENT && ws_clock() < until)
-			ws_client_serve(l, (struct ws_client *)ready[i]);
-	for (i = 0; i < late; i++) {
+	serve_clients(l, n, 1, HANDSHAKE_TURN, &l->shaking_slot);
+	for (i = 0; i < n; i++) {
 		c = l->poll.ready[i]; /* a new descriptor may have moved them */
 		if (c->kind == WS_CONN_WATCH) {
 			w = (struct watch *)c;
 			w->ready(l, c->fd, w->arg);
-		} else if (c->kind != WS_CONN_CLIENT) {
+		} else if (c->kind == WS_CONN_LISTENER ||
+		    c->kind == WS_CONN_CONTROL) {
 			accept_some(l, (struct ws_listener *)c);
 			backends += c->kind == WS_CONN_CONTROL;
 		}
@@ -549,39 +651,52 @@ serve(struct ws_loop *l, uint32_t n)
 	return backends;
 }
 
+/* A turn took that long. */
+static void
+note_turn(struct ws_loop *l, int64_t ns)
+{
+	l->counters[WS_TURNS]++;
+	l->counters[WS_LONG_TURNS] += ns > LONG_TURN;
+	if (ns > l->longest_turn)
+		l->longest_turn = ns;
+}
+
 /* see ws.h */
 int
 ws_loop_step(struct ws_loop *l, int timeout)
 {
-	int64_t before, late;
+	int64_t before, late, begun;
 	uint32_t n, backends;
 
 	ws_client_flush_all(l); /* what was published by function call */
 	read_clock(l);
 	before = l->now;
-	timeout = l->stop != 0 && l->clients == 0 ? 0 : next_due(l, timeout);
+	timeout = l->run != NULL || (l->stop != 0 && l->clients == 0) ? 0 :
+	    next_due(l, timeout);
 	n = ws_poll_wait(&l->poll, timeout);
-	read_clock(l);
+	begun = read_clock(l);
 	/*
 	 * A sleep much longer than asked for is the machine's, or ours if we
 	 * were stopped. No peer could answer in it: it counts for no deadline.
 	 */
-	late = l->now - before - timeout;
-	if (timeout >= 0 && late > OVERSLEEP) {
+	late = l->now - before - l->poll.timeout;
+	if (l->poll.timeout >= 0 && late > OVERSLEEP) {
 		l->overslept += late;
 		l->now -= late;
 	}
-	l->counters[WS_TURNS]++;
 	backends = serve(l, n);
 	ws_wheel_ring(&l->wheel, l->now, ws_client_ring, l);
 	if (l->o.heartbeat != 0 && l->now >= l->beat)
 		beat(l);
 	if (l->rest != 0 && l->now >= l->rest)
 		l->rest = 0;
+	if (l->hushed != 0 && l->now >= l->hush)
+		ws_client_hushed(l);
 	ws_client_flush_all(l);
 	sweep(l);
 	watch_listeners(l);
-	/* With nobody left to hear them backends still get their replies. */
+	note_turn(l, ws_clock() - begun);
+	/* With no client left, backends still get their replies. */
 	return l->stop == 0 || (l->now < l->stop && (l->clients > 0 ||
 	    backends > 0));
 }
@@ -594,9 +709,12 @@ ws_loop_poll(struct ws_loop *l, struct pollfd *fds, uint32_t room,
 	uint32_t n = l->poll.n < room ? l->poll.n : room;
 
 	ws_client_flush_all(l);
-	read_clock(l);
+	(void)read_clock(l);
+	/* It may learn from them which are ready, and we not: so look again. */
+	ws_poll_scan_next(&l->poll);
 	memcpy(fds, l->poll.fds, n * sizeof *fds);
-	*timeout = l->poll.dead != NULL ? 0 : next_due(l, *timeout);
+	*timeout = l->poll.dead != NULL || l->run != NULL ? 0 :
+	    next_due(l, *timeout);
 	return l->poll.n;
 }
 
@@ -608,7 +726,7 @@ ws_loop_stop(struct ws_loop *l)
 	struct ws_listener **p, *gone;
 	uint32_t i;
 
-	read_clock(l);
+	(void)read_clock(l);
 	if (l->stop != 0) {
 		l->stop = l->now;
 		return;
@@ -645,8 +763,8 @@ ws_loop_new(const struct ws_options *o)
 		return NULL;
 	l->o = *o;
 	l->dirty_end = &l->dirty;
-	l->begun = ws_clock();
-	read_clock(l);
+	l->run_end = &l->run;
+	l->begun = read_clock(l);
 	ws_wheel_begin(&l->wheel, l->now);
 	l->beat = l->now + (int64_t)o->heartbeat * 1000;
 	if (getentropy(&l->seed, sizeof l->seed) != 0 || l->seed == 0)
@@ -787,6 +905,13 @@ ws_loop_report(struct ws_loop *l)
 		ws_loop_say(l, WS_LOG_ERROR, "%s: %llu", counter_names[i],
 		    (unsigned long long)l->counters[i]);
 	ws_loop_say(l, WS_LOG_ERROR, "queued: %zu bytes", l->queued);
+	ws_loop_say(l, WS_LOG_ERROR, "most queued: %zu bytes", l->most_queued);
+	ws_loop_say(l, WS_LOG_ERROR, "longest turn: %lld ms",
+	    (long long)(l->longest_turn / 1000000));
+	ws_loop_say(l, WS_LOG_ERROR, "longest unheard: %lld ms",
+	    (long long)(l->poll.longest_unheard / 1000000));
+	ws_loop_say(l, WS_LOG_ERROR, "late scans: %llu",
+	    (unsigned long long)l->poll.late_scans);
 	share = l->poll.scan_time / (up / 10000 + 1);
 	ws_loop_say(l, WS_LOG_ERROR, "full scans: %llu, %d.%02d %% of the time",
 	    (unsigned long long)l->poll.scans, (int)(share / 100),

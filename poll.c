@@ -2,24 +2,31 @@
 /*
  * poll(2) without its cost: descriptors, hot and cold.
  *
- * poll costs about 85 ns a descriptor, which 10,000 quiet clients would add to
- * every sendToDevice. So p->fds is kept in two parts by swapping entries:
+ * poll costs about 85 ns a descriptor, and many times that if it has to sleep
+ * on each, which 10,000 quiet clients would add to every message. So p->fds is
+ * kept in two parts by swapping entries:
  *
- *   [0, hot)    pinned ones (backends, listeners, clients in their handshake),
- *               whoever has something to write, and who spoke lately
- *   [hot, n)    quiet clients
+ *   [0, hot)    pinned ones (backends, listeners), clients that have something
+ *               to write, and those that had an event since the last full scan
+ *   [hot, n)    quiet clients, and connections that have not spoken yet
  *
- * A busy loop polls the first part alone, and all of it only when SCAN_SHARE
- * times the length of the last full scan have passed since: scanning takes at
- * most 1 / (1 + SCAN_SHARE) of the time. When the first part has stayed silent
- * until then there is nothing to do, and the loop sleeps in a poll of
- * everything: a quiet hub reacts at once.
+ * While there are events, only the first part is polled, and the loop sleeps in
+ * it. The rest is scanned, without sleeping, at intervals of SCAN_SHARE times
+ * the cost of a scan: scanning takes half a percent of the time. The interval is
+ * at most SCAN_MAX, whatever a scan costs, so that nobody goes unheard for long.
+ * The cost is an estimate that one scan cannot move far: a process that was
+ * preempted during a scan did not pay for that time.
  *
- * Whoever was the only one to be ready is the first to be asked the next time:
- * poll gets ready to sleep on each that is before the first that it finds.
+ * After a lull the loop sleeps in a poll of everything: a quiet hub reacts at
+ * once, and does not wake up for scans. Such a sleep costs about 1.5 us a
+ * descriptor, for by then none is in a cache; a lull is a thousand times that,
+ * or LULL_MAX.
  *
- * p->conns runs beside p->fds, and each connection knows its slot in both. Who
- * is ready is copied out, for what is done about it reorders the arrays.
+ * The only one that was ready goes first in the array: poll prepares to sleep on
+ * each descriptor before the first ready one that it finds.
+ *
+ * p->conns runs beside p->fds, and each connection knows its slot in both. The
+ * ready ones are copied out, since handling them reorders the arrays.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <sys/types.h>
@@ -32,7 +39,12 @@
 
 #define FEW 8   /* descriptors not worth two kinds of poll */
 #define SCAN_SHARE 200
-#define SCAN_GUESS 100 /* ns a descriptor, before the first scan */
+#define SCAN_GUESS 100      /* ns a descriptor, before the first scan */
+#define SCAN_MIN 20000000   /* ns between two scans: each is a wake-up, too */
+#define SCAN_MAX 1000000000 /* a tenth of the time for a Pong */
+#define LULL_EACH 1500000   /* ns a descriptor */
+#define LULL_MAX 500000000
+#define LATE 2000000000     /* ns since the last scan that are counted */
 
 /* see ws.h */
 int64_t
@@ -142,7 +154,7 @@ ws_poll_rest(struct ws_poll *p, struct ws_conn *c)
 		swap_slots(p, c->slot, --p->hot);
 }
 
-/* Before a full scan: who had no event since the one before goes. */
+/* Before a full scan: those without an event since the last one become cold. */
 static void
 cool(struct ws_poll *p)
 {
@@ -158,72 +170,120 @@ cool(struct ws_poll *p)
 static int
 poll_some(struct ws_poll *p, uint32_t n, int timeout)
 {
-	int got = poll(p->fds, n, timeout);
+	int got;
 
+	p->timeout = timeout;
+	got = poll(p->fds, n, timeout);
 	/* EINTR, or what the kernel may run out of: try again. */
 	return got < 0 ? 0 : got;
 }
 
-/* Polls everything without waiting, and learns what that costs. */
-static int
-scan(struct ws_poll *p)
+/* Everything is about to be polled: how long it was not. */
+static void
+note_scan(struct ws_poll *p, int64_t now)
 {
-	int64_t before, spent;
+	int64_t unheard = p->last_scan == 0 ? 0 : now - p->last_scan;
+
+	if (unheard > p->longest_unheard)
+		p->longest_unheard = unheard;
+	p->late_scans += unheard > LATE;
+}
+
+/* Everything was polled: when it is to be polled next. */
+static void
+plan_scan(struct ws_poll *p, int64_t now)
+{
+	int64_t wait = SCAN_SHARE * p->scan_cost * p->n;
+
+	if (wait < SCAN_MIN)
+		wait = SCAN_MIN;
+	if (wait > SCAN_MAX)
+		wait = SCAN_MAX;
+	p->last_scan = now;
+	p->next_scan = now + wait;
+}
+
+/* Polls everything without sleeping, and learns what that costs. */
+static int
+scan(struct ws_poll *p, int64_t *now)
+{
+	int64_t spent, each;
 	int got;
 
 	cool(p);
-	before = ws_clock();
+	note_scan(p, *now);
 	got = poll_some(p, p->n, 0);
-	spent = ws_clock() - before;
+	spent = ws_clock() - *now;
+	*now += spent;
+	each = spent / p->n;
 	if (p->scan_cost == 0)
-		p->scan_cost = SCAN_GUESS;
-	p->scan_cost = (p->scan_cost * 7 + spent / p->n) / 8;
+		p->scan_cost = each < SCAN_GUESS ? each : SCAN_GUESS;
+	if (each > 2 * p->scan_cost)
+		each = 2 * p->scan_cost + 1;
+	p->scan_cost = (p->scan_cost * 7 + each) / 8;
 	p->scan_time += spent;
-	p->next_scan = before + spent + SCAN_SHARE * spent;
 	p->scans++;
+	plan_scan(p, *now);
 	return got;
 }
 
 /* Sleeps in a poll of everything. */
 static int
-sleep_in_all(struct ws_poll *p, int timeout)
+sleep_in_all(struct ws_poll *p, int timeout, int64_t *now)
 {
 	int got;
 
 	cool(p);
+	note_scan(p, *now);
 	got = poll_some(p, p->n, timeout);
-	p->next_scan = ws_clock() + SCAN_SHARE * p->scan_cost * p->n;
+	*now = ws_clock();
+	plan_scan(p, *now);
 	return got;
+}
+
+static int
+is_lull(const struct ws_poll *p, int64_t now)
+{
+	int64_t lull = (int64_t)p->n * LULL_EACH;
+
+	return now - p->last_event >= (lull < LULL_MAX ? lull : LULL_MAX);
 }
 
 /* Polls as much as is due; *n is how many of p->fds that were. */
 static int
 poll_due(struct ws_poll *p, int timeout, uint32_t *n)
 {
-	int64_t left;
+	int64_t now;
 	int got, wait;
 
 	*n = p->n;
-	if (p->n <= FEW)
+	if (p->n <= FEW) {
+		p->last_scan = 0;
 		return poll_some(p, p->n, timeout);
-	if (!p->quiet) {
-		left = p->next_scan - ws_clock();
-		if (left <= 0) {
-			got = scan(p);
-			if (got != 0)
-				return got;
-			left = p->next_scan - ws_clock();
-		}
-		wait = left <= 0 ? 0 : (int)((left + 999999) / 1000000);
+	}
+	now = ws_clock();
+	got = 0;
+	if (now >= p->next_scan)
+		got = scan(p, &now);
+	if (got == 0 && timeout != 0 && is_lull(p, now)) {
+		got = sleep_in_all(p, timeout, &now);
+	} else if (got == 0) {
+		wait = (int)((p->next_scan - now + 999999) / 1000000);
 		if (timeout >= 0 && wait > timeout)
 			wait = timeout;
 		*n = p->hot;
 		got = poll_some(p, p->hot, wait);
-		if (got != 0 || wait == timeout)
-			return got;
-		*n = p->n;
 	}
-	return sleep_in_all(p, timeout);
+	if (got != 0)
+		p->last_event = now;
+	return got;
+}
+
+/* see ws.h */
+void
+ws_poll_scan_next(struct ws_poll *p)
+{
+	p->next_scan = 0;
 }
 
 /* see ws.h */
@@ -233,7 +293,6 @@ ws_poll_wait(struct ws_poll *p, int timeout)
 	uint32_t n, i, k = 0;
 	int got = poll_due(p, timeout, &n);
 
-	p->quiet = got == 0;
 	for (i = 0; i < n && k < (uint32_t)got; i++)
 		if (p->fds[i].revents != 0) {
 			p->conns[i]->revents = p->fds[i].revents;

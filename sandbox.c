@@ -213,6 +213,7 @@ static const int stdio_calls[] = {
 #ifdef SYS_fcntl64
 	SYS_fcntl64,
 #endif
+	SYS_ioctl,
 #ifdef SYS_lseek
 	SYS_lseek,
 #endif

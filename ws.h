@@ -357,6 +357,7 @@ struct ws_hub {
 	uint32_t nchannels, channel_buckets;
 	struct ws_link **links; /* by device and channel */
 	uint32_t nlinks, link_buckets;
+	int64_t left; /* deliveries until ws_control_feed is to pause */
 	unsigned char pool[240]; /* random bytes not yet used */
 	unsigned npool;
 };
@@ -397,6 +398,68 @@ int ws_hub_subscribe(struct ws_hub *h, struct ws_device *d,
 int ws_hub_unsubscribe(struct ws_hub *h, struct ws_device *d,
     struct ws_text channel);
 
+/* -------------------------------------------------------------- queue.c */
+
+struct iovec;
+
+/* Bytes that a frame takes from malloc. */
+size_t ws_frame_cost(const struct ws_frame *f);
+
+/*
+ * Frames to send to a client, in order. *total, here and below, is what all
+ * queues of a loop hold: ws_frame_cost of each frame once, however many queues
+ * it is in, and the bytes of their rings.
+ */
+struct ws_queue {
+	struct ws_frame **ring; /* small, or memory of its own */
+	struct ws_frame *small[2];
+	uint32_t first, count;
+	uint32_t unsent;        /* bytes of all that are not out */
+	uint32_t sent;          /* bytes of the first that are out */
+	uint32_t progress;      /* the owner's: when it last took bytes, in ms,
+	                           or when the queue was last empty */
+	unsigned char shift;    /* the ring has room for 1 << shift frames */
+};
+
+void ws_queue_init(struct ws_queue *q);
+
+/*
+ * Appends f, taking a reference: 0, or -1 for want of memory, or where unsent
+ * would be 4 GiB.
+ */
+int ws_queue_push(struct ws_queue *q, size_t *total, struct ws_frame *f);
+
+/* The last frame; the queue is not empty. */
+struct ws_frame *ws_queue_last(const struct ws_queue *q);
+
+/* Puts f in the place of the last of two or more frames. */
+void ws_queue_replace(struct ws_queue *q, size_t *total, struct ws_frame *f);
+
+/*
+ * Points iov, at most that many entries, at the front of the queue. Runs of
+ * small frames are copied to flat, which has room bytes, where there are
+ * several frames: that costs less than an entry for each. Returns the number of
+ * entries, and in *bytes their length.
+ */
+int ws_queue_gather(const struct ws_queue *q, struct iovec *iov, int most,
+    unsigned char *flat, size_t room, size_t *bytes);
+
+/* n bytes more are out: frames that are wholly out are released. */
+void ws_queue_advance(struct ws_queue *q, size_t *total, size_t n);
+
+/* Gives back memory of the ring that is not needed now. */
+void ws_queue_shrink(struct ws_queue *q, size_t *total);
+
+/*
+ * Releases all frames, but for one that is partly out; and all of them. They
+ * return how many they released.
+ */
+uint32_t ws_queue_cut(struct ws_queue *q, size_t *total);
+uint32_t ws_queue_clear(struct ws_queue *q, size_t *total);
+
+/* Bytes that count against a client: what is unsent, and the ring. */
+size_t ws_queue_held(const struct ws_queue *q);
+
 /* ----------------------------------------------------------- 4  control.c */
 
 #define WS_DETAIL_MAX 160
@@ -416,9 +479,14 @@ struct ws_control {
 	char detail[WS_DETAIL_MAX]; /* of the last reply, NUL-terminated */
 };
 
-/* Obeys what is whole in len more bytes, and appends the replies to c->out. */
-void ws_control_feed(struct ws_hub *h, struct ws_control *c, const char *data,
-    size_t len);
+/*
+ * Obeys what is whole in len more bytes, and appends the replies to c->out.
+ * Returns how many bytes it took: fewer than len if h->left, which deliveries
+ * and objects take from, was used up. The rest is to be given again. At most two
+ * objects are obeyed beyond that.
+ */
+size_t ws_control_feed(struct ws_hub *h, struct ws_control *c,
+    const char *data, size_t len);
 
 /*
  * 1 after a text that was wrong, while it looks for where the next begins: then
@@ -462,6 +530,9 @@ void ws_tls_config_drop(struct ws_tls_config *c); /* NULL is allowed */
  */
 struct ws_tls *ws_tls_new(struct ws_tls_config *c, int fd);
 void ws_tls_free(struct ws_tls *t);
+
+/* Bytes of unfinished records that it keeps between calls; 0 when idle. */
+size_t ws_tls_held(const struct ws_tls *t);
 
 /*
  * A transport that does the handshake on the way. buf must have room for
@@ -570,11 +641,14 @@ struct ws_poll {
 	struct ws_conn **ready; /* of the last ws_poll_wait */
 	struct ws_conn *dead;
 	uint32_t n, hot, room;
-	int quiet;         /* the last wait brought nothing */
-	int64_t next_scan; /* ns */
-	int64_t scan_cost; /* ns a descriptor */
-	int64_t scan_time; /* ns in all */
-	uint64_t scans;
+	int timeout;             /* ms that the last poll could sleep; -1 */
+	int64_t last_event;      /* ns: when a wait that brought one began */
+	int64_t last_scan;       /* ns: when all were polled; 0: they always are */
+	int64_t next_scan;       /* ns */
+	int64_t scan_cost;       /* ns a descriptor */
+	int64_t scan_time;       /* ns in all */
+	int64_t longest_unheard; /* ns between two polls of all */
+	uint64_t scans, late_scans;
 };
 
 /* CLOCK_MONOTONIC in nanoseconds. */
@@ -587,14 +661,20 @@ void ws_poll_remove(struct ws_poll *p, struct ws_conn *c);
 /* Asks for events (POLLIN, POLLOUT) from now on. */
 void ws_poll_for(struct ws_poll *p, struct ws_conn *c, int events);
 
-/* c is not expected to speak soon: among the cold, unless it may not be. */
+/* c is not expected to speak soon: it becomes cold, unless it is pinned. */
 void ws_poll_rest(struct ws_poll *p, struct ws_conn *c);
 
 /* Puts c among p->dead, once: whoever sweeps frees it. */
 void ws_poll_kill(struct ws_poll *p, struct ws_conn *c);
 
-/* Waits at most timeout ms (-1: for ever); returns how many are p->ready. */
+/*
+ * Waits at most timeout ms (-1: for ever); returns how many are p->ready. It may
+ * return early with none.
+ */
 uint32_t ws_poll_wait(struct ws_poll *p, int timeout);
+
+/* The next wait polls everything. */
+void ws_poll_scan_next(struct ws_poll *p);
 void ws_poll_free(struct ws_poll *p);
 
 /* ------------------------------------------------------------ 8  wheel.c */
@@ -664,12 +744,9 @@ struct ws_client {
 	unsigned char pinged;   /* and has not answered */
 	unsigned char aborted;  /* reset rather than closed: it does not read */
 	unsigned short carried; /* bytes in carry */
-	/* Frames to send: a ring, in small until it needs more room. */
-	uint32_t first, count, room;
-	size_t sent;      /* bytes of the first that are out */
-	size_t unsent;    /* bytes of all that are not */
-	struct ws_frame **ring;
-	struct ws_frame *small[2];
+	struct ws_queue queue;
+	uint32_t ahead;         /* bytes before the Ping, not acknowledged */
+	uint32_t written;       /* and then given to the socket, with these */
 	struct ws_client *next_dirty;
 	struct ws_tls *tls;
 	/* And what it does not. */
@@ -697,15 +774,14 @@ int ws_client_deliver(struct ws_device *d, struct ws_frame *f, void *arg);
 /* Flushes every client touched since the last call, once. */
 void ws_client_flush_all(struct ws_loop *l);
 
-/*
- * The same; but if not a few of them have got several frames, and --queue-total
- * is not reached, only the first of them all, so that the others may get more.
- * 1 if there are others, else 0.
- */
-int ws_client_flush_some(struct ws_loop *l);
+/* The same for the first of them; 1 if there are others, else 0. */
+int ws_client_flush_one(struct ws_loop *l);
 
 /* Sends it Close 1001 after delay ms, or drops it if it is not open yet. */
 void ws_client_stop(struct ws_loop *l, struct ws_client *c, int64_t delay);
+
+/* Logs how many lines about clients were left out. */
+void ws_client_hushed(struct ws_loop *l);
 
 /* Its deadline has passed; arg is the loop. */
 void ws_client_ring(struct ws_alarm *deadline, void *arg);
@@ -722,8 +798,9 @@ struct ws_options {
 	unsigned heartbeat, ping, drain;
 	unsigned max_clients; /* 0: what RLIMIT_NOFILE allows */
 	unsigned max_per_ip;
-	size_t queue;       /* unsent bytes of a client */
-	size_t queue_total; /* bytes that all queues hold; 0: no limit */
+	size_t queue;       /* unsent bytes of a client, and its ring */
+	size_t queue_total; /* bytes of all frames, rings, unfinished heads and
+	                       TLS records; 0: no limit */
 	int log_level;      /* lines of a higher one are not made */
 	void (*log)(int level, const char *line); /* no newline; NULL: none */
 };
@@ -731,15 +808,17 @@ struct ws_options {
 #define WS_BACKENDS_MAX 256 /* connections to the control sockets */
 
 #define WS_READ_MAX 65536 /* bytes of one read */
+#define WS_FLAT_MAX 16384
 
 enum ws_counter {
 	WS_ACCEPTED, WS_REFUSED, WS_BAD_REQUESTS, WS_TLS_FAILURES, WS_OPENED,
 	WS_PROTOCOL_ERRORS, WS_SILENT, WS_CUT_OFF, WS_LOST,
 	WS_UNDELIVERED, WS_OBJECTS,
-	WS_OBJECT_ERRORS, WS_DELIVERIES, WS_TURNS, WS_COUNTERS
+	WS_OBJECT_ERRORS, WS_DELIVERIES, WS_TURNS, WS_LONG_TURNS, WS_COUNTERS
 };
 
 struct ws_listener;
+struct ws_backend;
 
 struct ws_loop {
 	struct ws_options o;
@@ -748,7 +827,8 @@ struct ws_loop {
 	struct ws_tls_config *tls;
 	struct ws_listener *listeners;
 	struct ws_client *dirty, **dirty_end; /* touched, to be flushed */
-	uint32_t touched, more; /* since there was none: how many, and again */
+	struct ws_backend *run, **run_end; /* run queue: input to be obeyed */
+	uint32_t open_slot, shaking_slot; /* of the clients served last */
 	struct ws_wheel wheel; /* of the clients' deadlines */
 	struct ws_ip **ips;
 	uint32_t clients, refused, backends;
@@ -760,9 +840,15 @@ struct ws_loop {
 	int64_t beat;      /* when the next heartbeat is due */
 	int64_t rest;      /* no accept before that; 0: not resting */
 	int64_t stop;      /* when draining ends; 0: not draining */
-	size_t queued;     /* bytes that all queues hold */
+	size_t queued;     /* bytes for --queue-total, see ws_options */
+	size_t most_queued;
+	int full;          /* flush before anything more is queued */
+	int64_t longest_turn; /* ns */
+	int64_t hush;      /* until then lines about clients are limited */
+	unsigned told, hushed; /* lines in that time, and those left out */
 	uint64_t counters[WS_COUNTERS];
 	unsigned char input[WS_HEAD_MAX + WS_READ_MAX];
+	unsigned char output[WS_FLAT_MAX]; /* small frames put together */
 };
 
 /* NULL with errno; EMFILE: max_clients is more than RLIMIT_NOFILE allows. */

@@ -17,6 +17,7 @@
 static int64_t fake_now = 1000000000;
 static int64_t slept; /* ms that polls would have waited */
 static unsigned long polled; /* descriptors, in all */
+static int64_t preempted; /* ns that a poll takes longer */
 
 static int
 fake_clock(clockid_t id, struct timespec *t)
@@ -33,7 +34,7 @@ fake_poll(struct pollfd *fds, nfds_t n, int timeout)
 	int got = poll(fds, n, 0);
 
 	polled += n;
-	fake_now += 85 * (int64_t)n;
+	fake_now += 85 * (int64_t)n + preempted;
 	if (got == 0 && timeout > 0) {
 		fake_now += (int64_t)timeout * 1000000;
 		slept += timeout;
@@ -127,14 +128,16 @@ check(const char *when)
 	}
 }
 
-/* Lets everybody cool who may. */
+/* Two full scans without an event: all become cold that may. */
 static void
 settle(void)
 {
 	int i;
 
-	for (i = 0; i < 4; i++)
+	for (i = 0; i < 2; i++) {
+		ws_poll_scan_next(&p);
 		ws_poll_wait(&p, 0);
+	}
 }
 
 static void
@@ -186,7 +189,8 @@ test_cooling(void)
 	EXPECT(p.hot == 5, "%u are hot after the writing", p.hot);
 	check("cooling");
 
-	CASE("with nothing to do, a cold one is heard at once");
+	CASE("after a while with nothing to do, a cold one is heard at once");
+	fake_now += LULL_MAX;
 	slept = 0;
 	speak(300);
 	n = ws_poll_wait(&p, -1);
@@ -214,7 +218,7 @@ test_busy(void)
 	begun = fake_now;
 	scanning = p.scan_time;
 	polled = 0;
-	for (i = 0; i < 100000; i++) {
+	for (i = 0; i < 200000; i++) {
 		if (waiting < 0 && i % 997 == 0) {
 			waiting = 5 + i % (MANY - 5);
 			since = fake_now;
@@ -237,11 +241,72 @@ test_busy(void)
 	    (long long)(fake_now - begun));
 	EXPECT(p.scans > 25, "there were %lu scans", (unsigned long)p.scans);
 	EXPECT(heard > 25, "%d of the cold were heard", heard);
-	/* 200 scans of 400 descriptors, the scan itself, and a turn */
-	EXPECT(longest <= 202 * 85 * MANY + 10000,
+	/* the interval, the scan itself, and a turn */
+	EXPECT(longest <= SCAN_MIN + 2 * 85 * MANY + 10000,
 	    "somebody waited %lld ns", (long long)longest);
-	EXPECT(polled / 100000 < 40, "%lu descriptors a turn", polled / 100000);
+	EXPECT(polled / 200000 < 40, "%lu descriptors a turn", polled / 200000);
 	check("busy");
+	clear();
+}
+
+/*
+ * Polls are preempted: a scan takes that long, whatever it is asked. Somebody
+ * who speaks is heard all the same within SCAN_MAX.
+ */
+static void
+test_preempted(int64_t ns)
+{
+	int64_t since, longest = 0;
+	int i, turn;
+	uint32_t n;
+
+	for (i = 0; i < MANY; i++)
+		add(i, i < 5);
+	settle();
+	speak(0); /* and is never heard: there is always something to do */
+	for (turn = 0; turn < 50; turn++) {
+		i = 5 + turn * 7 % (MANY - 5);
+		speak(i);
+		since = fake_now;
+		do {
+			preempted = p.next_scan <= fake_now ? ns : 0;
+			n = ws_poll_wait(&p, -1);
+			fake_now += 2000;
+		} while (!is_ready(i, n) && fake_now - since < 60000000000);
+		preempted = 0;
+		hear(i);
+		if (fake_now - since > longest)
+			longest = fake_now - since;
+	}
+	EXPECT(longest <= SCAN_MAX + 2 * ns, "with %lld ms lost in each scan "
+	    "somebody waited %lld ms", (long long)(ns / 1000000),
+	    (long long)(longest / 1000000));
+	EXPECT(p.longest_unheard <= SCAN_MAX + 2 * ns &&
+	    p.longest_unheard >= longest / 2, "unheard: %lld ms",
+	    (long long)(p.longest_unheard / 1000000));
+	EXPECT(p.late_scans == 0, "%llu late scans",
+	    (unsigned long long)p.late_scans);
+	clear();
+}
+
+static void
+test_clock_jumps(void)
+{
+	int i;
+
+	CASE("a scan that is preempted leaves nobody unheard for long");
+	test_preempted(69000000);
+	test_preempted(400000000);
+
+	CASE("a clock that jumps is counted, and costs one scan");
+	for (i = 0; i < MANY; i++)
+		add(i, i < 5);
+	settle();
+	fake_now += 3600000000000;
+	ws_poll_wait(&p, 0);
+	EXPECT(p.late_scans == 1 && p.longest_unheard >= 3600000000000,
+	    "%llu late scans", (unsigned long long)p.late_scans);
+	EXPECT(p.next_scan <= fake_now + SCAN_MAX, "the next scan is far");
 	clear();
 }
 
@@ -336,6 +401,7 @@ main(void)
 	test_few();
 	test_cooling();
 	test_busy();
+	test_clock_jumps();
 	test_random();
 	test_dead();
 	return test_end();

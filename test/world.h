@@ -12,6 +12,7 @@
 
 #define _GNU_SOURCE
 #include <sys/types.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -36,7 +37,7 @@
 enum world_call {
 	WORLD_ALLOC, WORLD_RECV, WORLD_SEND, WORLD_ACCEPT, WORLD_POLL,
 	WORLD_ENTROPY, WORLD_SETSOCKOPT, WORLD_SHUTDOWN, WORLD_PEERNAME,
-	WORLD_CALLS
+	WORLD_IOCTL, WORLD_CALLS
 };
 
 /* Calls number at to at + many - 1 of a kind fail with error; or, with error
@@ -100,6 +101,7 @@ int w_shutdown(int fd, int how);
 int w_close(int fd);
 int w_setsockopt(int fd, int level, int name, const void *v, socklen_t len);
 int w_getpeername(int fd, struct sockaddr *a, socklen_t *len);
+int w_ioctl(int fd, unsigned long request, int *n);
 int w_getentropy(void *buf, size_t len);
 int w_poll(struct pollfd *fds, nfds_t n, int timeout);
 int w_clock_gettime(clockid_t id, struct timespec *t);
@@ -119,6 +121,7 @@ int w_clock_gettime(clockid_t id, struct timespec *t);
 #define close(fd) w_close(fd)
 #define setsockopt(fd, l, name, v, len) w_setsockopt(fd, l, name, v, len)
 #define getpeername(fd, a, len) w_getpeername(fd, a, len)
+#define ioctl(fd, request, n) w_ioctl(fd, request, n)
 #define getentropy(buf, len) w_getentropy(buf, len)
 #define poll(fds, n, timeout) w_poll(fds, n, timeout)
 #define clock_gettime(id, t) w_clock_gettime(id, t)

@@ -59,8 +59,15 @@ static void
 feed(struct ws_hub *h, struct ws_control *c, const uint8_t *data, size_t len)
 {
 	char *piece = fuzz_copy(data, len);
+	size_t used = 0;
+	int64_t left;
 
-	ws_control_feed(h, c, piece, len);
+	/* Pauses, after ever more deliveries, make no difference. */
+	for (left = (int64_t)(len % 5); used < len; left += 20) {
+		h->left = left;
+		used += ws_control_feed(h, c, piece + used, len - used);
+		MUST(h->left <= 0 || used == len, "paused for no reason");
+	}
 	free(piece);
 }
 

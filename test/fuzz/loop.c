@@ -36,7 +36,13 @@ static unsigned number;
 
 /* ------------------------------------------------------------ invariants */
 
-/* What all queues hold, counted anew: a frame once, and the rings. */
+static struct ws_frame *
+in_queue(const struct ws_queue *q, uint32_t n)
+{
+	return q->ring[(q->first + n) & ((1u << q->shift) - 1)];
+}
+
+/* What counts for --queue-total, counted anew: frames once, rings, input. */
 static size_t
 held(void)
 {
@@ -50,16 +56,17 @@ held(void)
 		c = (const struct ws_client *)l->poll.conns[i];
 		if (c->conn.kind != KIND_CLIENT)
 			continue;
-		if (c->ring != c->small)
-			bytes += c->room * sizeof *c->ring;
-		for (at = 0; at < c->count; at++) {
-			f = c->ring[(c->first + at) & (c->room - 1)];
+		bytes += c->carried;
+		if (c->queue.ring != c->queue.small)
+			bytes += sizeof *c->queue.ring << c->queue.shift;
+		for (at = 0; at < c->queue.count; at++) {
+			f = in_queue(&c->queue, at);
 			for (k = 0; k < n && seen[k] != f; k++)
 				;
 			if (k < n || n == sizeof seen / sizeof *seen)
 				continue;
 			seen[n++] = f;
-			bytes += sizeof *f + f->len;
+			bytes += ws_frame_cost(f);
 		}
 	}
 	return bytes;
@@ -69,12 +76,13 @@ static void
 whole(void)
 {
 	struct ws_client *c;
+	struct ws_queue *q;
 	struct ws_alarm *a;
 	uint32_t i, k, n = 0;
 	size_t bytes;
 	int slot, found;
 
-	MUST(l->poll.dead == NULL && l->dirty == NULL, "somebody is not done");
+	MUST(l->poll.dead == NULL && l->dirty == NULL && !l->full, "somebody is not done");
 	MUST(l->poll.hot <= l->poll.n, "hot and cold");
 	for (i = 0; i < l->poll.n; i++) {
 		MUST(l->poll.conns[i]->slot == i && l->poll.fds[i].fd ==
@@ -84,16 +92,19 @@ whole(void)
 			continue;
 		n++;
 		c = (struct ws_client *)l->poll.conns[i];
-		MUST(c->count <= c->room && (c->room & (c->room - 1)) == 0,
-		    "a queue's room");
-		for (k = 0, bytes = 0; k < c->count; k++)
-			bytes += c->ring[(c->first + k) & (c->room - 1)]->len;
-		MUST(bytes - c->sent == c->unsent, "%zu bytes unsent, not %zu",
-		    c->unsent, bytes - c->sent);
-		MUST(c->unsent == 0 || (c->conn.events & POLLOUT) != 0,
+		q = &c->queue;
+		MUST(q->count <= 1u << q->shift, "a queue's room");
+		MUST((q->ring == q->small) == (q->shift == 1), "its ring");
+		for (k = 0, bytes = 0; k < q->count; k++)
+			bytes += in_queue(q, k)->len;
+		MUST(bytes - q->sent == q->unsent, "%u bytes unsent, not %zu",
+		    q->unsent, bytes - q->sent);
+		MUST(q->unsent == 0 || (c->conn.events & POLLOUT) != 0,
 		    "unsent, and nobody asks");
-		MUST(c->state != WS_CLIENT_OPEN || c->unsent <= QUEUE,
-		    "%zu bytes are over the limit", c->unsent);
+		MUST(q->shift == 1 || q->count > 1u << (q->shift - 2),
+		    "a ring of %u for %u", 1u << q->shift, q->count);
+		MUST(c->state != WS_CLIENT_OPEN || ws_queue_held(q) <= QUEUE,
+		    "%zu bytes are over the limit", ws_queue_held(q));
 		MUST(c->state != WS_CLIENT_OPEN || c->device.id[0] != '\0',
 		    "open, and not in the hub");
 		slot = c->deadline.slot;

@@ -1,0 +1,230 @@
+/* wshub: ISC licence, see LICENSE. */
+/*
+ * A client's frames that wait to be sent: a ring of pointers.
+ *
+ * The ring is in the struct until it needs more room than two, and then in
+ * memory of its own, whose size is a power of two: it is doubled when it is
+ * full, and halved when three quarters of it are empty.
+ *
+ * All queues of a loop count together what they hold (*total): each frame once,
+ * however many queues it is in, and the rings.
+ */
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ws.h"
+
+#define SMALL 1024 /* bytes of a frame that is copied rather than gathered */
+#define ROOM_MAX 28 /* log2 of a ring's room */
+
+#define MASK(q) ((1u << (q)->shift) - 1)
+
+/* see ws.h */
+size_t
+ws_frame_cost(const struct ws_frame *f)
+{
+	/* With what malloc adds: a header, and rounding up to 16 bytes. */
+	return (sizeof *f + WS_FRAME_HEAD_MAX + f->len + 23) & ~(size_t)15;
+}
+
+static void
+hold(size_t *total, struct ws_frame *f)
+{
+	f->refs++;
+	if (f->queues++ == 0)
+		*total += ws_frame_cost(f);
+}
+
+static void
+release(size_t *total, struct ws_frame *f)
+{
+	if (--f->queues == 0)
+		*total -= ws_frame_cost(f);
+	ws_frame_drop(f);
+}
+
+static size_t
+ring_bytes(const struct ws_queue *q)
+{
+	return q->ring == q->small ? 0 : sizeof *q->ring << q->shift;
+}
+
+/* Moves the frames into a ring of 1 << shift; -1 for want of memory. */
+static int
+resize(struct ws_queue *q, size_t *total, unsigned shift)
+{
+	struct ws_frame **ring = q->small;
+	uint32_t i;
+
+	if (shift == q->shift)
+		return 0;
+	if (shift > 1) {
+		ring = shift > ROOM_MAX ? NULL :
+		    malloc(sizeof *ring << shift);
+		if (ring == NULL)
+			return -1;
+	}
+	for (i = 0; i < q->count; i++)
+		ring[i] = q->ring[(q->first + i) & MASK(q)];
+	*total -= ring_bytes(q);
+	if (q->ring != q->small)
+		free(q->ring);
+	q->ring = ring;
+	q->shift = (unsigned char)shift;
+	q->first = 0;
+	*total += ring_bytes(q);
+	return 0;
+}
+
+/* see ws.h */
+void
+ws_queue_init(struct ws_queue *q)
+{
+	memset(q, 0, sizeof *q);
+	q->ring = q->small;
+	q->shift = 1;
+}
+
+/* see ws.h */
+int
+ws_queue_push(struct ws_queue *q, size_t *total, struct ws_frame *f)
+{
+	if (f->len > UINT32_MAX - q->unsent)
+		return -1;
+	if (q->count > MASK(q) && resize(q, total, q->shift + 1u) != 0)
+		return -1;
+	hold(total, f);
+	q->ring[(q->first + q->count++) & MASK(q)] = f;
+	q->unsent += (uint32_t)f->len;
+	return 0;
+}
+
+/* see ws.h */
+struct ws_frame *
+ws_queue_last(const struct ws_queue *q)
+{
+	return q->ring[(q->first + q->count - 1) & MASK(q)];
+}
+
+/* see ws.h */
+void
+ws_queue_replace(struct ws_queue *q, size_t *total, struct ws_frame *f)
+{
+	struct ws_frame **last = &q->ring[(q->first + q->count - 1) & MASK(q)];
+
+	q->unsent += (uint32_t)(f->len - (*last)->len);
+	release(total, *last);
+	hold(total, f);
+	*last = f;
+}
+
+/* see ws.h */
+int
+ws_queue_gather(const struct ws_queue *q, struct iovec *iov, int most,
+    unsigned char *flat, size_t room, size_t *bytes)
+{
+	unsigned char *data;
+	uint32_t i;
+	size_t len;
+	int n = 0, copying = 0;
+
+	*bytes = 0;
+	for (i = 0; i < q->count; i++) {
+		data = ws_frame_bytes(q->ring[(q->first + i) & MASK(q)]);
+		len = q->ring[(q->first + i) & MASK(q)]->len;
+		if (i == 0) {
+			data += q->sent;
+			len -= q->sent;
+		}
+		if (q->count > 1 && len <= SMALL && len <= room) {
+			memcpy(flat, data, len);
+			data = flat;
+			flat += len;
+			room -= len;
+			copying++;
+		} else {
+			copying = 0;
+		}
+		if (copying > 1) { /* it follows the one before */
+			iov[n - 1].iov_len += len;
+		} else if (n == most) {
+			break;
+		} else {
+			iov[n].iov_base = data;
+			iov[n++].iov_len = len;
+		}
+		*bytes += len;
+	}
+	return n;
+}
+
+/* see ws.h */
+void
+ws_queue_advance(struct ws_queue *q, size_t *total, size_t n)
+{
+	struct ws_frame *f;
+
+	q->unsent -= (uint32_t)n;
+	n += q->sent;
+	while (q->count > 0 && n >= q->ring[q->first]->len) {
+		f = q->ring[q->first];
+		n -= f->len;
+		q->first = (q->first + 1) & MASK(q);
+		q->count--;
+		release(total, f);
+	}
+	q->sent = (uint32_t)n;
+	if (q->count == 0 && q->shift > 1)
+		(void)resize(q, total, 1);
+}
+
+/* see ws.h */
+void
+ws_queue_shrink(struct ws_queue *q, size_t *total)
+{
+	unsigned shift = q->shift;
+
+	while (shift > 1 && q->count <= 1u << (shift - 2))
+		shift--;
+	if (shift != q->shift)
+		(void)resize(q, total, shift);
+}
+
+/* see ws.h */
+uint32_t
+ws_queue_cut(struct ws_queue *q, size_t *total)
+{
+	uint32_t kept = q->sent != 0, cut = q->count - kept;
+
+	while (q->count > kept) {
+		q->count--;
+		q->unsent -=
+		    (uint32_t)q->ring[(q->first + q->count) & MASK(q)]->len;
+		release(total, q->ring[(q->first + q->count) & MASK(q)]);
+	}
+	(void)resize(q, total, 1);
+	return cut;
+}
+
+/* see ws.h */
+uint32_t
+ws_queue_clear(struct ws_queue *q, size_t *total)
+{
+	uint32_t n = q->count;
+
+	if (q->sent != 0) {
+		q->unsent += q->sent;
+		q->sent = 0;
+	}
+	(void)ws_queue_cut(q, total);
+	return n;
+}
+
+/* see ws.h */
+size_t
+ws_queue_held(const struct ws_queue *q)
+{
+	return q->unsent + ring_bytes(q);
+}

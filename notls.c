@@ -66,16 +66,16 @@ ws_tls_writev(struct ws_tls *t, const struct iovec *iov, int n)
 }
 
 /* see ws.h */
-size_t
-ws_tls_held(const struct ws_tls *t)
+int
+ws_tls_unsent(const struct ws_tls *t)
 {
 	(void)t;
 	return 0;
 }
 
 /* see ws.h */
-int
-ws_tls_unsent(const struct ws_tls *t)
+size_t
+ws_tls_held(const struct ws_tls *t)
 {
 	(void)t;
 	return 0;

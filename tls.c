@@ -883,17 +883,17 @@ ws_tls_writev(struct ws_tls *t, const struct iovec *iov, int n)
 }
 
 /* see ws.h */
-size_t
-ws_tls_held(const struct ws_tls *t)
-{
-	return (size_t)t->nin + t->nout;
-}
-
-/* see ws.h */
 int
 ws_tls_unsent(const struct ws_tls *t)
 {
 	return t->nout != 0;
+}
+
+/* see ws.h */
+size_t
+ws_tls_held(const struct ws_tls *t)
+{
+	return (size_t)t->nin + t->nout;
 }
 
 /* see ws.h */

@@ -531,9 +531,6 @@ void ws_tls_config_drop(struct ws_tls_config *c); /* NULL is allowed */
 struct ws_tls *ws_tls_new(struct ws_tls_config *c, int fd);
 void ws_tls_free(struct ws_tls *t);
 
-/* Bytes of unfinished records that it keeps between calls; 0 when idle. */
-size_t ws_tls_held(const struct ws_tls *t);
-
 /*
  * A transport that does the handshake on the way. buf must have room for
  * WS_TLS_RECORD bytes, so that nothing decrypted ever waits inside. At most one
@@ -552,6 +549,9 @@ ssize_t ws_tls_read(struct ws_tls *t, void *buf, size_t room);
  */
 ssize_t ws_tls_writev(struct ws_tls *t, const struct iovec *iov, int n);
 int ws_tls_unsent(const struct ws_tls *t);
+
+/* Bytes of unfinished records kept between calls, either way; idle: 0. */
+size_t ws_tls_held(const struct ws_tls *t);
 
 /* 1 until the handshake is done and its last record sent. */
 int ws_tls_handshaking(const struct ws_tls *t);

@@ -176,6 +176,7 @@ static int
 idle(const struct ws_tls *t)
 {
 	return t->stash == NULL && t->nin == 0 && t->nout == 0 &&
+	    ws_tls_held(t) == 0 &&
 	    t->server.eng.ibuf == NULL && t->server.eng.obuf == NULL;
 }
 
@@ -690,7 +691,8 @@ test_pieces(void)
 	client_write(p, big, 16384);
 	deliver(p, 16000);
 	server_run(p);
-	EXPECT(p->ngot == 40000 && p->t->nin == 16000 && p->t->stash != NULL,
+	EXPECT(p->ngot == 40000 && p->t->nin == 16000 &&
+	    ws_tls_held(p->t) == 16000 && p->t->stash != NULL,
 	    "16,000 bytes of a record: %u kept", p->t->nin);
 	pair_free(p);
 
@@ -735,7 +737,8 @@ stuff(struct pair *p)
 		taken += (size_t)n;
 	EXPECT(n == WS_WANT_OUT || taken == 30000, "writing: %d, %s", (int)n,
 	    ws_tls_error(p->t));
-	EXPECT(ws_tls_unsent(p->t) && p->t->nout > 0 && p->t->nin == 0,
+	EXPECT(ws_tls_unsent(p->t) && p->t->nout > 0 && p->t->nin == 0 &&
+	    ws_tls_held(p->t) == p->t->nout,
 	    "after %u bytes: %u kept", (unsigned)taken, p->t->nout);
 	return taken;
 }
@@ -755,9 +758,13 @@ test_full(void)
 	EXPECT(tls_write(p, NULL, 0) == WS_WANT_OUT, "flushing");
 	/* Reading goes on meanwhile. */
 	client_write(p, "ping", 4);
-	deliver(p, p->nup);
+	client_write(p, "pong", 4);
+	deliver(p, p->nup - 9);
 	EXPECT(tls_read(p, p->got) == 4, "reading");
 	EXPECT(tls_read(p, p->got) == WS_WANT_IN, "reading again");
+	EXPECT(p->t->nin > 9 && ws_tls_held(p->t) == (size_t)p->t->nin +
+	    p->t->nout, "half a record each way: %u of %u + %u",
+	    (unsigned)ws_tls_held(p->t), p->t->nin, p->t->nout);
 	EXPECT(tls_close(p) == WS_WANT_OUT, "closing");
 	for (i = 0; i < 1000 && tls_close(p) == WS_WANT_OUT; i++)
 		client_run(p);

@@ -63,8 +63,8 @@ FORCE:
 # ------------------------------------------------------------------- tests
 
 B = test/build
-UNITS = $(B)/ws $(B)/json $(B)/hub $(B)/poll $(B)/wheel $(B)/tls $(B)/conformance \
-    $(B)/fault $(B)/replay $(B)/sandbox $(B)/service \
+UNITS = $(B)/ws $(B)/json $(B)/queue $(B)/hub $(B)/poll $(B)/wheel $(B)/tls $(B)/conformance \
+    $(B)/fault $(B)/bounds $(B)/replay $(B)/sandbox $(B)/service \
     $(B)/e2e $(B)/e2e_cli $(B)/e2e_limits $(B)/e2e_hostile \
     $(B)/e2e_tls $(B)/e2e_ops $(B)/e2e_calm
 TRY = WSHUB_WRAP="$${WSHUB_WRAP:-$(RUN)}" RUN="$(RUN)" TLS="$(TLS)" \
@@ -89,6 +89,9 @@ $(B)/json: test/json.c json.c
 
 $(B)/hub: test/hub.c hub.c control.c json.o ws.o
 	$(LINK) test/hub.c json.o ws.o
+
+$(B)/queue: test/queue.c queue.c
+	$(LINK) test/queue.c
 
 $(B)/poll: test/poll.c poll.c
 	$(LINK) test/poll.c
@@ -167,6 +170,9 @@ $(B)/w-tls.o: tls.c notls.c
 
 $(B)/fault: test/fault.c test/people.h $(WORLD) $(B)/w-hub.o $(PLAIN)
 	$(LINK) $(BEAR) test/fault.c $(WORLD) $(B)/w-hub.o $(PLAIN) $(LIB)
+
+$(B)/bounds: test/bounds.c $(WORLD) $(B)/w-hub.o $(PLAIN)
+	$(LINK) $(BEAR) test/bounds.c $(WORLD) $(B)/w-hub.o $(PLAIN) $(LIB)
 
 FUZZ = test/fuzz/control.c test/fuzz/frames.c test/fuzz/head.c \
     test/fuzz/hub.c test/fuzz/json.c test/fuzz/loop.c test/fuzz/pem.c \

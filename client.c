@@ -502,8 +502,11 @@ carry(struct ws_loop *l, struct ws_client *c, const unsigned char *data,
 static void
 drop_client(struct ws_loop *l, struct ws_client *c)
 {
-	l->counters[WS_CUT_OFF]++;
-	say_client(l, WS_LOG_NOTE, c, "dropped", "holds too much");
+	if (c->state <= OPEN) { /* else it was counted before */
+		l->counters[WS_CUT_OFF]++;
+		say_client(l, WS_LOG_NOTE, c, "dropped", "what it began to "
+		    "send is not finished, and --queue-total is reached");
+	}
 	drop_queue(l, c);
 	carry(l, c, NULL, 0);
 	l->queued -= kept_input(c);
@@ -533,7 +536,9 @@ make_room(struct ws_loop *l)
 		    (r = rank(l, c)) >> HELD_BITS != most >> HELD_BITS ||
 		    r < most - (most & HELD_MASK) / 8)
 			continue;
-		if (c->state == OPEN)
+		/* Cutting off releases what is queued, and no input. */
+		if (c->state == OPEN &&
+		    ws_queue_held(&c->queue) >= kept_input(c))
 			cut_off(l, c);
 		else
 			drop_client(l, c);

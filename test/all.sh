@@ -14,8 +14,8 @@ set --
 
 if [ -n "$units" ]; then
 	# What waits for a deadline of 10 s begins first.
-	for test in "e2e_hostile ./wshub $tls" ws json hub poll wheel \
-	    ${tls:+tls} "conformance $build/echo" fault \
+	for test in "e2e_hostile ./wshub $tls" ws json queue hub poll wheel \
+	    ${tls:+tls} "conformance $build/echo" fault bounds \
 	    "replay test/fuzz/corpus" sandbox "service ./wshub $tls" \
 	    "e2e ./wshub $tls" "e2e_cli ./wshub $tls" \
 	    "e2e_limits ./wshub $tls" "e2e_tls ./wshub $tls" \

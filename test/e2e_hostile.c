@@ -221,6 +221,117 @@ pings(void)
 	STOP(&h);
 }
 
+/*
+ * A hub that gets the CPU for 30 ms of 100, as in a container with a limit, and
+ * always has something to do: its quiet clients answer their Pings, and stay.
+ */
+static void
+stopped(void)
+{
+	static struct client c[100];
+	static struct pollfd p[101];
+	static char text[128], replies[65536];
+	const int n = wrap[0] != NULL ? 10 : 100;
+	struct hub h = { 0 };
+	unsigned char *data;
+	long long begun, unheard;
+	size_t len, text_len;
+	int i, turn, pongs = 0;
+	pid_t worker;
+
+	START(&h, "--heartbeat", "0", "--ping", "1");
+	CASE("pings: a hub that is stopped 70 ms in 100 throws out nobody");
+	for (i = 0; i < n; i++) {
+		join(&c[i], &h);
+		p[i].fd = c[i].fd;
+		p[i].events = POLLIN;
+	}
+	p[n].fd = dial_unix(h.control);
+	p[n].events = POLLIN;
+	text_len = (size_t)snprintf(text, sizeof text,
+	    "{\"action\":\"sendToDevice\",\"device\":\"none\",\"data\":1}\n");
+	worker = child_of(h.pid);
+	if (worker == 0)
+		worker = h.pid;
+	begun = now();
+	for (turn = 0; now() - begun < 13000; turn++) {
+		if (turn % 10 == 0)
+			kill(worker, SIGSTOP);
+		if (turn % 10 == 7)
+			kill(worker, SIGCONT);
+		put(p[n].fd, text, text_len);
+		nap(10);
+		if (poll(p, (nfds_t)n + 1, 0) <= 0)
+			continue;
+		for (i = 0; i < n; i++)
+			if (p[i].revents != 0 &&
+			    get_frame(&c[i], &data, &len) == 0x89) {
+				put_frame(&c[i], 0x8a, data, len);
+				pongs++;
+			}
+		if (p[n].revents != 0)
+			(void)recv(p[n].fd, replies, sizeof replies, 0);
+	}
+	kill(worker, SIGCONT);
+	EXPECT(counter(&h, "silent") == 0, "%lld are silent",
+	    counter(&h, "silent"));
+	EXPECT(pongs > n || wrap[0] != NULL, "only %d Pongs", pongs);
+	unheard = counter(&h, "longest unheard");
+	EXPECT(unheard >= 0 && unheard <= 5000, "somebody went unheard for %lld ms", unheard);
+	ORDER(&h, M1, n == 100 ? "OK 100\n" : "OK 10\n");
+	for (i = 0; i < n; i++)
+		leave(&c[i]);
+	close(p[n].fd);
+	STOP(&h);
+}
+
+/* 40 kB/s. */
+static ssize_t
+read_slowly(struct client *c, void *buf, size_t room)
+{
+	nap(100);
+	return recv(c->fd, buf, room < 4000 ? room : 4000, 0);
+}
+
+/*
+ * A message takes longer to arrive than a Pong has time, on a link that is slow
+ * but steady; beside it is one that takes nothing of the same message.
+ */
+static void
+slow_link(void)
+{
+	enum { SIZE = 600000 };
+	static char text[SIZE + 64];
+	struct hub h = { 0 };
+	struct client slow, stuck;
+	unsigned char *data;
+	size_t len;
+	int got, n;
+
+	START(&h, "--heartbeat", "0", "--ping", "1");
+	CASE("pings: one that takes a long message slowly stays, and gets it");
+	join_with(&slow, dial(h.port[0], 4096));
+	join_with(&stuck, dial(h.port[0], 4096));
+	n = sprintf(text, "{\"action\":\"multicast\",\"data\":\"");
+	memset(text + n, 'x', SIZE);
+	strcpy(text + n + SIZE, "\"}");
+	ORDER(&h, text, "OK 2\n");
+	slow.read = read_slowly;
+	got = get_frame(&slow, &data, &len);
+	EXPECT(got == 0x81 && len == SIZE + 2, "frame %d of %zu bytes", got,
+	    len);
+	got = get_frame(&slow, &data, &len);
+	EXPECT(got == 0x89, "frame %d, not a Ping", got);
+	put_frame(&slow, 0x8a, data, len);
+	EXPECT(counter(&h, "silent") == 1, "%lld are silent: the one that took "
+	    "nothing, and no other", counter(&h, "silent"));
+	put_frame(&slow, 0x88, "\x03\xe8", 2);
+	CLOSED(&slow, 1000);
+	leave(&slow);
+	leave(&stuck);
+	STOP(&h);
+}
+
 static void
 heartbeats(void)
 {
@@ -899,6 +1010,8 @@ static struct test_group all_groups[] = {
 	{ .name = "deadlines", .run = deadlines },
 	{ .name = "tls_deadlines", .run = tls_deadlines, .for_tls = 1 },
 	{ .name = "pings", .run = pings },
+	{ .name = "stopped", .run = stopped },
+	{ .name = "slow_link", .run = slow_link },
 	{ .name = "heartbeats", .run = heartbeats },
 	{ .name = "drain", .run = drain },
 	{ .name = "backends", .run = backends },

@@ -422,6 +422,64 @@ queues(void)
 	slow_reader("--queue-total", "900000");
 }
 
+/*
+ * One backend writes 8,400 small multicasts for 100 clients at once: nobody
+ * misses any, and the peaks that the hub has counted are bounded.
+ */
+static void
+flood(void)
+{
+	enum { CLIENTS = 100, FLOOD = 8400, TOTAL = 1048576 };
+	static struct client c[CLIENTS];
+	static struct pollfd p[CLIENTS + 1];
+	static size_t got[CLIENTS + 1];
+	static char text[31 * FLOOD], buf[65536];
+	struct hub h = { 0 };
+	long long end, most;
+	size_t at = 0;
+	ssize_t n;
+	int i, done;
+
+	CASE("--queue-total: 8,400 multicasts in one write, to 100 that read");
+	START(&h, QUIET_HUB, "--queue-total", "1048576");
+	for (i = 0; i < CLIENTS; i++) {
+		join(&c[i], &h);
+		p[i].fd = c[i].fd;
+		p[i].events = POLLIN;
+	}
+	for (i = 0; i < FLOOD; i++)
+		memcpy(text + 31 * i, M1, 31);
+	p[CLIENTS].fd = dial_unix(h.control);
+	for (end = now() + 3 * patience, done = 0; done <= CLIENTS &&
+	    now() < end;) {
+		p[CLIENTS].events = (short)(at < sizeof text ?
+		    POLLIN | POLLOUT : POLLIN);
+		(void)poll(p, CLIENTS + 1, 100);
+		for (i = 0, done = 0; i <= CLIENTS; i++) {
+			if ((p[i].revents & POLLIN) != 0 &&
+			    (n = recv(p[i].fd, buf, sizeof buf, 0)) > 0)
+				got[i] += (size_t)n;
+			done += got[i] == (i < CLIENTS ? 3 : 2) * (size_t)FLOOD;
+		}
+		if ((p[CLIENTS].revents & POLLOUT) != 0 &&
+		    (n = send(p[CLIENTS].fd, text + at, sizeof text - at,
+		    MSG_DONTWAIT | MSG_NOSIGNAL)) > 0)
+			at += (size_t)n;
+	}
+	EXPECT(done == CLIENTS + 1, "%d of %d have all", done, CLIENTS + 1);
+	EXPECT(counter(&h, "cut off") == 0, "%lld were cut off",
+	    counter(&h, "cut off"));
+	/* With the last object before a flush, every ring may double. */
+	most = counter(&h, "most queued");
+	EXPECT(most > 0 && most <= 2 * TOTAL, "%lld bytes were queued", most);
+	EXPECT(counter(&h, "queued") == 0, "%lld bytes are",
+	    counter(&h, "queued"));
+	close(p[CLIENTS].fd);
+	for (i = 0; i < CLIENTS; i++)
+		leave(&c[i]);
+	STOP(&h);
+}
+
 /* How many clients the hub says that it lets in. */
 static int
 limit_of(const struct hub *h)
@@ -576,6 +634,7 @@ static struct test_group all_groups[] = {
 	{ .name = "numbers", .run = numbers },
 	{ .name = "networks", .run = networks },
 	{ .name = "queues", .run = queues },
+	{ .name = "flood", .run = flood },
 	{ .name = "descriptors", .run = descriptors },
 	{ .name = "kept_back", .run = kept_back },
 	{ .name = "soft_limit", .run = soft_limit },

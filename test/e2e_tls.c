@@ -616,6 +616,46 @@ ends(void)
 	free(p);
 }
 
+/* Each begins a record of 16 KiB, whose end never comes. */
+static void
+halves(void)
+{
+	static unsigned char half[16000] = { 23, 3, 3, 0x40, 0x18 };
+	static struct wss *w[20];
+	struct hub h = { 0 };
+	struct wss *good;
+	int i, fd, left = -1;
+	long long end;
+
+	load_anchor();
+	CASE("wss: records that are not whole count in --queue-total");
+	START(&h, QUIET_HUB, "--queue-total", "100000", BOTH,
+	    PAIR("p256.pem", "p256.key"));
+	good = wss_join(&h);
+	for (i = 0; i < 20; i++) {
+		w[i] = wss_join(&h);
+		put(w[i]->c.fd, half, sizeof half);
+	}
+	fd = dial_unix(h.control);
+	for (end = now() + patience; now() < end && (left < 0 || left > 7);
+	    nap(20)) {
+		put(fd, M1 "\n", sizeof M1);
+		left = atoi(get_line(fd) + 3);
+		TEXT(&good->c, "1");
+	}
+	EXPECT(left >= 2 && left <= 7, "%d are left, of whom each holds 16,000 "
+	    "bytes, and one nothing", left);
+	EXPECT(counter(&h, "queued") <= 100000, "%lld bytes are held",
+	    counter(&h, "queued"));
+	EXPECT(counter(&h, "cut off") == 21 - left, "%lld are counted",
+	    counter(&h, "cut off"));
+	close(fd);
+	for (i = 0; i < 20; i++)
+		wss_leave(w[i]);
+	wss_leave(good);
+	STOP(&h);
+}
+
 /* ------------------------------------------------------------------ pairs */
 
 /* A copy of a file, whole or its first bytes, by renaming as certbot does. */
@@ -920,6 +960,7 @@ static struct test_group all_groups[] = {
 	{ .name = "sessions", .run = sessions, .for_tls = 1 },
 	{ .name = "strangers", .run = strangers, .for_tls = 1 },
 	{ .name = "ends", .run = ends, .for_tls = 1 },
+	{ .name = "halves", .run = halves, .for_tls = 1 },
 	{ .name = "wrong_pairs", .run = wrong_pairs, .for_tls = 1 },
 	{ .name = "renewal", .run = renewal, .for_tls = 1 },
 	{ .name = "certbot", .run = certbot, .for_tls = 1 },

@@ -29,6 +29,7 @@ unsigned long world_calls[WORLD_CALLS];
 unsigned long world_faults;
 long world_live;
 int64_t world_now;
+int64_t world_tick;
 int64_t world_oversleep;
 void (*world_sent)(int h);
 static struct sock socks[SOCKETS];
@@ -63,6 +64,7 @@ world_begin(void)
 	world_faults = 0;
 	world_live = 0;
 	world_now = 1000000000000;
+	world_tick = 0;
 	world_oversleep = 0;
 	world_sent = NULL;
 	number = pools = 0;
@@ -550,6 +552,7 @@ int
 w_clock_gettime(clockid_t id, struct timespec *t)
 {
 	(void)id;
+	world_now += world_tick;
 	t->tv_sec = (time_t)(world_now / 1000000000);
 	t->tv_nsec = (long)(world_now % 1000000000);
 	return 0;

@@ -54,6 +54,8 @@ extern unsigned long world_calls[WORLD_CALLS]; /* so far, from 1 */
 extern unsigned long world_faults;             /* that have happened */
 extern long world_live;                        /* blocks not given back */
 extern int64_t world_now;                      /* ns */
+extern int64_t world_tick;                     /* ns that each look at the
+                                                  clock takes */
 extern int64_t world_oversleep; /* ns that the next sleep takes longer */
 extern void (*world_sent)(int h); /* what happens after each send to h */
 

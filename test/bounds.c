@@ -1,0 +1,608 @@
+/* wshub: ISC licence, see LICENSE. */
+/*
+ * The bounds of DESIGN.md's and the manual's: what a turn may cause, what all
+ * may hold together and who goes first, whose silence counts. On the fakes of
+ * world.h: no time passes but what a test says, and a socket has the room that
+ * a test gives it.
+ */
+#include "world.h"
+#include "../ws.h"
+#include "test.h"
+
+#define CLIENTS 120
+#define FLOOD 8400 /* multicasts of 31 bytes: 260,400 bytes in one write */
+
+struct client {
+	int h;                   /* -1: none */
+	char id[WS_ID_LEN + 1];  /* "": not open */
+	unsigned code;           /* of the last Close */
+	size_t bytes;            /* taken, after the head */
+	unsigned texts, pongs, pings;
+	unsigned char part[8];   /* a frame's head that is not whole */
+	size_t npart, left;
+};
+
+static struct client clients[CLIENTS];
+static struct ws_loop *l;
+static int listener, control;
+static unsigned long lines;
+static char last_line[512];
+
+static const char request[] = "GET / HTTP/1.1\r\nHost: a\r\n"
+    "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    "Sec-WebSocket-Version: 13\r\n\r\n";
+
+static void
+log_line(int level, const char *line)
+{
+	(void)level;
+	lines++;
+	snprintf(last_line, sizeof last_line, "%s", line);
+}
+
+static const struct ws_options usual = {
+	.heartbeat = 0, .ping = 25, .drain = 5, .queue = 1 << 20,
+	.queue_total = 64 << 20, .log_level = WS_LOG_NOTE, .log = log_line
+};
+
+/* ---------------------------------------------------------------- fixture */
+
+static void
+begin(const struct ws_options *o)
+{
+	int i;
+
+	world_begin();
+	lines = 0;
+	memset(clients, 0, sizeof clients);
+	for (i = 0; i < CLIENTS; i++)
+		clients[i].h = -1;
+	l = ws_loop_new(o);
+	listener = world_listen();
+	control = world_listen();
+	if (l == NULL || ws_loop_listen(l, listener, 0) != 0 ||
+	    ws_loop_control(l, control) != 0) {
+		printf("no loop\n");
+		exit(1);
+	}
+}
+
+static void
+end(void)
+{
+	int i;
+
+	for (i = 0; i < CLIENTS; i++)
+		if (clients[i].h >= 0)
+			world_leave(clients[i].h);
+	ws_loop_free(l);
+	EXPECT(world_live == 0, "%ld blocks are left", world_live);
+}
+
+static void
+steps(int n)
+{
+	while (n-- > 0)
+		(void)ws_loop_step(l, 0);
+}
+
+/* Lets ms pass, a step each 100. */
+static void
+pass(int64_t ms)
+{
+	for (; ms > 0; ms -= 100) {
+		world_now += 100000000;
+		steps(1);
+	}
+}
+
+/* Reads up to most bytes, and looks at the frames. */
+static void
+take(struct client *c, size_t most)
+{
+	static unsigned char buf[1 << 20];
+	unsigned char *p = buf, *end;
+	size_t n, head;
+
+	if (most > sizeof buf)
+		most = sizeof buf;
+	n = world_take(c->h, buf, most);
+	c->bytes += n;
+	end = buf + n;
+	while (p < end) {
+		if (c->left != 0) {
+			n = (size_t)(end - p) < c->left ? (size_t)(end - p) :
+			    c->left;
+			if ((c->part[0] & 15) == WS_CLOSE && n >= 2)
+				c->code = (unsigned)p[0] << 8 | p[1];
+			p += n;
+			c->left -= n;
+			continue;
+		}
+		c->part[c->npart++] = *p++;
+		if (c->npart < 2)
+			continue;
+		head = c->part[1] == 126 ? 4 : c->part[1] == 127 ? 10 : 2;
+		if (head == 10) {
+			c->npart = 2; /* six zero bytes are skipped below */
+			p += 4;
+			c->left = (size_t)p[0] << 24 | (size_t)p[1] << 16 |
+			    (size_t)p[2] << 8 | p[3];
+			p += 4;
+		} else if (c->npart < head) {
+			continue;
+		} else {
+			c->left = head == 2 ? c->part[1] :
+			    (size_t)c->part[2] << 8 | c->part[3];
+		}
+		c->texts += (c->part[0] & 15) == WS_TEXT;
+		c->pongs += (c->part[0] & 15) == WS_PONG;
+		c->pings += (c->part[0] & 15) == WS_PING;
+		c->npart = 0;
+	}
+}
+
+/* Takes the answer: the id, if it is 101. Returns the status, or 0. */
+static int
+take_answer(struct client *c)
+{
+	char buf[1024], *id;
+	size_t n = world_take(c->h, buf, sizeof buf - 1);
+	int status = 0;
+
+	buf[n] = '\0';
+	(void)sscanf(buf, "HTTP/1.1 %d", &status);
+	id = strstr(buf, "\"device_id\":\"");
+	if (id != NULL)
+		memcpy(c->id, id + 13, WS_ID_LEN);
+	return status;
+}
+
+static struct client *
+dial(int i)
+{
+	struct client *c = &clients[i];
+
+	memset(c, 0, sizeof *c);
+	c->h = world_connect(listener);
+	return c;
+}
+
+static struct client *
+join(int i)
+{
+	struct client *c = dial(i);
+
+	world_put(c->h, request, sizeof request - 1);
+	steps(2);
+	(void)take_answer(c);
+	return c;
+}
+
+static int
+is_open(const struct client *c)
+{
+	struct ws_text id = { c->id, WS_ID_LEN };
+
+	return c->id[0] != '\0' && ws_hub_find(&l->hub, id) != NULL;
+}
+
+static void
+put_frame(struct client *c, unsigned opcode, const char *data, size_t len)
+{
+	static const unsigned char mask[4] = { 0, 0, 0, 0 };
+	unsigned char out[WS_FRAME_HEAD_MAX + WS_CONTROL_MAX];
+	size_t n = ws_frame_head(out, WS_FIN | opcode, len, mask);
+
+	memcpy(out + n, data, len);
+	world_put(c->h, out, n + len);
+}
+
+/* A text of size bytes for one client, by function call. */
+static void
+send_to(struct client *c, size_t size)
+{
+	static char data[1 << 20];
+	struct ws_text id = { c->id, WS_ID_LEN };
+	struct ws_frame *f = ws_frame_new(WS_TEXT, data, size);
+
+	(void)ws_hub_send(&l->hub, id, f);
+	ws_frame_drop(f);
+}
+
+static void
+put_flood(int h, unsigned n)
+{
+	while (n-- > 0)
+		world_put(h, "{\"action\":\"multicast\",\"data\":1}", 31);
+}
+
+/* ------------------------------------------------------------------ turns */
+
+static void
+fair_turns(void)
+{
+	static char replies[2 * FLOOD];
+	struct client *late;
+	size_t got = 0;
+	int flooder, other, i, turn, answered = -1, served = -1, flushed = -1;
+
+	CASE("beside a backend's flood another is answered, and a client let in");
+	begin(&usual);
+	for (i = 0; i < 20; i++)
+		(void)join(i);
+	flooder = world_connect(control);
+	other = world_connect(control);
+	steps(2);
+	world_window(flooder, sizeof replies);
+	put_flood(flooder, FLOOD);
+	world_put(other, "{\"action\":\"multicast\",\"data\":1}\n", 32);
+	late = dial(20);
+	world_put(late->h, request, sizeof request - 1);
+	world_tick = 1000000; /* each reading of the clock */
+	for (turn = 0; turn < 50 && got < 2 * FLOOD; turn++) {
+		steps(1);
+		if (answered < 0 && world_waiting(other) > 0)
+			answered = (int)got;
+		if (flushed < 0 && world_waiting(clients[0].h) > 0)
+			flushed = (int)got;
+		if (served < 0 && take_answer(late) == 101)
+			served = (int)got;
+		got += world_take(flooder, replies, sizeof replies);
+	}
+	world_tick = 0;
+	EXPECT(got == 2 * FLOOD, "%zu bytes of replies", got);
+	EXPECT(answered == 0, "the other was answered after %d bytes",
+	    answered);
+	EXPECT(flushed >= 0 && flushed < FLOOD, "a client heard after %d",
+	    flushed);
+	EXPECT(served >= 0 && served < 2 * FLOOD, "let in after %d", served);
+	for (i = 0; i < 20; i++) {
+		take(&clients[i], SIZE_MAX);
+		EXPECT(clients[i].texts == FLOOD + 1, "client %d has %u texts",
+		    i, clients[i].texts);
+	}
+	world_leave(flooder);
+	world_leave(other);
+	end();
+}
+
+/* Some send as many Pings as they can: each has its share of the turns. */
+static void
+fair_reads(void)
+{
+	unsigned least = UINT32_MAX, most = 0;
+	struct client *c;
+	int i, k, turn;
+
+	CASE("clients that ping as fast as they can share the turns");
+	begin(&usual);
+	for (i = 0; i < 40; i++) {
+		c = join(i);
+		for (k = 0; k < 5000; k++)
+			put_frame(c, WS_PING, "", 0);
+	}
+	world_tick = 500000;
+	steps(1);
+	for (i = 0, k = 0; i < 40; i++) {
+		take(&clients[i], SIZE_MAX);
+		k += clients[i].pongs != 0;
+	}
+	EXPECT(k > 0 && k < 20, "%d of 40 were read from in a turn", k);
+	for (turn = 0; turn < 24; turn++) {
+		steps(1);
+		for (i = 0; i < 40; i++)
+			take(&clients[i], SIZE_MAX);
+	}
+	world_tick = 0;
+	for (i = 0; i < 40; i++) {
+		if (clients[i].pongs < least)
+			least = clients[i].pongs;
+		if (clients[i].pongs > most)
+			most = clients[i].pongs;
+	}
+	EXPECT(least > 0 && most <= 2 * least, "after 25 turns one has %u "
+	    "Pongs, another %u", least, most);
+	end();
+}
+
+/* ----------------------------------------------------------------- memory */
+
+static void
+total_as_it_grows(void)
+{
+	struct ws_options o = usual;
+	char replies[1024];
+	int backend, i, turn;
+
+	CASE("a flood's queues stay near --queue-total, and no reader pays");
+	o.queue_total = 65536;
+	begin(&o);
+	for (i = 0; i < 40; i++)
+		(void)join(i);
+	backend = world_connect(control);
+	steps(1);
+	put_flood(backend, FLOOD);
+	for (turn = 0; turn < 500; turn++) {
+		steps(1);
+		while (world_take(backend, replies, sizeof replies) != 0)
+			;
+		for (i = 0; i < 40; i++)
+			take(&clients[i], SIZE_MAX);
+	}
+	for (i = 0; i < 40; i++)
+		EXPECT(clients[i].texts == FLOOD && is_open(&clients[i]),
+		    "client %d has %u texts", i, clients[i].texts);
+	/* With the last object before a flush, every ring may double. */
+	EXPECT(l->most_queued > 32768 && l->most_queued <= 65536 + 32768,
+	    "%zu bytes were queued", l->most_queued);
+	EXPECT(l->queued == 0, "%zu bytes are", l->queued);
+	world_leave(backend);
+	end();
+}
+
+static void
+rings_count(void)
+{
+	struct ws_options o = usual;
+	struct client *c;
+	int n;
+
+	CASE("a queue of tiny frames counts its ring, too");
+	o.queue = 16384;
+	begin(&o);
+	c = join(0);
+	world_window(c->h, 100);
+	for (n = 0; n < 16384 && l->counters[WS_CUT_OFF] == 0; n++) {
+		send_to(c, 1);
+		steps(1);
+	}
+	EXPECT(n >= 512 && n <= 2048, "cut off after %d frames", n);
+	take(c, SIZE_MAX);
+	steps(2);
+	take(c, SIZE_MAX);
+	EXPECT(c->code == WS_CLOSE_TRY_LATER, "Close %u", c->code);
+	end();
+}
+
+/*
+ * Eight take nothing, and have many tiny frames: most of what they hold is the
+ * rings'. One has more bytes unsent than any of them, and takes them steadily.
+ */
+static void
+who_goes_first(void)
+{
+	struct ws_options o = usual;
+	struct client *reader;
+	int i, k, gone = 0;
+
+	CASE("over --queue-total those that take nothing go, and no reader");
+	o.queue_total = 300000;
+	begin(&o);
+	for (i = 0; i < 9; i++)
+		world_window(join(i)->h, 100);
+	reader = &clients[8];
+	world_window(reader->h, 20000);
+	for (k = 0; k < 120; k++)
+		send_to(reader, 1000);
+	for (k = 0; k < 60; k++) {
+		for (i = 0; i < 8 * 100; i++)
+			send_to(&clients[i % 8], 1);
+		world_now += 100000000;
+		steps(1);
+		take(reader, 2000);
+		send_to(reader, 1000);
+	}
+	for (i = 0; i < 8; i++)
+		gone += !is_open(&clients[i]);
+	EXPECT(gone >= 1, "all that take nothing are there");
+	EXPECT(is_open(reader), "the reader went");
+	EXPECT(l->queued <= o.queue_total, "%zu bytes", l->queued);
+	for (k = 0; k < 200; k++) {
+		take(reader, 20000);
+		steps(1);
+	}
+	EXPECT(reader->texts == 180, "the reader has %u texts", reader->texts);
+	end();
+}
+
+static void
+unfinished_heads(void)
+{
+	struct ws_options o = usual;
+	static char part[8000];
+	struct client *good;
+	int i, there = 0;
+
+	CASE("unfinished heads count in --queue-total");
+	memset(part, 'a', sizeof part);
+	memcpy(part, "GET /", 5);
+	o.queue_total = 65536;
+	begin(&o);
+	good = join(40);
+	for (i = 0; i < 40; i++) {
+		world_put(dial(i)->h, part, sizeof part);
+		steps(2);
+	}
+	for (i = 0; i < 40; i++)
+		there += world_ended(clients[i].h) == 0;
+	EXPECT(l->queued <= o.queue_total, "%zu bytes are held", l->queued);
+	EXPECT(there >= 7 && there <= 8, "%d heads are held", there);
+	EXPECT(l->counters[WS_CUT_OFF] == 40u - (unsigned)there,
+	    "%llu are counted",
+	    (unsigned long long)l->counters[WS_CUT_OFF]);
+	EXPECT(is_open(good), "one that holds nothing went");
+	end();
+}
+
+static void
+lines_are_limited(void)
+{
+	struct ws_options o = usual;
+	int i, k;
+
+	CASE("a hundred cut off at once are a few lines, and a number");
+	o.queue = 4096;
+	begin(&o);
+	for (i = 0; i < 100; i++)
+		world_window(join(i)->h, 100);
+	for (k = 0; k < 10; k++) {
+		for (i = 0; i < 100; i++)
+			send_to(&clients[i], 1000);
+		steps(1);
+	}
+	EXPECT(l->counters[WS_CUT_OFF] == 100, "%llu were cut off",
+	    (unsigned long long)l->counters[WS_CUT_OFF]);
+	pass(2000);
+	EXPECT(lines >= 2 && lines <= 30, "%lu lines", lines);
+	EXPECT(strstr(last_line, "more clients") != NULL, "the last is \"%s\"",
+	    last_line);
+	end();
+}
+
+/* ---------------------------------------------------------------- silence */
+
+static void
+silent_connections(void)
+{
+	int i;
+
+	CASE("connections that say nothing are cold, and heard when they speak");
+	begin(&usual);
+	for (i = 0; i < 100; i++) {
+		(void)dial(i);
+		steps(1);
+	}
+	pass(3000);
+	EXPECT(l->poll.hot <= 4, "%u of %u are hot", l->poll.hot, l->poll.n);
+	world_put(clients[50].h, request, sizeof request - 1);
+	pass(1500);
+	EXPECT(take_answer(&clients[50]) == 101, "it is not let in");
+	end();
+}
+
+/* rate: bytes that it takes in 100 ms. Returns after how many ms it went. */
+static int64_t
+slow_link(size_t size, size_t rate, int answers)
+{
+	struct client *c;
+	unsigned pings;
+	int64_t ms;
+
+	begin(&usual);
+	c = join(0);
+	world_window(c->h, 4 << 20); /* the kernel takes it all */
+	send_to(c, size);
+	for (ms = 0; ms < 120000 && world_ended(c->h) == 0; ms += 100) {
+		pass(100);
+		pings = c->pings;
+		if (rate != 0)
+			take(c, rate);
+		if (c->pings != pings && answers)
+			put_frame(c, WS_PONG, "", 0);
+	}
+	end();
+	return ms;
+}
+
+static void
+slow_links(void)
+{
+	static const struct {
+		const char *what;
+		size_t size, rate;
+		int answers;
+		int64_t from, until;
+	} cases[] = {
+		{ "20 kB/s, and a message of 950 kB", 950000, 2000, 1,
+		    120000, 120000 },
+		{ "takes nothing", 950000, 0, 0, 32000, 36000 },
+		{ "takes nothing of little", 10, 0, 0, 32000, 36000 },
+		{ "takes all, and does not answer", 10, 1000, 0, 32000, 36000 },
+		{ "takes all slowly, and does not answer", 950000, 2000, 0,
+		    56000, 70000 },
+	};
+	int64_t ms;
+	size_t i;
+
+	CASE("a Pong behind bytes that are taken is waited for, and no other");
+	for (i = 0; i < sizeof cases / sizeof *cases; i++) {
+		ms = slow_link(cases[i].size, cases[i].rate, cases[i].answers);
+		EXPECT(ms >= cases[i].from && ms <= cases[i].until,
+		    "%s: went after %lld ms", cases[i].what, (long long)ms);
+	}
+
+	CASE("where the system does not tell what is taken, 10 s are 10 s");
+	world_fault.call = WORLD_IOCTL;
+	ms = slow_link(950000, 2000, 1);
+	EXPECT(ms > 0, "went after %lld ms", (long long)ms);
+}
+
+/* The Pong comes in time, but a turn so long that nobody read it. */
+static void
+unread_pong(void)
+{
+	struct client *c;
+	int64_t ms;
+
+	CASE("nobody is silent whose Pong is there, and was not read");
+	begin(&usual);
+	c = join(0);
+	for (ms = 0; ms < 40000 && c->pings == 0; ms += 100) {
+		pass(100);
+		take(c, SIZE_MAX);
+	}
+	put_frame(c, WS_PONG, "", 0);
+	/* The poll of that turn fails: nothing is known to be readable. */
+	world_now += 11000000000;
+	world_fault.call = WORLD_POLL;
+	world_fault.at = world_calls[WORLD_POLL] + 1;
+	world_fault.many = 1;
+	world_fault.error = EINTR;
+	steps(1);
+	world_fault.many = 0;
+	steps(2);
+	EXPECT(c->pings == 1 && is_open(c), "it is gone");
+	end();
+}
+
+static void
+refused_at_once(void)
+{
+	struct ws_options o = usual;
+	int i, status;
+
+	CASE("at --max-clients a 503 comes at once, whoever else is silent");
+	o.max_clients = 2;
+	begin(&o);
+	(void)join(0);
+	(void)join(1);
+	for (i = 2; i < 60; i++) {
+		(void)dial(i);
+		steps(1);
+	}
+	(void)dial(60);
+	world_put(clients[60].h, request, sizeof request - 1);
+	steps(2);
+	status = take_answer(&clients[60]);
+	EXPECT(status == 503, "the answer is %d", status);
+	end();
+}
+
+int
+main(void)
+{
+	fair_turns();
+	fair_reads();
+	total_as_it_grows();
+	rings_count();
+	who_goes_first();
+	unfinished_heads();
+	lines_are_limited();
+	silent_connections();
+	slow_links();
+	unread_pong();
+	refused_at_once();
+	return test_end();
+}

@@ -6,6 +6,7 @@
  *   2  json.c    RFC 8259: where a text ends, its parts  no I/O, no allocation
  *   3  hub.c     devices, channels, who hears what       no descriptors
  *   4  control.c what a backend says, and its replies    no descriptors
+ *      queue.c   what waits to be sent to a client
  *   5  tls.c     BearSSL: certificates, sessions
  *   6  listen.c  addresses, listening sockets, the control socket's file
  *   7  poll.c    poll(2): descriptors, hot and cold

@@ -37,7 +37,7 @@ MANDIR = $(PREFIX)/share/man
 DESTDIR =
 
 OBJ = main.o keeper.o sandbox.o log.o ctl.o service.o loop.o client.o \
-    wheel.o poll.o listen.o control.o hub.o queue.o json.o ws.o tls.o
+    wheel.o poll.o listen.o control.o hub.o queue.o json.o ws.o tls.o entropy.o
 C = $(CC) -std=c99 $(WARN) $(CFLAGS)
 
 all: wshub

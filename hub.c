@@ -14,15 +14,9 @@
  * members; a member therefore names its link too. A channel ends with its last
  * member.
  */
-#define _GNU_SOURCE /* getentropy */
-#include <sys/types.h>
-#ifdef __APPLE__
-#include <sys/random.h>
-#endif
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "ws.h"
 
@@ -280,7 +274,7 @@ new_id(struct ws_hub *h, char id[WS_ID_LEN + 1])
 	int i;
 
 	if (h->npool < WS_ID_LEN) {
-		if (getentropy(h->pool, sizeof h->pool) != 0)
+		if (ws_entropy(h->pool, sizeof h->pool) != 0)
 			return -1;
 		h->npool = sizeof h->pool;
 	}

@@ -767,7 +767,7 @@ ws_loop_new(const struct ws_options *o)
 	l->begun = read_clock(l);
 	ws_wheel_begin(&l->wheel, l->now);
 	l->beat = l->now + (int64_t)o->heartbeat * 1000;
-	if (getentropy(&l->seed, sizeof l->seed) != 0 || l->seed == 0)
+	if (ws_entropy(&l->seed, sizeof l->seed) != 0 || l->seed == 0)
 		l->seed = 2463534242u;
 	/* Some descriptors are kept back, so that a flood of clients never
 	 * stops publishing; where there are but few, half of them. */

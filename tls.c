@@ -47,14 +47,11 @@
  * into the template, where nothing they lead to ever changes, and which lives
  * as long as the last session. br_ssl_server_reset() sets the others.
  */
-/* getentropy(2) and the BSDs' and macOS's names beside POSIX's. */
+/* The BSDs' and macOS's names beside POSIX's. */
 #define _GNU_SOURCE
 #define _FILE_OFFSET_BITS 64 /* what glibc wants to see for the next */
 #define _TIME_BITS 64 /* 2038, on 32-bit systems */
 #include <sys/types.h>
-#if defined(__APPLE__)
-#include <sys/random.h>
-#endif
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -547,7 +544,7 @@ prepare(struct ws_tls_config *c)
 	/*
 	 * The engine would open /dev/urandom for every session, also when it
 	 * has been given entropy, which a process that is chrooted or pledged
-	 * cannot do. ws_tls_new gives it getentropy(2)'s.
+	 * cannot do. ws_tls_new gives it ws_entropy's.
 	 */
 	e->rng_os_rand_done = 1;
 }
@@ -828,7 +825,7 @@ ws_tls_new(struct ws_tls_config *c, int fd)
 	t->config = c;
 	t->fd = fd;
 	c->refs++;
-	if (getentropy(seed, sizeof seed) == -1)
+	if (ws_entropy(seed, sizeof seed) == -1)
 		goto fail;
 	br_ssl_engine_inject_entropy(&t->server.eng, seed, sizeof seed);
 	forget(seed, 0, sizeof seed);

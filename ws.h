@@ -18,9 +18,11 @@
  *  13  log.c     lines to standard error
  *  14  sandbox.c pledge and unveil, here and elsewhere
  *  15  keeper.c  the two processes, signals, privileges
+ *  16  entropy.c random bytes
  *
  * main -> keeper -> loop -> { control -> { hub, json },
  *                             client -> { tls, ws, poll, wheel } }
+ * { loop, hub, tls } -> entropy
  * and never the other way round, but that a client is part of its loop. Take
  * ws.c with this header for framing, json.c for JSON, and for a hub inside
  * another program the files of HUB in test/vendor/Makefile.
@@ -1026,6 +1028,16 @@ void ws_keeper_remove(struct ws_setup *s);
 
 /* Keeper and hub, until they end: the exit status. Does not return twice. */
 int ws_keeper_run(struct ws_setup *s);
+
+/* -------------------------------------------------------- 16  entropy.c */
+
+/*
+ * Fills buf with 1 to 256 random bytes: 0, or -1 with errno. Where
+ * getentropy(2) fails, the first call opens /dev/urandom and keeps it open, and
+ * -1 means that this failed, too. ws_loop_new makes that call, so a program may
+ * give up its rights to open files after it.
+ */
+int ws_entropy(void *buf, size_t len);
 
 #ifdef __cplusplus
 }

@@ -418,8 +418,8 @@ calls(int tls)
 	every(WORLD_POLL, 1, EINTR, 0, 0, 0, "EINTR at poll");
 	every(WORLD_POLL, 3, ENOMEM, 0, 0, 0, "ENOMEM at poll");
 
-	CASE("getentropy: fails: one connection");
-	every(WORLD_ENTROPY, 1, EIO, 0, 1, tls, "EIO at getentropy");
+	CASE("entropy: fails: one connection");
+	every(WORLD_ENTROPY, 1, EIO, 0, 1, tls, "EIO at ws_entropy");
 
 	CASE("setsockopt, shutdown, getpeername: fail");
 	every(WORLD_SETSOCKOPT, 1, EINVAL, 0, 0, 0, "EINVAL at setsockopt");
@@ -474,7 +474,7 @@ beginnings(void)
 	ws_loop_free(l);
 	EXPECT(world_live == 0 && world_open() == 0, "%ld blocks", world_live);
 
-	CASE("getentropy: a loop begins without it");
+	CASE("entropy: a loop begins without it");
 	world_begin();
 	world_fault.call = WORLD_ENTROPY;
 	world_fault.at = 1;

@@ -1,6 +1,7 @@
 /* wshub: ISC licence, see LICENSE. */
 /* see world.h */
 #include "world.h"
+#include "../ws.h"
 
 #define SOCKETS 512
 #define FIRST WORLD_FD
@@ -481,10 +482,10 @@ w_ioctl(int fd, unsigned long request, int *n)
 /*
  * A hub's 240 bytes become ids of one letter, AAA... first: it takes them from
  * the end. The next 240 become such whose first character differs, and so on.
- * Others count on.
+ * Others count on. In entropy.c's place.
  */
 int
-w_getentropy(void *buf, size_t len)
+ws_entropy(void *buf, size_t len)
 {
 	unsigned char *p = buf;
 	size_t i;

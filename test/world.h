@@ -16,9 +16,6 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#ifdef __APPLE__
-#include <sys/random.h>
-#endif
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <errno.h>
@@ -104,7 +101,6 @@ int w_close(int fd);
 int w_setsockopt(int fd, int level, int name, const void *v, socklen_t len);
 int w_getpeername(int fd, struct sockaddr *a, socklen_t *len);
 int w_ioctl(int fd, unsigned long request, int *n);
-int w_getentropy(void *buf, size_t len);
 int w_poll(struct pollfd *fds, nfds_t n, int timeout);
 int w_clock_gettime(clockid_t id, struct timespec *t);
 
@@ -124,7 +120,6 @@ int w_clock_gettime(clockid_t id, struct timespec *t);
 #define setsockopt(fd, l, name, v, len) w_setsockopt(fd, l, name, v, len)
 #define getpeername(fd, a, len) w_getpeername(fd, a, len)
 #define ioctl(fd, request, n) w_ioctl(fd, request, n)
-#define getentropy(buf, len) w_getentropy(buf, len)
 #define poll(fds, n, timeout) w_poll(fds, n, timeout)
 #define clock_gettime(id, t) w_clock_gettime(id, t)
 #endif

@@ -247,7 +247,9 @@ read_message(int fd)
 		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 			return 0;
 		if (n <= 0) {
-			ws_say(WS_LOG_ERROR, "the keeper is gone: stopping");
+			if (!orphaned) /* it is read until the loop ends */
+				ws_say(WS_LOG_ERROR,
+				    "the keeper is gone: stopping");
 			if (!pledged) /* else the next start will */
 				ws_keeper_remove(setup);
 			orphaned = 1;
@@ -315,8 +317,13 @@ run_hub(int fd, struct ws_tls_config *tls)
 {
 	struct ws_loop *l;
 	char name[WS_ADDRESS_MAX];
+	unsigned char random;
 	int i;
 
+	/* Without it every client would be refused. */
+	if (ws_entropy(&random, sizeof random) == -1)
+		ws_die("no random bytes: getentropy fails, /dev/urandom: %s",
+		    strerror(errno));
 	l = ws_loop_new(&setup->loop);
 	if (l == NULL && errno == EMFILE)
 		ws_die("--max-clients %u: RLIMIT_NOFILE does not allow so many",
@@ -365,6 +372,7 @@ on_signal(int number)
 	errno = saved;
 }
 
+/* The parent process may have left any signal blocked or ignored. */
 static void
 catch_signals(void)
 {
@@ -375,12 +383,16 @@ catch_signals(void)
 #endif
 	};
 	struct sigaction sa;
+	sigset_t none;
 	size_t i;
 
 	memset(&sa, 0, sizeof sa);
 	sa.sa_flags = SA_RESTART;
 	sa.sa_handler = SIG_IGN;
 	sigaction(SIGPIPE, &sa, NULL);
+#ifdef SIGXFSZ
+	sigaction(SIGXFSZ, &sa, NULL); /* RLIMIT_FSIZE, and a log file */
+#endif
 	if (pipe(signal_pipe) == -1 ||
 	    fcntl(signal_pipe[0], F_SETFD, FD_CLOEXEC) == -1 ||
 	    fcntl(signal_pipe[1], F_SETFD, FD_CLOEXEC) == -1 ||
@@ -389,6 +401,8 @@ catch_signals(void)
 	sa.sa_handler = on_signal;
 	for (i = 0; i < sizeof caught / sizeof *caught; i++)
 		sigaction(caught[i], &sa, NULL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 /* The keeper's signals do not reach the hub, not even ^C from a terminal. */
@@ -547,17 +561,36 @@ confine_keeper(void)
 	(void)ws_pledge(WS_KEEPER_PROMISES);
 }
 
-/* Waits for the hub's end; returns the exit status. */
+/* The hub has ended: removes the files, and returns the exit status. */
+static int
+end_of_hub(int status)
+{
+	ws_keeper_remove(setup);
+	if (WIFSIGNALED(status))
+		ws_say(WS_LOG_ERROR, "the hub was ended by signal %d%s",
+		    WTERMSIG(status), WTERMSIG(status) == SIGSYS ?
+		    ": a call that it had not pledged" : "");
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+/*
+ * Waits for the hub's end; returns the exit status. There are other children
+ * where this is process 1, or where a shell started some before its exec.
+ */
 static int
 keep(pid_t hub, int fd)
 {
 	unsigned char c;
 	int status;
+	pid_t pid;
 
 	/* The hub says a byte when it is ready, or ends: then SIGCHLD comes. */
 	if (read(fd, &c, 1) == 1)
 		ws_service_tell(setup->manager, "READY=1");
 	for (;;) {
+		while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+			if (pid == hub)
+				return end_of_hub(status);
 		if (read(signal_pipe[0], &c, 1) != 1)
 			continue;
 		switch (c) {
@@ -572,16 +605,7 @@ keep(pid_t hub, int fd)
 			tell_hub(fd, STOP, NULL);
 			break;
 		case SIGCHLD:
-			if (waitpid(hub, &status, WNOHANG) != hub)
-				break;
-			ws_keeper_remove(setup);
-			if (WIFSIGNALED(status))
-				ws_say(WS_LOG_ERROR, "the hub was ended by "
-				    "signal %d%s", WTERMSIG(status),
-				    WTERMSIG(status) == SIGSYS ?
-				    ": a call that it had not pledged" : "");
-			return WIFEXITED(status) ? WEXITSTATUS(status) :
-			    1;
+			break;
 		default:
 			tell_hub(fd, REPORT, NULL);
 			break;

@@ -302,17 +302,25 @@ ctl(int argc, char **argv)
 	return ws_ctl(path, argv + optind);
 }
 
-/* Descriptors 0 to 2 exist, so that no socket is taken for one of them. */
+/*
+ * Opens those of descriptors 0 to 2 that are closed, so that no socket becomes
+ * one of them and gets what is written to standard error. Without /dev/null
+ * they are the reading end of a pipe that nobody writes to: reading finds the
+ * end, writing fails.
+ */
 static void
 open_standard(void)
 {
-	int fd;
+	int fd, end[2];
 
-	do
-		fd = open("/dev/null", O_RDWR);
-	while (fd >= 0 && fd <= 2);
-	if (fd > 2)
-		close(fd);
+	for (fd = 0; fd <= 2; fd++) {
+		if (fcntl(fd, F_GETFD) != -1 ||
+		    open("/dev/null", O_RDWR) != -1)
+			continue;
+		if (pipe(end) == -1)
+			ws_die("pipe: %s", strerror(errno));
+		close(end[1]);
+	}
 }
 
 static void

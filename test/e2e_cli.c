@@ -421,11 +421,12 @@ crashes(void)
 	static const int fatal[] = { SIGKILL, SIGSEGV };
 	struct hub h = { 0 };
 	struct client c;
-	char path[32], text[64];
+	char path[32], text[64], *log, *said;
 	struct stat st;
 	pid_t hub;
 	int fd, i;
 	long long end;
+	size_t len;
 
 	no_handler("ASAN_OPTIONS");
 	no_handler("UBSAN_OPTIONS");
@@ -453,7 +454,7 @@ crashes(void)
 		leave(&c);
 	}
 
-	CASE("kill -9 of the keeper: the hub says Close 1001 and ends");
+	CASE("kill -9 of the keeper: the hub says so once, Close 1001 and ends");
 	START(&h, QUIET_HUB);
 	join(&c, &h);
 	fd = dial_unix(h.control);
@@ -466,6 +467,11 @@ crashes(void)
 	EXPECT(recv(fd, path, 1, 0) <= 0, "backends are still served");
 	close(fd);
 	EXPECT(await(h.log, "the keeper is gone"), "it does not say so");
+	log = slurp(h.log, &len);
+	said = strstr(log, "the keeper is gone");
+	EXPECT(said == NULL || strstr(said + 1, "the keeper is gone") == NULL,
+	    "it says so more than once: \"%s\"", log);
+	free(log);
 	check_log(h.log);
 
 	CASE("control socket: the file of one that crashed is replaced");
@@ -774,67 +780,6 @@ unconfined(void)
 }
 #endif
 
-/* Where a descriptor of the hub's leads to. */
-static void
-leads_to(const struct hub *h, int fd, const char *want)
-{
-	char path[64], got[64] = "";
-
-	snprintf(path, sizeof path, "/proc/%ld/fd/%d", (long)child_of(h->pid),
-	    fd);
-	if (readlink(path, got, sizeof got - 1) != -1)
-		EXPECT(strcmp(got, want) == 0, "descriptor %d is %s", fd, got);
-}
-
-/* As some that start it leave it: without descriptors 0 to 2. */
-static void
-bare(void)
-{
-	static const char name[] = "0<&- 1>&- 2>&-: it serves, and takes no "
-	    "socket for one of them";
-	struct hub h = { 0 };
-	long long end = now() + patience;
-	struct client c;
-	struct stat st;
-	char port[32];
-	int i;
-
-	if (wrap[0] != NULL) {
-		test_skip(name, "a wrapper takes them");
-		return;
-	}
-	CASE(name);
-	strcpy(h.control, "bare.sock");
-	strcpy(h.log, "bare.log");
-	h.port[0] = free_port();
-	snprintf(port, sizeof port, "127.0.0.1:%d", h.port[0]);
-	fflush(stdout);
-	h.pid = fork();
-	if (h.pid == 0) {
-		for (i = 3; i < 1024; i++)
-			close(i);
-		/* -v, so that it has something to say. */
-		execl("/bin/sh", "sh", "-c", "exec \"$@\" 0<&- 1>&- 2>&-",
-		    "sh", wshub, "-v", "-s", h.control, "-l", port,
-		    (char *)NULL);
-		_exit(127);
-	}
-	while ((lstat(h.control, &st) == -1 || (st.st_mode & 0777) == 0) &&
-	    now() < end)
-		nap(2);
-	join(&c, &h);
-	for (i = 0; i < 3; i++)
-		leads_to(&h, i, "/dev/null");
-	ORDER(&h, M1, "OK 1\n");
-	kill(h.pid, SIGUSR1);
-	TEXT(&c, "1");
-	ORDER(&h, M1, "OK 1\n");
-	TEXT(&c, "1");
-	QUIET(c.fd, 20);
-	leave(&c);
-	STOP(&h);
-}
-
 static void
 users(void)
 {
@@ -874,7 +819,6 @@ static struct test_group all_groups[] = {
 #ifdef __linux__
 	{ .name = "unconfined", .run = unconfined },
 #endif
-	{ .name = "bare", .run = bare },
 	{ .name = "users", .run = users },
 };
 

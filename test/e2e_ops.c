@@ -536,6 +536,323 @@ logs(void)
 	halt(&h);
 }
 
+/* ----------------------------------------------- what a parent process leaves */
+
+/*
+ * Each is done by the child right before it becomes the hub, and ends it with
+ * that status where the system does not allow it.
+ */
+#define CANNOT 125
+
+static void
+no_descriptors(void)
+{
+	close(0);
+	close(1);
+	close(2);
+}
+
+static void
+no_output(void)
+{
+	close(1);
+	close(2);
+}
+
+static void
+all_blocked(void)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+}
+
+static void
+all_ignored(void)
+{
+	int i;
+
+	for (i = 1; i < 32; i++)
+		(void)signal(i, SIG_IGN);
+}
+
+/* A log in a regular file takes nothing more, and a write is SIGXFSZ. */
+static void
+no_file_size(void)
+{
+	struct rlimit none = { 0, 0 };
+
+	if (setrlimit(RLIMIT_FSIZE, &none) != 0)
+		_exit(CANNOT);
+}
+
+static void
+no_permissions(void)
+{
+	umask(0777);
+}
+
+/* Children that it knows nothing of: their numbers go to a file. */
+static void
+orphans(void)
+{
+	FILE *f = fopen("orphans", "w");
+	pid_t ended = fork(), ending;
+
+	if (ended == 0)
+		_exit(0);
+	ending = fork();
+	if (ending == 0) {
+		nap(300);
+		_exit(0);
+	}
+	if (f == NULL || ended == -1 || ending == -1)
+		_exit(CANNOT);
+	nap(20); /* one has ended before there is a handler of SIGCHLD */
+	fprintf(f, "%ld %ld\n", (long)ended, (long)ending);
+	fclose(f);
+}
+
+static void
+orphans_are_reaped(void)
+{
+	FILE *f = fopen("orphans", "r");
+	long long end = now() + patience;
+	long pid[2];
+	int i;
+
+	if (f == NULL || fscanf(f, "%ld %ld", &pid[0], &pid[1]) != 2)
+		give_up("orphans");
+	fclose(f);
+	for (i = 0; i < 2; i++) {
+		while (kill((pid_t)pid[i], 0) == 0 && now() < end)
+			nap(5);
+		EXPECT(kill((pid_t)pid[i], 0) == -1, "%s is a zombie",
+		    i == 0 ? "one that had ended" : "one that ended later");
+	}
+}
+
+#ifdef __linux__
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sched.h>
+
+/* An empty /dev, in a mount namespace of its own. */
+static void
+no_dev(void)
+{
+	char map[64];
+	uid_t uid = geteuid();
+	int fd;
+
+	if (uid != 0) { /* a user may, in a user namespace of its own */
+		if (unshare(CLONE_NEWUSER) != 0 ||
+		    (fd = open("/proc/self/uid_map", O_WRONLY)) == -1)
+			_exit(CANNOT);
+		snprintf(map, sizeof map, "%ld %ld 1", (long)uid, (long)uid);
+		if (write(fd, map, strlen(map)) < 0)
+			_exit(CANNOT);
+		close(fd);
+	}
+	if (unshare(CLONE_NEWNS) != 0 ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+	    mount("none", "/dev", "tmpfs", 0, NULL) != 0)
+		_exit(CANNOT);
+}
+
+static void
+no_dev_no_descriptors(void)
+{
+	no_dev();
+	no_descriptors();
+}
+
+static void
+no_dev_no_output(void)
+{
+	no_dev();
+	no_output();
+}
+
+/* As on Linux before 3.17: ENOSYS, by a seccomp filter. */
+static void
+no_getrandom(void)
+{
+#if defined(SYS_getrandom) && defined(PR_SET_SECCOMP)
+	/* linux/filter.h's sock_filter and sock_fprog: musl-gcc has no such. */
+	struct {
+		unsigned short code;
+		unsigned char yes, no;
+		unsigned k;
+	} code[] = {
+		{ 0x20, 0, 0, 0 },                   /* load the number */
+		{ 0x15, 0, 1, SYS_getrandom },       /* is it that one? */
+		{ 0x06, 0, 0, 0x00050000 | ENOSYS }, /* SECCOMP_RET_ERRNO */
+		{ 0x06, 0, 0, 0x7fff0000 }           /* SECCOMP_RET_ALLOW */
+	};
+	struct {
+		unsigned short n;
+		void *code;
+	} filter = { 4, code };
+	char byte;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+	    prctl(PR_SET_SECCOMP, 2 /* SECCOMP_MODE_FILTER */, &filter, 0, 0) ==
+	    0 && syscall(SYS_getrandom, &byte, 1, 0) == -1 && errno == ENOSYS)
+		return;
+#endif
+	_exit(CANNOT);
+}
+
+static void
+no_random(void)
+{
+	no_dev();
+	no_getrandom();
+}
+
+/* A file that would give the same bytes to everybody. */
+static void
+false_random(void)
+{
+	int fd;
+
+	no_dev();
+	fd = open("/dev/urandom", O_WRONLY | O_CREAT, 0644);
+	if (fd == -1 || write(fd, "0123456789abcdef", 16) != 16)
+		_exit(CANNOT);
+	close(fd);
+	no_getrandom();
+}
+#endif
+
+/* It can be done here: tried in a child that becomes nothing. */
+static int
+possible(void (*circumstance)(void))
+{
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		circumstance();
+		_exit(0);
+	}
+	return reap(pid, patience) == 0;
+}
+
+/* Where descriptor fd of the hub leads to begins with want. */
+static void
+leads_to(const struct hub *h, int fd, const char *want)
+{
+	char path[64], got[64] = "";
+
+	snprintf(path, sizeof path, "/proc/%ld/fd/%d", (long)child_of(h->pid),
+	    fd);
+	if (readlink(path, got, sizeof got - 1) != -1)
+		EXPECT(strncmp(got, want, strlen(want)) == 0,
+		    "descriptor %d is %s", fd, got);
+}
+
+/* A client is in, and gets what is sent to it and not a byte more. */
+static void
+serves(const struct hub *h)
+{
+	struct client c;
+
+	join_with(&c, dial_unix("log.ws"));
+	ORDER(h, M1, "OK 1\n");
+	TEXT(&c, "1");
+	kill(h->pid, SIGUSR1);
+	kill(h->pid, SIGHUP);
+	come_and_go(3);
+	ORDER(h, M1, "OK 1\n");
+	TEXT(&c, "1");
+	QUIET(c.fd, 20);
+	leave(&c);
+}
+
+static void
+circumstances(void)
+{
+	static const struct {
+		const char *name;
+		void (*before)(void);
+		const char *words;    /* the refusal; NULL: it serves */
+		const char *standard; /* what its descriptors 0 to 2 lead to */
+		void (*check)(void);
+	} t[] = {
+		{ "descriptors 0, 1 and 2 closed", no_descriptors, NULL,
+		    "/dev/null", NULL },
+		{ "1 and 2 closed", no_output, NULL, "/dev/null", NULL },
+		{ "every signal blocked", all_blocked, NULL, NULL, NULL },
+		{ "every signal ignored", all_ignored, NULL, NULL, NULL },
+		{ "RLIMIT_FSIZE 0", no_file_size, NULL, NULL, NULL },
+		{ "umask 0777", no_permissions, NULL, NULL, NULL },
+		{ "children it did not start", orphans, NULL, NULL,
+		    orphans_are_reaped },
+#ifdef __linux__
+		{ "1 and 2 closed, no /dev/null", no_dev_no_output, NULL,
+		    NULL, NULL },
+		{ "0, 1 and 2 closed, no /dev/null", no_dev_no_descriptors,
+		    NULL, "pipe:", NULL },
+		{ "no getrandom(2)", no_getrandom, NULL, NULL, NULL },
+		{ "no getrandom(2), no /dev/urandom", no_random,
+		    "no random bytes: getentropy fails, /dev/urandom: No such",
+		    NULL, NULL },
+		{ "no getrandom(2), /dev/urandom a file", false_random,
+		    "no random bytes: getentropy fails, /dev/urandom: ", NULL,
+		    NULL },
+#endif
+	};
+	struct hub h = { 0 };
+	static char name[80];
+	size_t i, len;
+	char *log;
+	int fd, status;
+
+	for (i = 0; i < sizeof t / sizeof *t; i++) {
+		test_close();
+		snprintf(name, sizeof name, "started with %s: it %s", t[i].name,
+		    t[i].words == NULL ? "serves, and TERM ends it" :
+		    "says so");
+		if (wrap[0] != NULL || !possible(t[i].before)) {
+			test_skip(name, wrap[0] != NULL ? "a wrapper is what "
+			    "is started" : "the system does not allow it");
+			continue;
+		}
+		CASE(name);
+		before_exec = t[i].before;
+		if (t[i].words != NULL) {
+			pid_t pid = spawn(ARGS("-s", "no.sock", "-l",
+			    "unix:no.ws"), NULL, "out", "no.log", 0, 022);
+
+			status = reap(pid, patience);
+			log = slurp("no.log", &len);
+			EXPECT(status == 1 && strstr(log, t[i].words) != NULL,
+			    "exit status %d, \"%s\"", status, log);
+			free(log);
+			if (status == -1)
+				kill(pid, SIGKILL);
+			EXPECT(access("no.sock", F_OK) == -1 &&
+			    access("no.ws", F_OK) == -1, "its files stay");
+		} else {
+			launch(&h, "circumstance.log", "-v");
+			for (fd = 0; fd < 3 && t[i].standard != NULL; fd++)
+				if (fd != 0 || t[i].before != no_output)
+					leads_to(&h, fd, t[i].standard);
+			if (t[i].check != NULL)
+				t[i].check();
+			serves(&h);
+			halt(&h);
+			check_log("circumstance.log");
+		}
+		before_exec = NULL;
+	}
+}
+
 static void
 words_and_files(void)
 {
@@ -553,6 +870,7 @@ static struct test_group all_groups[] = {
 	{ .name = "queues", .run = all_queues },
 	{ .name = "periods", .run = periods },
 	{ .name = "logs", .run = logs },
+	{ .name = "circumstances", .run = circumstances },
 };
 
 int

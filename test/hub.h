@@ -53,6 +53,7 @@ static char *wrap[16];     /* what goes before it */
 static int with_tls;
 static char certs[4096];   /* test/certs, from the root, with a slash */
 static int patience = 10000; /* ms that anything may take */
+static void (*before_exec)(void); /* what spawn's child does last, or NULL */
 
 static inline long long
 now(void)
@@ -176,6 +177,8 @@ spawn(char **argv, const char *in, const char *out, const char *err,
 	lim.rlim_cur = lim.rlim_max = (rlim_t)nofile;
 	if (nofile != 0 && setrlimit(RLIMIT_NOFILE, &lim) != 0)
 		_exit(126);
+	if (before_exec != NULL)
+		before_exec();
 	execvp(words[0], words);
 	_exit(127);
 	return -1; /* for who does not know _exit */

@@ -31,7 +31,6 @@ WARN = -Wall -Wextra -Wshadow -Wconversion
 TLS = yes
 BEARSSL =
 RUN =
-EXTRA =
 PREFIX = /usr/local
 MANDIR = $(PREFIX)/share/man
 DESTDIR =
@@ -42,10 +41,10 @@ C = $(CC) -std=c99 $(WARN) $(CFLAGS)
 
 all: wshub
 
-wshub: $(OBJ) $(EXTRA)
-	$(C) $(LDFLAGS) -o $@ $(OBJ) $(EXTRA) `sed -n s/^lib://p .flags`
+wshub: $(OBJ)
+	$(C) $(LDFLAGS) -o $@ $(OBJ) `sed -n s/^lib://p .flags`
 
-$(OBJ) $(EXTRA): ws.h .flags
+$(OBJ): ws.h .flags
 
 .c.o:
 	$(C) -c -o $@ $<
@@ -99,9 +98,9 @@ $(B)/poll: test/poll.c poll.c
 $(B)/wheel: test/wheel.c wheel.c
 	$(LINK) test/wheel.c
 
-$(B)/tls: test/tls.c tls.c
+$(B)/tls: test/tls.c tls.c entropy.o
 	@mkdir -p $(B)
-	test "$(TLS)" = no || $(C) $(LDFLAGS) -o $@ $(BEAR) test/tls.c $(LIB)
+	test "$(TLS)" = no || $(C) $(LDFLAGS) -o $@ $(BEAR) test/tls.c entropy.o $(LIB)
 
 $(B)/e2e: test/e2e.c test/hub.h test/group.h
 	$(LINK) test/e2e.c
@@ -230,7 +229,7 @@ uninstall:
 	rm -f "$(DESTDIR)$(PREFIX)/bin/wshub" "$(DESTDIR)$(MANDIR)/man8/wshub.8"
 
 clean:
-	rm -f wshub .flags examples/listen $(OBJ) small.o
+	rm -f wshub .flags examples/listen $(OBJ)
 	rm -rf $(B) build
 
 .PHONY: all bench check check-all clean demo deps dist fuzz install static uninstall

@@ -180,19 +180,12 @@ static() {
 	usable "${flags:--Os}" -ffunction-sections -fdata-sections -fno-pie \
 	    -fno-asynchronous-unwind-tables -fno-unwind-tables -flto \
 	    -fno-jump-tables
-	cflags="$4$flags" extra=''
+	cflags="$4$flags"
 	usable -no-pie -Wl,--gc-sections -Wl,--build-id=none \
 	    -Wl,-z,noseparate-code -Wl,-z,norelro \
 	    -Wl,-z,common-page-size=64
-	compiles <<-END || extra=small.o
-	#include <limits.h>
-	#if defined(__linux__) && !defined(__GLIBC__)
-	#error
-	#endif
-	int main(void) { return 0; }
-	END
 	${MAKE:-make} TLS="$TLS" BEARSSL="$BEARSSL" CC="$CC" CFLAGS="$cflags" \
-	    LDFLAGS="$5 -static -s$flags" EXTRA="$extra" wshub || exit
+	    LDFLAGS="$5 -static -s$flags" wshub || exit
 	# The compilers' names, where strip knows the machine.
 	strip -R .comment wshub 2>/dev/null
 	echo "wshub: static, $(wc -c <wshub | tr -d ' ') bytes"

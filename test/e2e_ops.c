@@ -6,6 +6,13 @@
 #define _GNU_SOURCE
 #include "hub.h"
 
+#ifdef __linux__
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sched.h>
+#endif
+
 #define USAGE "usage: wshub ["
 
 /* ------------------------------------------------------------------- words */
@@ -634,11 +641,6 @@ orphans_are_reaped(void)
 }
 
 #ifdef __linux__
-#include <sys/mount.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <sched.h>
-
 /* An empty /dev, in a mount namespace of its own. */
 static void
 no_dev(void)
@@ -781,7 +783,7 @@ circumstances(void)
 		const char *name;
 		void (*before)(void);
 		const char *words;    /* the refusal; NULL: it serves */
-		const char *standard; /* what its descriptors 0 to 2 lead to */
+		const char *standard; /* what 1 and 2 lead to, or NULL */
 		void (*check)(void);
 	} t[] = {
 		{ "descriptors 0, 1 and 2 closed", no_descriptors, NULL,
@@ -795,7 +797,7 @@ circumstances(void)
 		    orphans_are_reaped },
 #ifdef __linux__
 		{ "1 and 2 closed, no /dev/null", no_dev_no_output, NULL,
-		    NULL, NULL },
+		    "pipe:", NULL },
 		{ "0, 1 and 2 closed, no /dev/null", no_dev_no_descriptors,
 		    NULL, "pipe:", NULL },
 		{ "no getrandom(2)", no_getrandom, NULL, NULL, NULL },
@@ -840,9 +842,8 @@ circumstances(void)
 			    access("no.ws", F_OK) == -1, "its files stay");
 		} else {
 			launch(&h, "circumstance.log", "-v");
-			for (fd = 0; fd < 3 && t[i].standard != NULL; fd++)
-				if (fd != 0 || t[i].before != no_output)
-					leads_to(&h, fd, t[i].standard);
+			for (fd = 1; fd < 3 && t[i].standard != NULL; fd++)
+				leads_to(&h, fd, t[i].standard);
 			if (t[i].check != NULL)
 				t[i].check();
 			serves(&h);

@@ -6,13 +6,10 @@
  * they touched, as often as one brings more; serve the clients that spoke;
  * accept; ring what is due; flush again; free what died.
  */
-#define _GNU_SOURCE /* accept4, getentropy */
+#define _GNU_SOURCE /* accept4 */
 #include <sys/types.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#ifdef __APPLE__
-#include <sys/random.h>
-#endif
 #include <netinet/in.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -767,8 +764,9 @@ ws_loop_new(const struct ws_options *o)
 	l->begun = read_clock(l);
 	ws_wheel_begin(&l->wheel, l->now);
 	l->beat = l->now + (int64_t)o->heartbeat * 1000;
-	if (ws_entropy(&l->seed, sizeof l->seed) != 0 || l->seed == 0)
-		l->seed = 2463534242u;
+	if (ws_entropy(&l->seed, sizeof l->seed) != 0)
+		goto fail; /* and no client could have an id */
+	l->seed |= 1; /* xorshift stays at 0 */
 	/* Some descriptors are kept back, so that a flood of clients never
 	 * stops publishing; where there are but few, half of them. */
 	l->max_clients = 1u << 20;

@@ -14,8 +14,9 @@
  * so that a byte which no request can have there is refused when it is seen
  * and not when, perhaps never, the head ends: a TLS ClientHello on the wrong
  * port, or a bare line feed, which is how requests are smuggled past a proxy
- * that reads lines otherwise. What a field says is noted on the way in struct
- * head, and weighed when the head is whole, as one field can come before or
+ * that reads lines otherwise. Hosts are checked where they end, as an address
+ * in brackets cannot be told from half of one before that. What a field says is
+ * noted on the way in struct head, and weighed when the head is whole, as one field can come before or
  * after another. Nothing is skipped or repaired (RFC 9112 section 2.2 lets a
  * server be lenient, section 11.2 says what that costs).
  *
@@ -47,6 +48,7 @@
 #include "ws.h"
 
 #define KEY_LEN 24 /* 16 bytes in base64: 22 characters and "==" */
+#define SCHEME_MAX 8 /* bytes of "https://" */
 
 /*
  * The byte in lower case if a token may have it (RFC 9110 section 5.6.2),
@@ -76,9 +78,19 @@ static const struct refusal {
 	{ 400, "Bad Request", "" }
 };
 
+enum { OTHER, CONNECT, GET, OPTIONS, PRI };
+static const char *const methods[] = {
+	"", "CONNECT", "GET", "OPTIONS", "PRI"
+};
+
+/* Of the URIs that a request may be for in absolute-form. */
+static const char *const schemes[] = {
+	"http://", "https://", "ws://", "wss://"
+};
+
 /* What a request head has said so far. */
 struct head {
-	int get;                      /* the method is GET */
+	unsigned method;              /* index in methods */
 	int minor;                    /* HTTP/1.minor */
 	int upgrade, connection;      /* websocket, upgrade were listed there */
 	int body;                     /* bytes would follow the head */
@@ -253,19 +265,223 @@ key_right(struct ws_text key)
 	return 1;
 }
 
+static int
+is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static int
+is_hex(char c)
+{
+	return is_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
+}
+
+/* unreserved and sub-delims, RFC 3986 section 2. */
+static int
+is_name(char c)
+{
+	return is_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
+	    (c != '\0' && strchr("-._~!$&'()*+,;=", c) != NULL);
+}
+
+/* IPv4address, RFC 3986 section 3.2.2: four numbers without leading zeros. */
+static int
+is_ipv4(const char *s, size_t len)
+{
+	size_t i = 0, first;
+	unsigned n, parts;
+
+	for (parts = 0; parts < 4; parts++) {
+		if (parts > 0 && (i == len || s[i++] != '.'))
+			return 0;
+		first = i;
+		for (n = 0; i < len && i < first + 3 && is_digit(s[i]); i++)
+			n = n * 10 + (unsigned)(s[i] - '0');
+		if (i == first || n > 255 || (s[first] == '0' && i > first + 1))
+			return 0;
+	}
+	return i == len;
+}
+
+/*
+ * IPv6address, RFC 3986 section 3.2.2: eight groups, one "::" in place of one
+ * or more of them, an IPv4 address in place of the last two. It has no zone:
+ * that means nothing on another host (RFC 6874 section 4).
+ */
+static int
+is_ipv6(const char *s, size_t len)
+{
+	unsigned groups = 0;
+	int gap = len >= 2 && s[0] == ':' && s[1] == ':';
+	size_t i = gap ? 2 : 0, first;
+
+	while (i < len) {
+		first = i;
+		while (i < len && is_hex(s[i]))
+			i++;
+		if (i < len && s[i] == '.') {
+			if (!is_ipv4(s + first, len - first))
+				return 0;
+			groups += 2;
+			break;
+		}
+		if (i == first || i > first + 4)
+			return 0;
+		groups++;
+		if (i == len)
+			break;
+		if (s[i++] != ':' || i == len)
+			return 0;
+		if (s[i] == ':') {
+			if (gap)
+				return 0;
+			gap = 1;
+			i++;
+		}
+	}
+	return gap ? groups < 8 : groups == 8;
+}
+
+/* What may stand in brackets: IPv6address or IPvFuture. */
+static int
+is_ip_literal(const char *s, size_t len)
+{
+	size_t i = 1;
+
+	if (len == 0 || (s[0] | 0x20) != 'v')
+		return is_ipv6(s, len);
+	while (i < len && is_hex(s[i]))
+		i++;
+	if (i == 1 || i + 1 >= len || s[i] != '.')
+		return 0;
+	while (++i < len)
+		if (!is_name(s[i]) && s[i] != ':')
+			return 0;
+	return 1;
+}
+
+/*
+ * Whether t is a host and perhaps a port (RFC 3986 section 3.2), without user
+ * information (RFC 9110 section 4.2.4). *host and *port are the lengths of
+ * these, the port's with its colon.
+ */
+static int
+is_authority(struct ws_text t, size_t *host, size_t *port)
+{
+	const char *end;
+	size_t i = 0;
+
+	if (t.len > 0 && t.s[0] == '[') {
+		end = memchr(t.s, ']', t.len);
+		if (end == NULL ||
+		    !is_ip_literal(t.s + 1, (size_t)(end - t.s) - 1))
+			return 0;
+		i = (size_t)(end - t.s) + 1;
+	} else
+		while (i < t.len && t.s[i] != ':') {
+			if (t.s[i] == '%' && t.len - i > 2 &&
+			    is_hex(t.s[i + 1]) && is_hex(t.s[i + 2]))
+				i += 3;
+			else if (is_name(t.s[i]))
+				i++;
+			else
+				return 0;
+		}
+	*host = i;
+	*port = t.len - i;
+	if (i < t.len && t.s[i++] != ':')
+		return 0;
+	while (i < t.len)
+		if (!is_digit(t.s[i++]))
+			return 0;
+	return 1;
+}
+
+/* The scheme that t begins with, or that begins with t; NULL: none. */
+static const char *
+scheme(struct ws_text t)
+{
+	size_t i, k, n;
+
+	for (k = 0; k < sizeof(schemes) / sizeof(schemes[0]); k++) {
+		n = strlen(schemes[k]);
+		for (i = 0; i < n && i < t.len; i++)
+			if ((t.s[i] | 0x20) != schemes[k][i])
+				break;
+		if (i == n || i == t.len)
+			return schemes[k];
+	}
+	return NULL;
+}
+
+/*
+ * Whether a request target may begin with t, which has no byte but from '!' to
+ * '~'. What follows a first slash may be any of these: RFC 3986 has fewer, but
+ * browsers send '[', ']', '^', '`', '{', '|', '}' and a '%' that begins nothing
+ * as they stand in a URL's query, some of them in its path (the percent-encode
+ * sets of the WHATWG's URL standard), and people with curl the others.
+ */
+static int
+begins_target(unsigned method, struct ws_text t)
+{
+	if (method == CONNECT)
+		return 1; /* an authority, judged at its end */
+	if (t.s[0] == '*')
+		return method == OPTIONS && t.len == 1;
+	return t.s[0] == '/' || scheme(t) != NULL;
+}
+
+/* Whether it may end there: RFC 9112 section 3.2. */
+static int
+is_target(unsigned method, struct ws_text t)
+{
+	size_t n, host, port;
+
+	if (method != CONNECT) {
+		if (t.s[0] == '/' || t.s[0] == '*')
+			return 1;
+		n = strlen(scheme(t));
+		if (t.len < n)
+			return 0;
+		t.s += n;
+		t.len -= n;
+		for (n = 0; n < t.len && t.s[n] != '/' && t.s[n] != '?'; n++)
+			;
+		t.len = n;
+	}
+	/* RFC 9110 section 4.2.1: no URI of these has an empty host. */
+	return is_authority(t, &host, &port) && host > 0 &&
+	    (method != CONNECT || port > 1);
+}
+
+static unsigned
+method(struct ws_text t)
+{
+	unsigned m;
+
+	for (m = sizeof(methods) / sizeof(methods[0]) - 1; m != OTHER; m--)
+		if (t.len == strlen(methods[m]) &&
+		    memcmp(t.s, methods[m], t.len) == 0)
+			break;
+	return m;
+}
+
 /* Notes one field. NULL, or what makes the request malformed. */
 static const char *
 field(struct head *h, struct ws_text name, struct ws_text value)
 {
-	size_t i;
+	size_t host, port;
 
 	if (same(name, "host")) {
-		/* RFC 9112 section 3.2; a list of two is two Hosts. */
+		/*
+		 * RFC 9112 section 3.2. An empty one is right: it says that
+		 * what the client was given has no authority.
+		 */
 		if (h->hosts++ != 0)
 			return "more than one Host header";
-		for (i = 0; i < value.len; i++)
-			if (strchr(" \t/@?#,", value.s[i]) != NULL)
-				return "bad character in the Host header";
+		if (!is_authority(value, &host, &port))
+			return "bad Host header";
 	} else if (same(name, "upgrade"))
 		h->upgrade |= lists(value, "websocket");
 	else if (same(name, "connection"))
@@ -297,7 +513,7 @@ judge(struct ws_request *r, const struct head *h)
 	/* RFC 9112 section 3.2: HTTP/1.0 may go without. */
 	if (h->hosts == 0 && h->minor > 0)
 		return answer(r, 400, "no Host header");
-	if (!h->get)
+	if (h->method != GET)
 		return answer(r, 405, "only GET is served here");
 	/* RFC 9110 section 7.8: HTTP/1.0 cannot upgrade. */
 	if (!h->upgrade || !h->connection || h->minor == 0)
@@ -323,7 +539,7 @@ ws_request(struct ws_request *r, const char *head, size_t len)
 	static const char http[] = "HTTP/1.";
 	enum { METHOD, TARGET, VERSION, LF, FIELD, NAME, VALUE, END } state;
 	struct head h = { 0 };
-	struct ws_text name = { NULL, 0 };
+	struct ws_text name = { NULL, 0 }, part;
 	const char *why = NULL;
 	size_t mark = 0; /* where the part under way begins */
 	size_t i, n;
@@ -334,10 +550,14 @@ ws_request(struct ws_request *r, const char *head, size_t len)
 	for (i = 0; i < len && i < WS_HEAD_MAX; i++) {
 		c = (unsigned char)head[i];
 		n = i - mark;
+		part.s = head + mark;
+		part.len = n;
 		switch (state) {
 		case METHOD:
 			if (c == ' ' && n > 0) {
-				h.get = n == 3 && memcmp(head, "GET", 3) == 0;
+				h.method = method(part);
+				if (h.method == PRI) /* RFC 9113 section 3.4 */
+					why = "HTTP/2 is not spoken here";
 				mark = i + 1;
 				state = TARGET;
 			} else if (c == 0x16 && n == 0)
@@ -348,9 +568,15 @@ ws_request(struct ws_request *r, const char *head, size_t len)
 			break;
 		case TARGET:
 			if (c == ' ' && n > 0) {
+				if (!is_target(h.method, part))
+					why = "bad request target";
 				mark = i + 1;
 				state = VERSION;
-			} else if (c <= ' ' || c == 0x7f)
+				break;
+			}
+			part.len++;
+			if (c <= ' ' || c >= 0x7f ||
+			    (n < SCHEME_MAX && !begins_target(h.method, part)))
 				why = "bad request target";
 			break;
 		case VERSION:
@@ -377,8 +603,7 @@ ws_request(struct ws_request *r, const char *head, size_t len)
 			/* FALLTHROUGH */
 		case NAME:
 			if (c == ':' && n > 0) {
-				name.s = head + mark;
-				name.len = n;
+				name = part;
 				mark = i + 1;
 				state = VALUE;
 			} else if (c == ' ' || c == '\t')
@@ -388,7 +613,7 @@ ws_request(struct ws_request *r, const char *head, size_t len)
 			break;
 		case VALUE:
 			if (c == '\r') {
-				why = field(&h, name, trim(head + mark, n));
+				why = field(&h, name, trim(part.s, n));
 				state = LF;
 			} else if ((c < ' ' && c != '\t') || c == 0x7f)
 				why = "control character in a header";

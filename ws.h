@@ -103,8 +103,9 @@ struct ws_request {
  * >= 0     bytes of the head, blank line included; what follows are frames.
  *          r->status is 101, 405 or 426.
  * WS_MORE  right so far, and len < WS_HEAD_MAX.
- * WS_BAD   r->status is 400, as soon as an offending byte is there, or when
- *          the head is whole but wrong; or 431.
+ * WS_BAD   r->status is 400, as soon as an offending byte is there (in a Host
+ *          header or the authority of a target: when that ends), or when the
+ *          head is whole but wrong; or 431.
  */
 ssize_t ws_request(struct ws_request *r, const char *head, size_t len);
 

@@ -71,6 +71,10 @@ test_refusals(const struct hub *h)
 		BAD("GET /\0 HTTP/1.1\r\nHost: a\r\n\r\n"),
 		BAD("GET / HTTP/2.0\r\nHost: a\r\n\r\n"),
 		BAD("GET  HTTP/1.1\r\nHost: a\r\n\r\n"),
+		BAD("GET * HTTP/1.1\r\nHost: a\r\n\r\n"),
+		BAD("GET ftp://b/ HTTP/1.1\r\nHost: a\r\n\r\n"),
+		BAD("GET /\xc3\xa9 HTTP/1.1\r\nHost: a\r\n\r\n"),
+		BAD("GET / HTTP/1.1\r\nHost: a:b\r\n\r\n"),
 		BAD("\r\n\r\n"),
 		BAD("hello, is there anybody?\r\n"),
 		BAD("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"),
@@ -146,8 +150,8 @@ static void
 test_opening(const struct hub *h)
 {
 	static const char *const paths[] = {
-		"/", "/any/path?with=query&x=%20", "/ws", "*",
-		"http://localhost/absolute", "/\xc3\xa9"
+		"/", "/any/path?with=query&x=%20", "/ws",
+		"/?q={\"a\":[1|2]}", "http://localhost/absolute", "/%c3%a9"
 	};
 	char request[512], ids[20][16];
 	unsigned char out[1024];

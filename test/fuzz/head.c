@@ -51,8 +51,13 @@ deserved(const char *head, size_t len, const struct ws_request *r)
 	size_t n, i;
 
 	MUST(memcmp(head, "GET ", 4) == 0, "101 for something else than GET");
+	MUST(head[4] == '/' || has(head + 4, 8, "://"), "101 for no target");
 	v = only_field(head, len, "Host", &n);
 	MUST(v != NULL, "101 without Host");
+	for (i = 0; i < n; i++)
+		MUST((v[i] > ' ' && v[i] < 0x7f && strchr("\"#/<>?@\\^`{|}",
+		    v[i]) == NULL) || v[i] == ' ' || v[i] == '\t',
+		    "Host with 0x%02x", (unsigned char)v[i]);
 	v = only_field(head, len, "Sec-WebSocket-Version", &n);
 	MUST(v != NULL && has(v, n, "13"), "101 for another version");
 	v = only_field(head, len, "Sec-WebSocket-Key", &n);
@@ -90,6 +95,9 @@ fuzz_head(const uint8_t *data, size_t len)
 		    "%d", r.status);
 		MUST(memcmp(head + n - 4, "\r\n\r\n", 4) == 0,
 		    "ends elsewhere");
+		for (at = 0; head[at] != '\r'; at++)
+			MUST(head[at] >= ' ' && head[at] < 0x7f,
+			    "byte %zu of the request line passed", at);
 		for (at = 0; at < (size_t)n; at++)
 			MUST(head[at] != '\0' && (head[at] != '\n' ||
 			    head[at - 1] == '\r'), "byte %zu passed", at);

@@ -86,8 +86,8 @@ $(B)/ws: test/ws.c ws.c
 $(B)/json: test/json.c json.c
 	$(LINK) test/json.c
 
-$(B)/hub: test/hub.c hub.c control.c json.o ws.o
-	$(LINK) test/hub.c json.o ws.o
+$(B)/hub: test/hub.c hub.c control.c json.o ws.o log.o
+	$(LINK) test/hub.c json.o ws.o log.o
 
 $(B)/queue: test/queue.c queue.c
 	$(LINK) test/queue.c
@@ -138,7 +138,7 @@ $(B)/conformance: test/conformance.c test/plain.h ws.o
 # The hub's files in a world of the tests' own: test/world.h.
 WORLD = $(B)/world.o $(B)/w-queue.o $(B)/w-poll.o $(B)/w-client.o $(B)/w-loop.o \
     $(B)/w-control.o $(B)/w-tls.o
-PLAIN = ws.o json.o listen.o wheel.o
+PLAIN = ws.o json.o listen.o wheel.o log.o
 PART = @mkdir -p $(B); echo part $@; $(C) -c -o $@
 
 $(WORLD) $(B)/w-hub.o: test/world.h test/part.c ws.h .flags

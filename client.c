@@ -29,10 +29,6 @@
 
 #include "ws.h"
 
-#ifndef MSG_NOSIGNAL
-#define MSG_NOSIGNAL 0 /* keeper.c ignores SIGPIPE */
-#endif
-
 #define IOV_MANY 64       /* pieces handed to the kernel at once */
 #define READ_MAX WS_TLS_RECORD /* bytes of one read from a client */
 #define LINES_MAX 20      /* lines about clients in HUSH at the default level */
@@ -80,7 +76,7 @@ say_client(struct ws_loop *l, int level, const struct ws_client *c,
 		l->told++;
 	}
 	ws_address(c->conn.fd, 1, name);
-	ws_loop_say(l, level, "client %s%s%s: %s: %s", name,
+	ws_logf(&l->o, level, "client %s%s%s: %s: %s", name,
 	    c->device.id[0] ? " " : "", c->device.id, what, why);
 }
 
@@ -89,7 +85,7 @@ void
 ws_client_hushed(struct ws_loop *l)
 {
 	if (l->hushed != 0)
-		ws_loop_say(l, WS_LOG_NOTE, "%u more clients: cut off or "
+		ws_logf(&l->o, WS_LOG_NOTE, "%u more clients: cut off or "
 		    "dropped", l->hushed);
 	l->hushed = 0;
 }
@@ -128,7 +124,7 @@ heard(struct ws_loop *l, struct ws_client *c)
 	if (l->o.ping == 0 || l->stop != 0)
 		return;
 	/* Up to a tenth earlier, so that clients that came together part. */
-	silence -= ws_loop_jitter(l, (uint32_t)(silence / 10));
+	silence -= ws_jitter(&l->seed, (uint32_t)(silence / 10));
 	set_deadline(l, c, l->now + silence);
 }
 

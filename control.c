@@ -13,7 +13,6 @@
  *            when it has read that is not to be taken for what is skipped
  */
 #include <sys/types.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,20 +60,6 @@ static const struct name fields[FIELDS] = {
 };
 #define FIELD_MAX 7 /* bytes of the longest of these */
 
-#if defined(__GNUC__)
-__attribute__((format(printf, 2, 3)))
-#endif
-static int
-refuse(char detail[WS_DETAIL_MAX], const char *format, ...)
-{
-	va_list ap;
-
-	va_start(ap, format);
-	vsnprintf(detail, WS_DETAIL_MAX, format, ap);
-	va_end(ap);
-	return -1;
-}
-
 /*
  * Refuses something with the backend's own words, as they stand in its text:
  * there they have no control characters, so the reply stays one line. Cut
@@ -89,7 +74,7 @@ refuse_quoting(char detail[WS_DETAIL_MAX], const char *what,
 	if (n > QUOTE_MAX)
 		for (n = QUOTE_MAX; n > 0 && (words.s[n] & 0xc0) == 0x80; n--)
 			;
-	return refuse(detail, "%s %.*s%s", what, (int)n, words.s,
+	return ws_fail(detail, "%s %.*s%s", what, (int)n, words.s,
 	    n < words.len ? "..." : "");
 }
 
@@ -137,7 +122,7 @@ read_name(struct order *o, enum field field, char buf[WS_NAME_MAX],
 	ssize_t n = WS_BAD;
 
 	if (value.s == NULL)
-		return refuse(o->detail, "no \"%s\"", fields[field].s);
+		return ws_fail(o->detail, "no \"%s\"", fields[field].s);
 	if (*value.s == '"') {
 		n = ws_json_string(buf, WS_NAME_MAX, value);
 	} else if (*value.s == '-' || (*value.s >= '0' && *value.s <= '9')) {
@@ -147,7 +132,7 @@ read_name(struct order *o, enum field field, char buf[WS_NAME_MAX],
 		}
 	}
 	if (n <= 0)
-		return refuse(o->detail, "\"%s\" is not a string of 1 to %d "
+		return ws_fail(o->detail, "\"%s\" is not a string of 1 to %d "
 		    "bytes", fields[field].s, WS_NAME_MAX);
 	name->s = buf;
 	name->len = (size_t)n;
@@ -163,9 +148,9 @@ read_action(struct order *o)
 	int i;
 
 	if (value.s == NULL)
-		return refuse(o->detail, "no \"action\"");
+		return ws_fail(o->detail, "no \"action\"");
 	if (*value.s != '"')
-		return refuse(o->detail, "\"action\" is not a string");
+		return ws_fail(o->detail, "\"action\" is not a string");
 	n = ws_json_string(name, sizeof name, value);
 	for (i = 0; i < ACTIONS; i++)
 		if (is_name(&actions[i].name, name, n)) {
@@ -184,7 +169,7 @@ read_order(struct order *o, struct ws_text object)
 	o->newline = 0;
 	o->device.len = 0;
 	if (*object.s != '{')
-		return refuse(o->detail, "not an object");
+		return ws_fail(o->detail, "not an object");
 	find_fields(object, o->value);
 	if (read_action(o) != 0)
 		return -1;
@@ -196,7 +181,7 @@ read_order(struct order *o, struct ws_text object)
 	    read_name(o, CHANNEL, o->channel_buf, &o->channel) != 0)
 		return -1;
 	if ((needs & NEEDS_DATA) != 0 && o->value[DATA].s == NULL)
-		return refuse(o->detail, "no \"data\"");
+		return ws_fail(o->detail, "no \"data\"");
 	return 0;
 }
 
@@ -211,7 +196,7 @@ obey(struct ws_hub *h, struct order *o)
 	if ((actions[o->action].needs & NEEDS_DATA) != 0) {
 		f = ws_frame_json(o->value[DATA]);
 		if (f == NULL)
-			return refuse(o->detail, "out of memory");
+			return ws_fail(o->detail, "out of memory");
 	} else {
 		d = ws_hub_find(h, o->device);
 		if (d == NULL)
@@ -239,7 +224,7 @@ obey(struct ws_hub *h, struct order *o)
 	ws_frame_drop(f);
 	if (f != NULL)
 		h->left -= done;
-	return done >= 0 ? done : refuse(o->detail, "out of memory");
+	return done >= 0 ? done : ws_fail(o->detail, "out of memory");
 }
 
 /* -------------------------------------------------------------- the stream */
@@ -384,7 +369,7 @@ end_text(struct feed *f, const char *piece, size_t n)
 
 	if (c->len != 0) { /* and nothing is held */
 		if (make_room(&c->text, &c->room, c->len + n) != 0) {
-			refuse(c->detail, "out of memory");
+			ws_fail(c->detail, "out of memory");
 			lose_text(c);
 			resynchronise(c); /* its end is known */
 			return;
@@ -432,14 +417,14 @@ take_text(struct feed *f, const char *piece, size_t len)
 	settle(f);
 	if (c->len + used > WS_TEXT_MAX) {
 		used = WS_TEXT_MAX - c->len;
-		refuse(c->detail, "longer than %d bytes", WS_TEXT_MAX);
+		ws_fail(c->detail, "longer than %d bytes", WS_TEXT_MAX);
 		lose_text(c);
 	} else if (n == WS_BAD) {
-		refuse(c->detail, "not JSON at byte %zu: %s",
+		ws_fail(c->detail, "not JSON at byte %zu: %s",
 		    c->json.offset, c->json.why);
 		lose_text(c);
 	} else if (make_room(&c->text, &c->room, c->len + used) != 0) {
-		refuse(c->detail, "out of memory");
+		ws_fail(c->detail, "out of memory");
 		lose_text(c);
 	} else {
 		memcpy(c->text + c->len, piece, used);
@@ -513,7 +498,7 @@ void
 ws_control_end(struct ws_control *c)
 {
 	if (c->state == TEXT) {
-		refuse(c->detail, "ends in the middle");
+		ws_fail(c->detail, "ends in the middle");
 		lose_text(c);
 	}
 	ws_control_drained(c);
@@ -524,7 +509,7 @@ void
 ws_control_sent(struct ws_control *c, size_t n)
 {
 	if (n == 0)
-		return; /* there may be no memory yet, and NULL is not for memmove */
+		return; /* there may be no memory yet: NULL is not for memmove */
 	c->outlen -= n;
 	if (c->outlen != 0)
 		memmove(c->out, c->out + n, c->outlen);

@@ -20,10 +20,6 @@
 
 #include "ws.h"
 
-#ifndef MSG_NOSIGNAL
-#define MSG_NOSIGNAL 0 /* then SIGPIPE is ignored */
-#endif
-
 /* What is going out: the arguments one by one, or standard input. */
 struct input {
 	char **args; /* NULL: standard input */

@@ -22,7 +22,6 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,28 +30,6 @@
 #include "ws.h"
 
 #define BACKLOG 4096 /* a storm of reconnects; the kernel may cut it */
-
-/* Writes words, and strerror(errno) after a format that ends with a colon. */
-#if defined(__GNUC__)
-__attribute__((format(printf, 2, 3)))
-#endif
-static int
-fail(char words[WS_LISTEN_WORDS], const char *format, ...)
-{
-	int saved = errno;
-	size_t n;
-	va_list ap;
-
-	va_start(ap, format);
-	vsnprintf(words, WS_LISTEN_WORDS, format, ap);
-	va_end(ap);
-	n = strlen(words);
-	if (n > 0 && words[n - 1] == ':')
-		snprintf(words + n, WS_LISTEN_WORDS - n, " %s",
-		    strerror(saved));
-	errno = saved;
-	return -1;
-}
 
 static int
 close_keeping_errno(int fd)
@@ -203,14 +180,14 @@ ws_listen(const char *address, int fd[WS_LISTEN_MAX], struct ws_file_id *id,
 		return fd[0] == -1 ? -1 : 1;
 	}
 	if (split(address, host, port) != 0)
-		return fail(words, "%s: not host:port, :port, [v6]:port or "
+		return ws_fail(words, "%s: not host:port, :port, [v6]:port or "
 		    "unix:PATH", address);
 	memset(&hints, 0, sizeof hints);
 	hints.ai_socktype = SOCK_STREAM;
 	hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
 	error = getaddrinfo(host[0] == '\0' ? NULL : host, port, &hints, &list);
 	if (error != 0)
-		return fail(words, "%s: %s", address, error == EAI_SYSTEM ?
+		return ws_fail(words, "%s: %s", address, error == EAI_SYSTEM ?
 		    strerror(errno) : gai_strerror(error));
 	for (ai = list; ai != NULL && n < WS_LISTEN_MAX; ai = ai->ai_next) {
 		fd[n] = listen_inet(ai);
@@ -225,7 +202,7 @@ ws_listen(const char *address, int fd[WS_LISTEN_MAX], struct ws_file_id *id,
 		break;
 	}
 	if (n == 0 || (ai != NULL && n < WS_LISTEN_MAX)) {
-		fail(words, "%s:", address);
+		ws_fail(words, "%s:", address);
 		while (n > 0)
 			close_keeping_errno(fd[--n]);
 		n = -1;
@@ -246,25 +223,26 @@ clear_stale(const struct sockaddr_un *un, char words[WS_LISTEN_WORDS])
 	int fd;
 
 	if (lstat(path, &st) == -1)
-		return errno == ENOENT ? 0 : fail(words, "%s:", path);
+		return errno == ENOENT ? 0 : ws_fail(words, "%s:", path);
 	if (!S_ISSOCK(st.st_mode))
-		return fail(words, "%s: there is a %s of that name", path,
+		return ws_fail(words, "%s: there is a %s of that name", path,
 		    S_ISDIR(st.st_mode) ? "directory" : "file");
 	fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	if (fd == -1 || make_polite(fd) == -1) {
 		close_keeping_errno(fd);
-		return fail(words, "socket:");
+		return ws_fail(words, "socket:");
 	}
 	if (connect(fd, (const struct sockaddr *)un, sizeof *un) == 0 ||
 	    errno == EAGAIN || errno == EINPROGRESS) {
 		close(fd);
-		return fail(words, "%s: another program listens there", path);
+		return ws_fail(words, "%s: another program listens there",
+		    path);
 	}
 	close_keeping_errno(fd);
 	if (errno != ECONNREFUSED)
-		return fail(words, "%s:", path);
+		return ws_fail(words, "%s:", path);
 	if (unlink(path) == -1 && errno != ENOENT)
-		return fail(words, "%s:", path);
+		return ws_fail(words, "%s:", path);
 	return 0;
 }
 
@@ -283,7 +261,7 @@ lock_directory(const char *path)
 	else
 		slash[slash == dir ? 1 : 0] = '\0';
 	fd = open(dir, O_RDONLY | O_CLOEXEC);
-	/* Anybody may lock a directory, and for long: we do not wait for that. */
+	/* Anybody may lock a directory, and for long: no waiting for that. */
 	for (tries = 0; fd != -1 && flock(fd, LOCK_EX | LOCK_NB) == -1; tries++)
 		if ((errno != EWOULDBLOCK && errno != EINTR) || tries == 100)
 			break;
@@ -305,10 +283,10 @@ ws_listen_unix(const char *path, mode_t mode, gid_t group,
 	memset(&un, 0, sizeof un);
 	un.sun_family = AF_UNIX;
 	if (*path == '\0')
-		return fail(words, "a Unix socket needs a path");
+		return ws_fail(words, "a Unix socket needs a path");
 	if (strlen(path) >= sizeof un.sun_path)
-		return fail(words, "%.200s...: longer than the %zu bytes that a "
-		    "Unix socket's path may have", path,
+		return ws_fail(words, "%.200s...: longer than the %zu bytes "
+		    "that a Unix socket's path may have", path,
 		    sizeof un.sun_path - 1);
 	memcpy(un.sun_path, path, strlen(path) + 1);
 
@@ -319,7 +297,7 @@ ws_listen_unix(const char *path, mode_t mode, gid_t group,
 	}
 	fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	if (fd == -1 || make_polite(fd) == -1) {
-		fail(words, "socket:");
+		ws_fail(words, "socket:");
 		close_keeping_errno(lock);
 		return close_keeping_errno(fd);
 	}
@@ -327,14 +305,14 @@ ws_listen_unix(const char *path, mode_t mode, gid_t group,
 	bound = bind(fd, (const struct sockaddr *)&un, sizeof un);
 	umask(mask);
 	if (bound == -1) {
-		fail(words, "%s:", path);
+		ws_fail(words, "%s:", path);
 		close_keeping_errno(lock);
 		return close_keeping_errno(fd);
 	}
 	if (listen(fd, BACKLOG) == -1 ||
 	    (group != (gid_t)-1 && chown(path, (uid_t)-1, group) == -1) ||
 	    chmod(path, mode) == -1 || lstat(path, &st) == -1) {
-		fail(words, "%s:", path);
+		ws_fail(words, "%s:", path);
 		unlink(path);
 		close_keeping_errno(lock);
 		return close_keeping_errno(fd);

@@ -1,8 +1,11 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
- * Lines for standard error: one write each, so that those of two processes do
- * not mix, and bytes that came from outside are escaped.
+ * Lines for the log, and error messages.
+ *
+ * On standard error a line is one write, so that those of two processes do not
+ * mix, and bytes that came from outside are escaped.
  */
+#include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -43,29 +46,67 @@ ws_log(int level, const char *line)
 		unsaid++;
 }
 
+static void
+say(int level, const char *format, va_list ap)
+{
+	char line[768];
+
+	vsnprintf(line, sizeof line, format, ap);
+	ws_log(level, line);
+}
+
 /* see ws.h */
 void
 ws_say(int level, const char *format, ...)
 {
-	char line[768];
 	va_list ap;
 
 	va_start(ap, format);
-	vsnprintf(line, sizeof line, format, ap);
+	say(level, format, ap);
 	va_end(ap);
-	ws_log(level, line);
 }
 
 /* see ws.h */
 void
 ws_die(const char *format, ...)
 {
-	char line[768];
 	va_list ap;
 
 	va_start(ap, format);
+	say(WS_LOG_ERROR, format, ap);
+	va_end(ap);
+	exit(1);
+}
+
+/* see ws.h */
+void
+ws_logf(const struct ws_options *o, int level, const char *format, ...)
+{
+	char line[512];
+	va_list ap;
+
+	if (o->log == NULL || level > o->log_level)
+		return;
+	va_start(ap, format);
 	vsnprintf(line, sizeof line, format, ap);
 	va_end(ap);
-	ws_log(WS_LOG_ERROR, line);
-	exit(1);
+	o->log(level, line);
+}
+
+/* see ws.h */
+int
+ws_fail(char error[WS_ERROR_MAX], const char *format, ...)
+{
+	int saved = errno;
+	size_t n;
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(error, WS_ERROR_MAX, format, ap);
+	va_end(ap);
+	n = strlen(error);
+	if (format[strlen(format) - 1] == ':')
+		snprintf(error + n, WS_ERROR_MAX - n, " %s", strerror(saved));
+	errno = saved;
+	return -1;
 }

@@ -15,7 +15,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,9 +23,6 @@
 #include "ws.h"
 
 /* Systems without these. */
-#ifndef MSG_NOSIGNAL
-#define MSG_NOSIGNAL 0 /* keeper.c ignores SIGPIPE */
-#endif
 #ifndef SOCK_NONBLOCK
 #define NO_ACCEPT4
 #endif
@@ -84,31 +80,6 @@ read_clock(struct ws_loop *l)
 
 	l->now = clock / 1000000 - l->overslept;
 	return clock;
-}
-
-/* see ws.h */
-uint32_t
-ws_loop_jitter(struct ws_loop *l, uint32_t range)
-{
-	l->seed ^= l->seed << 13; /* xorshift32 */
-	l->seed ^= l->seed >> 17;
-	l->seed ^= l->seed << 5;
-	return range == 0 ? 0 : l->seed % range;
-}
-
-/* see ws.h */
-void
-ws_loop_say(struct ws_loop *l, int level, const char *format, ...)
-{
-	char line[512];
-	va_list ap;
-
-	if (l->o.log == NULL || level > l->o.log_level)
-		return;
-	va_start(ap, format);
-	vsnprintf(line, sizeof line, format, ap);
-	va_end(ap);
-	l->o.log(level, line);
 }
 
 /* --------------------------------------------------------------- backends */
@@ -255,7 +226,7 @@ serve_backend(struct ws_loop *l, struct ws_backend *b)
 	full = c->outlen >= REPLIES_MAX;
 	if (c->lost) {
 		l->counters[WS_LOST]++;
-		ws_loop_say(l, WS_LOG_ERROR, "backend dropped: out of memory");
+		ws_logf(&l->o, WS_LOG_ERROR, "backend dropped: out of memory");
 	}
 	if (c->lost || (b->ended && c->outlen == 0)) {
 		ws_poll_kill(&l->poll, &b->conn);
@@ -435,7 +406,7 @@ new_backend(struct ws_loop *l, int fd)
 	b->conn.kind = WS_CONN_BACKEND;
 	b->conn.pinned = 1;
 	if (++l->backends == l->max_backends)
-		ws_loop_say(l, WS_LOG_ERROR, "%u backends: the next waits "
+		ws_logf(&l->o, WS_LOG_ERROR, "%u backends: the next waits "
 		    "until one has left", (unsigned)l->max_backends);
 }
 
@@ -451,8 +422,8 @@ accept_some(struct ws_loop *l, struct ws_listener *p)
 		fd = polite_accept(p->conn.fd);
 		if (fd == -1 && (errno == EMFILE || errno == ENFILE ||
 		    errno == ENOBUFS || errno == ENOMEM)) {
-			ws_loop_say(l, WS_LOG_ERROR, "accept: %s: resting for %d s",
-			    strerror(errno), REST / 1000);
+			ws_logf(&l->o, WS_LOG_ERROR, "accept: %s: resting "
+			    "for %d s", strerror(errno), REST / 1000);
 			l->rest = l->now + REST;
 		}
 		if (fd == -1)
@@ -590,10 +561,10 @@ serve_backends(struct ws_loop *l, uint32_t n)
 
 /*
  * Reads from the ready clients that are open, or else from those whose TLS
- * handshake goes on, until the time is used up: the others are still readable in
- * the next turn. So that it is not always the same ones that are left, they are
- * served in the order of their slots, beginning after the last one served in the
- * turn before.
+ * handshake goes on, until the time is used up: the others are still readable
+ * in the next turn. So that it is not always the same ones that are left, they
+ * are served in the order of their slots, beginning after the last one served
+ * in the turn before.
  */
 static void
 serve_clients(struct ws_loop *l, uint32_t n, int shaking, int64_t time,
@@ -739,13 +710,13 @@ ws_loop_stop(struct ws_loop *l)
 		} else {
 			p = &gone->next;
 		}
-	ws_loop_say(l, WS_LOG_NOTE, "draining %u clients", (unsigned)l->clients);
+	ws_logf(&l->o, WS_LOG_NOTE, "draining %u clients", (unsigned)l->clients);
 	/* The first in a later turn, when the listeners are closed. */
 	for (i = 0; i < l->poll.n; i++)
 		if (l->poll.conns[i]->kind == WS_CONN_CLIENT)
 			ws_client_stop(l, (struct ws_client *)l->poll.conns[i],
 			    window == 0 ? 0 :
-			    1 + ws_loop_jitter(l, (uint32_t)window));
+			    1 + ws_jitter(&l->seed, (uint32_t)window));
 }
 
 /* see ws.h */
@@ -812,7 +783,7 @@ ws_loop_free(struct ws_loop *l)
 	while (l->poll.n > 0)
 		free_conn(l, l->poll.conns[l->poll.n - 1]);
 	if (l->counters[WS_UNDELIVERED] != before)
-		ws_loop_say(l, WS_LOG_NOTE, "the end: %llu frames undelivered",
+		ws_logf(&l->o, WS_LOG_NOTE, "the end: %llu frames undelivered",
 		    (unsigned long long)(l->counters[WS_UNDELIVERED] - before));
 	ws_hub_free(&l->hub);
 	ws_tls_config_drop(l->tls);
@@ -893,25 +864,25 @@ ws_loop_report(struct ws_loop *l)
 	int64_t up = ws_clock() - l->begun, share;
 	int i;
 
-	ws_loop_say(l, WS_LOG_ERROR, "up %lld s, %u clients (%u in the hub), "
+	ws_logf(&l->o, WS_LOG_ERROR, "up %lld s, %u clients (%u in the hub), "
 	    "%u channels, %u subscriptions, %u backends, limit %u clients",
 	    (long long)(up / 1000000000), (unsigned)l->clients,
 	    (unsigned)l->hub.count, (unsigned)l->hub.nchannels,
 	    (unsigned)l->hub.nlinks, (unsigned)l->backends,
 	    (unsigned)l->max_clients);
 	for (i = 0; i < WS_COUNTERS; i++)
-		ws_loop_say(l, WS_LOG_ERROR, "%s: %llu", counter_names[i],
+		ws_logf(&l->o, WS_LOG_ERROR, "%s: %llu", counter_names[i],
 		    (unsigned long long)l->counters[i]);
-	ws_loop_say(l, WS_LOG_ERROR, "queued: %zu bytes", l->queued);
-	ws_loop_say(l, WS_LOG_ERROR, "most queued: %zu bytes", l->most_queued);
-	ws_loop_say(l, WS_LOG_ERROR, "longest turn: %lld ms",
+	ws_logf(&l->o, WS_LOG_ERROR, "queued: %zu bytes", l->queued);
+	ws_logf(&l->o, WS_LOG_ERROR, "most queued: %zu bytes", l->most_queued);
+	ws_logf(&l->o, WS_LOG_ERROR, "longest turn: %lld ms",
 	    (long long)(l->longest_turn / 1000000));
-	ws_loop_say(l, WS_LOG_ERROR, "longest unheard: %lld ms",
+	ws_logf(&l->o, WS_LOG_ERROR, "longest unheard: %lld ms",
 	    (long long)(l->poll.longest_unheard / 1000000));
-	ws_loop_say(l, WS_LOG_ERROR, "late scans: %llu",
+	ws_logf(&l->o, WS_LOG_ERROR, "late scans: %llu",
 	    (unsigned long long)l->poll.late_scans);
 	share = l->poll.scan_time / (up / 10000 + 1);
-	ws_loop_say(l, WS_LOG_ERROR, "full scans: %llu, %d.%02d %% of the time",
+	ws_logf(&l->o, WS_LOG_ERROR, "full scans: %llu, %d.%02d %% of the time",
 	    (unsigned long long)l->poll.scans, (int)(share / 100),
 	    (int)(share % 100));
 }

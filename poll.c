@@ -12,18 +12,18 @@
  *
  * While there are events, only the first part is polled, and the loop sleeps in
  * it. The rest is scanned, without sleeping, at intervals of SCAN_SHARE times
- * the cost of a scan: scanning takes half a percent of the time. The interval is
- * at most SCAN_MAX, whatever a scan costs, so that nobody goes unheard for long.
- * The cost is an estimate that one scan cannot move far: a process that was
- * preempted during a scan did not pay for that time.
+ * the cost of a scan: scanning takes half a percent of the time. The interval
+ * is at most SCAN_MAX, whatever a scan costs, so that nobody goes unheard for
+ * long. The cost is an estimate that one scan cannot move far: a process that
+ * was preempted during a scan did not pay for that time.
  *
  * After a lull the loop sleeps in a poll of everything: a quiet hub reacts at
  * once, and does not wake up for scans. Such a sleep costs about 1.5 us a
  * descriptor, for by then none is in a cache; a lull is a thousand times that,
  * or LULL_MAX.
  *
- * The only one that was ready goes first in the array: poll prepares to sleep on
- * each descriptor before the first ready one that it finds.
+ * The only one that was ready goes first in the array: poll prepares to sleep
+ * on each descriptor before the first ready one that it finds.
  *
  * p->conns runs beside p->fds, and each connection knows its slot in both. The
  * ready ones are copied out, since handling them reorders the arrays.
@@ -125,7 +125,7 @@ ws_poll_remove(struct ws_poll *p, struct ws_conn *c)
 void
 ws_poll_for(struct ws_poll *p, struct ws_conn *c, int events)
 {
-	/* A client's entry is best not touched: among 10,000 it is in no cache. */
+	/* A client's entry is best not touched: of 10,000 it is in no cache. */
 	if (c->events == events)
 		return;
 	c->events = (short)events;

@@ -14,7 +14,6 @@
 #include <sys/un.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,26 +22,8 @@
 
 #include "ws.h"
 
-#ifndef MSG_NOSIGNAL
-#define MSG_NOSIGNAL 0 /* keeper.c ignores SIGPIPE */
-#endif
-
 #define FIRST 3      /* SD_LISTEN_FDS_START */
 #define PATIENCE 2   /* seconds that a manager may take to read a word */
-
-#if defined(__GNUC__)
-__attribute__((format(printf, 2, 3)))
-#endif
-static int
-fail(char words[WS_LISTEN_WORDS], const char *format, ...)
-{
-	va_list ap;
-
-	va_start(ap, format);
-	vsnprintf(words, WS_LISTEN_WORDS, format, ap);
-	va_end(ap);
-	return -1;
-}
 
 /* Digits and nothing else: the number, or -1. */
 static long
@@ -100,32 +81,33 @@ take(struct ws_service_socket *s, int fd, const char *name, size_t len,
 #endif
 
 	if (flags == -1)
-		return fail(words, "LISTEN_FDS: descriptor %d is not open", fd);
+		return ws_fail(words, "LISTEN_FDS: descriptor %d is not open",
+		    fd);
 	memset(&a, 0, sizeof a);
 	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &olen) == -1 ||
 	    type != SOCK_STREAM ||
 	    getsockname(fd, (struct sockaddr *)&a, &alen) == -1 ||
 	    (a.ss_family != AF_INET && a.ss_family != AF_INET6 &&
 	    a.ss_family != AF_UNIX))
-		return fail(words, "LISTEN_FDS: descriptor %d is not a stream "
-		    "socket", fd);
+		return ws_fail(words, "LISTEN_FDS: descriptor %d is not a "
+		    "stream socket", fd);
 #ifdef SO_ACCEPTCONN
 	olen = sizeof listens;
 	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &olen) == 0 &&
 	    !listens)
-		return fail(words, "LISTEN_FDS: descriptor %d does not listen "
-		    "(Accept=yes?)", fd);
+		return ws_fail(words, "LISTEN_FDS: descriptor %d does not "
+		    "listen (Accept=yes?)", fd);
 #endif
 	kind = purpose(name, len, a.ss_family);
 	if (kind == -1)
-		return fail(words, "LISTEN_FDNAMES: \"%.*s\" is not ws, wss or "
-		    "control", len < 64 ? (int)len : 64, name);
+		return ws_fail(words, "LISTEN_FDNAMES: \"%.*s\" is not ws, wss "
+		    "or control", len < 64 ? (int)len : 64, name);
 	if (kind == WS_SERVICE_CONTROL && a.ss_family != AF_UNIX)
-		return fail(words, "LISTEN_FDNAMES: descriptor %d is not a "
+		return ws_fail(words, "LISTEN_FDNAMES: descriptor %d is not a "
 		    "Unix socket: anybody could write to it", fd);
 	if (fcntl(fd, F_SETFL, flags | O_NONBLOCK) == -1 ||
 	    fcntl(fd, F_SETFD, FD_CLOEXEC) == -1)
-		return fail(words, "LISTEN_FDS: descriptor %d: %s", fd,
+		return ws_fail(words, "LISTEN_FDS: descriptor %d: %s", fd,
 		    strerror(errno));
 	s->fd = fd;
 	s->kind = (enum ws_service_kind)kind;
@@ -140,9 +122,9 @@ take_all(struct ws_service_socket *s, int room, const char *fds,
 	size_t len = 0;
 
 	if (n == -1)
-		return fail(words, "LISTEN_FDS=%.40s: not a number", fds);
+		return ws_fail(words, "LISTEN_FDS=%.40s: not a number", fds);
 	if (n > room)
-		return fail(words, "LISTEN_FDS=%ld: more than %d sockets", n,
+		return ws_fail(words, "LISTEN_FDS=%ld: more than %d sockets", n,
 		    room);
 	for (i = 0; i < n; i++) {
 		if (names != NULL)
@@ -153,7 +135,7 @@ take_all(struct ws_service_socket *s, int room, const char *fds,
 			continue;
 		names += len;
 		if ((*names == ':') != (i + 1 < n))
-			return fail(words, "LISTEN_FDNAMES: not as many as "
+			return ws_fail(words, "LISTEN_FDNAMES: not as many as "
 			    "LISTEN_FDS=%ld", n);
 		names += *names == ':';
 	}
@@ -170,7 +152,8 @@ ws_service_sockets(struct ws_service_socket *s, int room,
 
 	if (pid != NULL && fds != NULL) {
 		if (digits(pid) == -1)
-			n = fail(words, "LISTEN_PID=%.40s: not a number", pid);
+			n = ws_fail(words, "LISTEN_PID=%.40s: not a number",
+			    pid);
 		else if (digits(pid) == (long)getpid())
 			n = take_all(s, room, fds, getenv("LISTEN_FDNAMES"),
 			    words);

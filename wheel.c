@@ -114,3 +114,13 @@ ws_wheel_due(const struct ws_wheel *w)
 {
 	return w->next == INT64_MAX ? INT64_MAX : w->next << SHIFT;
 }
+
+/* see ws.h */
+uint32_t
+ws_jitter(uint32_t *seed, uint32_t range)
+{
+	*seed ^= *seed << 13; /* xorshift32 */
+	*seed ^= *seed >> 17;
+	*seed ^= *seed << 5;
+	return range == 0 ? 0 : *seed % range;
+}

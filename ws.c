@@ -15,9 +15,9 @@
  * and not when, perhaps never, the head ends: a TLS ClientHello on the wrong
  * port, or a bare line feed, which is how requests are smuggled past a proxy
  * that reads lines otherwise. Hosts are checked where they end, as an address
- * in brackets cannot be told from half of one before that. What a field says is
- * noted on the way in struct head, and weighed when the head is whole, as one field can come before or
- * after another. Nothing is skipped or repaired (RFC 9112 section 2.2 lets a
+ * in brackets cannot be told from half of one before that. What a field says
+ * is noted on the way in struct head, and weighed when the head is whole, as
+ * one field can come before or after another. Nothing is skipped or repaired (RFC 9112 section 2.2 lets a
  * server be lenient, section 11.2 says what that costs).
  *
  * Frames

@@ -57,6 +57,14 @@ extern "C" {
 
 #define WS_VERSION "0.1.0"
 
+/*
+ * For systems without it (macOS) SIGPIPE is ignored: by keeper.c and ctl.c, or
+ * by the program that the hub is part of. System headers come before this one.
+ */
+#if defined(AF_UNIX) && !defined(MSG_NOSIGNAL)
+#define MSG_NOSIGNAL 0
+#endif
+
 enum { WS_MORE = -1, WS_BAD = -2 };
 enum { WS_WANT_IN = -1, WS_WANT_OUT = -2, WS_ERROR = -3 };
 
@@ -66,6 +74,8 @@ enum { WS_WANT_IN = -1, WS_WANT_OUT = -2, WS_ERROR = -3 };
 #else
 #define WS_NEARER(address) ((void)(address))
 #endif
+
+#define WS_ERROR_MAX 320 /* bytes of an error message, NUL included */
 
 /* Bytes that belong to somebody else. */
 struct ws_text {
@@ -466,7 +476,7 @@ size_t ws_queue_held(const struct ws_queue *q);
 
 /* ----------------------------------------------------------- 4  control.c */
 
-#define WS_DETAIL_MAX 160
+#define WS_DETAIL_MAX WS_ERROR_MAX
 
 /* A backend's stream: objects in, replies out. Zeroed is the start. */
 struct ws_control {
@@ -486,8 +496,8 @@ struct ws_control {
 /*
  * Obeys what is whole in len more bytes, and appends the replies to c->out.
  * Returns how many bytes it took: fewer than len if h->left, which deliveries
- * and objects take from, was used up. The rest is to be given again. At most two
- * objects are obeyed beyond that.
+ * and objects take from, was used up. The rest is to be given again. At most
+ * two objects are obeyed beyond that.
  */
 size_t ws_control_feed(struct ws_hub *h, struct ws_control *c,
     const char *data, size_t len);
@@ -510,7 +520,7 @@ void ws_control_free(struct ws_control *c);
 
 /* -------------------------------------------------------------- 5  tls.c */
 
-#define WS_TLS_WORDS 256 /* bytes of an error's or a warning's text */
+#define WS_TLS_WORDS WS_ERROR_MAX
 
 struct iovec;
 struct ws_tls_config;
@@ -575,7 +585,7 @@ const char *ws_tls_error(const struct ws_tls *t);
 /* ----------------------------------------------------------- 6  listen.c */
 
 #define WS_LISTEN_MAX 16    /* sockets that one address may stand for */
-#define WS_LISTEN_WORDS 320 /* bytes of an error's text */
+#define WS_LISTEN_WORDS WS_ERROR_MAX
 
 /*
  * Tells a socket's file apart from any that takes its place. Not dev_t and
@@ -647,7 +657,7 @@ struct ws_poll {
 	uint32_t n, hot, room;
 	int timeout;             /* ms that the last poll could sleep; -1 */
 	int64_t last_event;      /* ns: when a wait that brought one began */
-	int64_t last_scan;       /* ns: when all were polled; 0: they always are */
+	int64_t last_scan;       /* ns: when all were polled; 0: always */
 	int64_t next_scan;       /* ns */
 	int64_t scan_cost;       /* ns a descriptor */
 	int64_t scan_time;       /* ns in all */
@@ -672,8 +682,8 @@ void ws_poll_rest(struct ws_poll *p, struct ws_conn *c);
 void ws_poll_kill(struct ws_poll *p, struct ws_conn *c);
 
 /*
- * Waits at most timeout ms (-1: for ever); returns how many are p->ready. It may
- * return early with none.
+ * Waits at most timeout ms (-1: for ever); returns how many are p->ready. It
+ * may return early with none.
  */
 uint32_t ws_poll_wait(struct ws_poll *p, int timeout);
 
@@ -716,6 +726,9 @@ void ws_wheel_ring(struct ws_wheel *w, int64_t now,
 
 /* No alarm is due before that; INT64_MAX if there is none. */
 int64_t ws_wheel_due(const struct ws_wheel *w);
+
+/* 0 to range - 1, to spread deadlines and nothing else; *seed is not 0. */
+uint32_t ws_jitter(uint32_t *seed, uint32_t range);
 
 /* ----------------------------------------------------------- 9  client.c */
 
@@ -903,15 +916,6 @@ void ws_loop_stop(struct ws_loop *l);
 /* Logs the counters. */
 void ws_loop_report(struct ws_loop *l);
 
-/* 0 to range - 1: to spread things in time, nothing else. */
-uint32_t ws_loop_jitter(struct ws_loop *l, uint32_t range);
-
-/* Logs one line, a printf. */
-#if defined(__GNUC__)
-__attribute__((format(printf, 3, 4)))
-#endif
-void ws_loop_say(struct ws_loop *l, int level, const char *format, ...);
-
 /* -------------------------------------------------------------- 11  ctl.c */
 
 /*
@@ -973,6 +977,23 @@ void ws_say(int level, const char *format, ...);
 __attribute__((format(printf, 1, 2), noreturn))
 #endif
 void ws_die(const char *format, ...);
+
+struct ws_options;
+
+/* One line to o->log, if there is one and the level is logged; a printf. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 3, 4)))
+#endif
+void ws_logf(const struct ws_options *o, int level, const char *format, ...);
+
+/*
+ * Writes an error message; after a format that ends with a colon
+ * strerror(errno) as well. Returns -1, and leaves errno alone.
+ */
+#if defined(__GNUC__)
+__attribute__((format(printf, 2, 3)))
+#endif
+int ws_fail(char error[WS_ERROR_MAX], const char *format, ...);
 
 /* -------------------------------------------------------- 14  sandbox.c */
 

@@ -180,13 +180,15 @@ FUZZ = test/fuzz/control.c test/fuzz/frames.c test/fuzz/head.c \
 $(B)/replay: test/fuzz/replay.c $(FUZZ) test/fuzz/fuzz.h test/plain.h $(WORLD) hub.c $(PLAIN)
 	$(LINK) test/fuzz/replay.c $(FUZZ) $(WORLD) $(PLAIN) $(LIB)
 
-# What a delivery costs, beside other servers (Linux) [QUICK=quick].
+# What a delivery costs, beside other servers (Linux) [QUICK=quick], and beside
+# another wshub [OLD=path].
 bench: wshub $(B)/bench
 	@$(B)/bench ./wshub `test "$(TLS)" = no && echo - || echo test/certs` \
 	    $(B)/bench.rows $(QUICK)
 	@sh test/bench/plot.sh $(B)/bench.rows $(B)/bench.svg
 
-BENCH = test/bench/bench.c test/bench/clients.c test/bench/servers.c
+BENCH = test/bench/bench.c test/bench/hostile.c test/bench/clients.c \
+    test/bench/servers.c
 
 $(B)/bench: $(BENCH) test/bench/bench.h .flags
 	$(LINK) $(BEAR) $(BENCH) $(LIB)

@@ -2,6 +2,8 @@
 /*
  * What a delivery costs: bench WSHUB CERTS ROWS [quick]. Quick is one round of
  * a tenth, without some of the largest: to see that it works, not to measure.
+ * If OLD in the environment names another wshub, such as the last release's, it
+ * gets columns or rows of its own, from the same run.
  *
  * Every row is done in turns by the hub and by a server that does nothing but
  * one send(2) of a ready frame for each delivery ("bare"), and less often by
@@ -33,32 +35,10 @@
 
 #include "bench.h"
 
-#define ROUNDS 5
 #define MARKS 1024 /* that one read may bring */
 #define TIMEOUT 120000000000 /* ns for anything */
 
-struct work {
-	int fanout;      /* or to one device each */
-	unsigned clients, size;
-	unsigned ahead;  /* messages that are not delivered yet */
-	unsigned messages;
-	int tls;
-	unsigned slow;   /* of the clients do not read */
-	int64_t pause;   /* ns from one message to the next; 0: as fast as goes */
-	int end;         /* once this can be read from it is over; 0: none */
-};
-
-#define FAN(n, bytes, window, number) { .fanout = 1, .clients = n, \
-    .size = bytes, .ahead = window, .messages = number }
-#define ONE(n) { .clients = n, .size = 200, .ahead = 16, .messages = 40000 }
-
-struct result {
-	double us;       /* of the server, a delivery */
-	double rate;     /* deliveries a second */
-	double p50, p99, p999; /* us from publishing to receiving */
-};
-
-static int rounds = ROUNDS;
+int rounds = ROUNDS;
 static FILE *rows;
 
 /* see bench.h */
@@ -79,11 +59,21 @@ by_size(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static double
+/* see bench.h */
+double
 median(double *x, int n)
 {
-	qsort(x, (size_t)n, sizeof *x, by_size);
-	return x[n / 2];
+	return quantile(x, (unsigned long)n, 0.5);
+}
+
+/* see bench.h */
+double
+quantile(double *x, unsigned long n, double part)
+{
+	if (n == 0)
+		return 0;
+	qsort(x, n, sizeof *x, by_size);
+	return part < 1 ? x[(unsigned long)((double)n * part)] : x[n - 1];
 }
 
 /* ------------------------------------------------------------- deliveries */
@@ -133,7 +123,8 @@ publish_some(const struct work *w, struct flow *f, unsigned each)
 	struct pollfd end = { w->end, POLLIN, 0 };
 	int64_t at;
 
-	if (w->end != 0 && f->over == 0 && poll(&end, 1, 0) == 1) {
+	if (f->over == 0 && ((w->end != 0 && poll(&end, 1, 0) == 1) ||
+	    (w->seconds != 0 && now() - f->begun > w->seconds * 1000000000))) {
 		f->over = 1;
 		f->due = (unsigned long)f->published * each;
 	}
@@ -171,8 +162,8 @@ receive(const struct work *w, struct flow *f, struct client *c)
 	}
 }
 
-/* Clients are in: publishes, and waits until all is delivered. */
-static struct result
+/* see bench.h */
+struct result
 deliver(const struct work *w)
 {
 	static struct epoll_event ready[256];
@@ -217,6 +208,7 @@ deliver(const struct work *w)
 	r.p50 = f.latency[f.due / 2];
 	r.p99 = f.latency[f.due - 1 - f.due / 100];
 	r.p999 = f.latency[f.due - 1 - f.due / 1000];
+	r.max = f.latency[f.due - 1];
 	close(ep);
 	free(f.sent);
 	free(f.latency);
@@ -239,7 +231,8 @@ run(enum which server, const struct work *w)
 
 /* ----------------------------------------------------------------- tables */
 
-static void
+/* see bench.h */
+void
 title(const char *words, const char *columns)
 {
 	printf("\n%s\n%-31s%s\n", words, "", columns);
@@ -270,8 +263,8 @@ others(const struct work *w, const char *kind)
 static void
 compare(const char *name, const char *kind, struct work w)
 {
-	double us[2][ROUNDS], ratio[ROUNDS], rate[ROUNDS], p50[ROUNDS],
-	    p99[ROUNDS], p999[ROUNDS];
+	double us[BARE + 1][ROUNDS], ratio[ROUNDS], older[ROUNDS],
+	    rate[ROUNDS], p50[ROUNDS], p99[ROUNDS], p999[ROUNDS];
 	struct result r;
 	int i, s;
 
@@ -279,26 +272,37 @@ compare(const char *name, const char *kind, struct work w)
 		w.messages = w.messages / 10 + 1;
 	for (i = 0; i < rounds; i++) {
 		for (s = BARE; s >= OURS; s--) {
+			if (!server_there(s))
+				continue;
 			r = run(s, &w);
 			us[s][i] = r.us;
 		}
 		ratio[i] = us[OURS][i] / us[BARE][i];
+		if (server_there(OLD))
+			older[i] = us[OURS][i] / us[OLD][i];
 		rate[i] = r.rate;
 		p50[i] = r.p50;
 		p99[i] = r.p99;
 		p999[i] = r.p999;
 	}
 	if (kind != NULL)
-		for (s = OURS; s <= BARE; s++)
+		for (s = OURS; s <= BARE; s += BARE - OURS)
 			fprintf(rows, "%s %u %s %.3f\n", kind, w.clients,
 			    server_names[s], median(us[s], rounds));
 	printf("%-31s %8.3f %8.3f %6.2f", name, median(us[OURS], rounds),
 	    median(us[BARE], rounds), median(ratio, rounds));
 	others(&w, kind);
-	printf(" %9.0f %8.0f %8.0f %8.0f\n", median(rate, rounds),
+	printf(" %9.0f %8.0f %8.0f %8.0f", median(rate, rounds),
 	    median(p50, rounds), median(p99, rounds), median(p999, rounds));
+	if (server_there(OLD))
+		printf(" %8.3f %7.2f", median(us[OLD], rounds),
+		    median(older, rounds));
+	putchar('\n');
 	fflush(stdout);
 }
+
+#define COLUMNS "     ours     bare  ratio     nchan mosquitto  a second" \
+    "      p50      p99    p99.9"
 
 static void
 deliveries(void)
@@ -321,6 +325,9 @@ deliveries(void)
 	{ "to 1,000 of 100 B, 64 ahead", NULL, FAN(1000, 100, 64, 4000) },
 	{ "to 1,000 of 1 kB, 64 ahead", NULL, FAN(1000, 1000, 64, 1000) },
 	{ "to 10,000 of 100 B, 64 ahead", NULL, FAN(10000, 100, 64, 320) },
+	{ "to 1,000 of 200 B, 20 a second", NULL, { .fanout = 1,
+	    .clients = 1000, .size = 200, .ahead = 64, .messages = 100,
+	    .pause = 50000000 } },
 	{ "one of 10", "sendToDevice", ONE(10) },
 	{ "one of 100", "sendToDevice", ONE(100) },
 	{ "one of 1,000", "sendToDevice", ONE(1000) },
@@ -332,8 +339,7 @@ deliveries(void)
 	title("CPU of the server a delivery, us (fan-out, then sendToDevice of "
 	    "200 B with 16 ahead);\nof ours also deliveries a second, and us "
 	    "from publishing to receiving",
-	    "     ours     bare  ratio     nchan mosquitto  a second      p50"
-	    "      p99    p99.9");
+	    server_there(OLD) ? COLUMNS "      old ours/old" : COLUMNS);
 	for (i = 0; i < sizeof table / sizeof *table; i++)
 		if (rounds > 1 || table[i].kind != NULL ||
 		    table[i].w.clients <= 1000)
@@ -423,10 +429,12 @@ entrances(void)
 			else
 				printf(" %9s", "-");
 		for (s = OURS; s < SERVERS; s++)
-			if (s != BARE && us[s] != 0)
+			if (s != OLD && s != BARE && us[s] != 0)
 				printf(" %8.0f", bytes[s]);
-			else if (s != BARE)
+			else if (s != OLD && s != BARE)
 				printf(" %8s", "-");
+		if (server_there(OLD))
+			printf("  (old: %.1f, %.0f)", us[OLD], bytes[OLD]);
 		putchar('\n');
 		fflush(stdout);
 	}
@@ -617,7 +625,7 @@ main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGINT, interrupted);
 	signal(SIGTERM, interrupted);
-	servers_open(argv[1]);
+	servers_open(argv[1], getenv("OLD"));
 	if (lim.rlim_cur < CLIENTS_MAX + 500) {
 		errno = EMFILE;
 		give_up("16,500 descriptors are wanted (ulimit -n)");
@@ -627,6 +635,7 @@ main(int argc, char **argv)
 	entrances();
 	storms();
 	slow_readers();
+	hostile();
 	servers_close();
 	return fclose(rows) != 0;
 }

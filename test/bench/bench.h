@@ -2,7 +2,8 @@
 /*
  * What a delivery costs, beside other servers: make bench.
  *
- *   bench.c    what is measured, and the table
+ *   bench.c    what a delivery, a client's entrance and memory cost
+ *   hostile.c  what the others notice of a peer that does its worst
  *   servers.c  the servers: how to start each, get into it and publish
  *   clients.c  connections, many at a time, with TLS or without
  *   plot.sh    the picture
@@ -22,7 +23,7 @@
 #define PAYLOAD_MAX 16384
 #define TOLD_MAX 640 /* bytes that bring a client in, at most */
 
-enum which { OURS, BARE, NCHAN, MOSQUITTO, SERVERS };
+enum which { OURS, OLD, BARE, NCHAN, MOSQUITTO, SERVERS };
 
 struct tls;
 
@@ -33,6 +34,11 @@ struct client {
 	int asked;       /* its request is out */
 	int digits;      /* of a mark under way, -1: none */
 	unsigned mark;
+	unsigned char head[10]; /* of the frame under way */
+	unsigned nhead;         /* bytes of it that came */
+	uint64_t left;          /* bytes of its payload that did not */
+	unsigned long frames, pings, pongs; /* that came whole */
+	int gone;        /* the server closed the connection */
 	struct tls *tls;
 };
 
@@ -44,14 +50,59 @@ void give_up(const char *why);
 /* CLOCK_MONOTONIC, ns. */
 int64_t now(void);
 
+/* -------------------------------------------------------------- bench.c */
+
+struct work {
+	int fanout;      /* or to one device each */
+	unsigned clients, size;
+	unsigned ahead;  /* messages that are not delivered yet */
+	unsigned messages;
+	int tls;
+	unsigned slow;   /* of the clients do not read */
+	int64_t pause;   /* ns from one message to the next; 0: as fast as goes */
+	int end;         /* once this can be read from it is over; 0: none */
+	int64_t seconds; /* or once so many have passed; 0: no end */
+};
+
+#define FAN(n, bytes, window, number) { .fanout = 1, .clients = n, \
+    .size = bytes, .ahead = window, .messages = number }
+#define ONE(n) { .clients = n, .size = 200, .ahead = 16, .messages = 40000 }
+
+struct result {
+	double us;       /* of the server, a delivery */
+	double rate;     /* deliveries a second */
+	double p50, p99, p999, max; /* us from publishing to receiving */
+};
+
+#define ROUNDS 5
+extern int rounds; /* 1: quick */
+
+/* Clients are in: publishes, and waits until all is delivered. */
+struct result deliver(const struct work *w);
+
+void title(const char *words, const char *columns);
+
+/* Both sort. part is a number such as 0.99; of no numbers it is 0. */
+double median(double *x, int n);
+double quantile(double *x, unsigned long n, double part);
+
+/* ------------------------------------------------------------ hostile.c */
+
+/* Rows of hubs alone: ours, and the old one beside it. */
+void hostile(void);
+
 /* ------------------------------------------------------------ servers.c */
 
 extern const char *const server_names[SERVERS];
 extern unsigned ws_port, wss_port; /* of the server that runs */
 extern const char *certs;          /* the directory; NULL: no wss:// */
+extern unsigned server_ping;       /* --ping of a hub that is started next */
 
-/* Before all else: the hub's binary. Makes a directory, which close removes. */
-void servers_open(const char *wshub);
+/*
+ * Before all else: the hub's binary, and another's to compare it with, or NULL.
+ * Makes a directory, which close removes.
+ */
+void servers_open(const char *wshub, const char *old);
 void servers_close(void);
 
 /* Whether it is installed. */
@@ -68,6 +119,13 @@ void server_stop(void);
 double server_cpu(void);
 double server_memory(void);
 
+/* The most resident bytes since the last forgetting, where that is allowed. */
+double server_peak(void);
+void server_forget_peak(void);
+
+/* Hubs only: sends SIGSTOP or SIGCONT to the process that serves. */
+void server_signal(int number);
+
 /*
  * What client i says next to be in, after n bytes have come: writes it and
  * returns its length, 0 if it is in, -1 if more must come first.
@@ -81,6 +139,15 @@ void server_settle(void);
 void server_publish(const char *payload, size_t len, int to);
 void server_flush(void);
 
+/* Hubs only: one more connection to the control socket. */
+int server_backend(void);
+
+/* Hubs only: writes an object and its newline, and waits for this reply. */
+void server_ask(int fd, const char *object, const char *reply);
+
+/* Writes all of it. */
+void put_all(int fd, const void *data, size_t len);
+
 /* ------------------------------------------------------------ clients.c */
 
 /*
@@ -90,8 +157,21 @@ void server_flush(void);
 void clients_join(unsigned from, unsigned end, unsigned together, int tls);
 void clients_leave(unsigned from, unsigned end);
 
-/* Reads what is there: how many marks came, at most room of them. */
+/* Connects them by TCP, and no more. */
+void clients_connect(unsigned from, unsigned end);
+
+/*
+ * Reads what is there: how many marks came, of which the first are put into
+ * marks, at most room. Counts frames, and answers Pings.
+ */
 unsigned client_take(struct client *c, unsigned *marks, unsigned room);
+
+/* Sends n Pings without payload, at most PINGS_MAX. */
+#define PINGS_MAX 64
+void client_ping(struct client *c, unsigned n);
+
+/* A server may close connections; otherwise that ends the bench. */
+extern int clients_may_go;
 
 /*
  * What BearSSL's primitives take for a full handshake: a signature, an

@@ -23,6 +23,7 @@
 #include "bench.h"
 
 struct client client[CLIENTS_MAX];
+int clients_may_go;
 
 static char told[CLIENTS_MAX][TOLD_MAX];
 static size_t ntold[CLIENTS_MAX];
@@ -384,18 +385,20 @@ client_read(struct client *c, char *buf, size_t room)
 	if (c->tls != NULL)
 		return tls_read(c, buf, room);
 	n = recv(c->fd, buf, room, MSG_DONTWAIT);
-	if (n == 0 || (n < 0 && errno != EAGAIN))
-		give_up("a client was dropped");
+	if (n == 0 || (n < 0 && errno != EAGAIN)) {
+		if (!clients_may_go)
+			give_up("a client was dropped");
+		c->gone = 1;
+	}
 	return n < 0 ? 0 : n;
 }
 
 static void
-begin_client(unsigned i, int ep, int tls)
+connect_client(unsigned i, int tls)
 {
 	static const int on = 1;
 	struct client *c = &client[i];
 	struct sockaddr_in in;
-	struct epoll_event e;
 
 	memset(&in, 0, sizeof in);
 	in.sin_family = AF_INET;
@@ -408,6 +411,25 @@ begin_client(unsigned i, int ep, int tls)
 	    connect(c->fd, (struct sockaddr *)&in, sizeof in) != 0)
 		give_up("connect");
 	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+/* see bench.h */
+void
+clients_connect(unsigned from, unsigned end)
+{
+	unsigned i;
+
+	for (i = from; i < end; i++)
+		connect_client(i, 0);
+}
+
+static void
+begin_client(unsigned i, int ep, int tls)
+{
+	struct client *c = &client[i];
+	struct epoll_event e;
+
+	connect_client(i, tls);
 	ntold[i] = 0;
 	e.events = EPOLLIN | EPOLLOUT; /* it speaks first */
 	e.data.u32 = i;
@@ -423,8 +445,11 @@ client_write(struct client *c, const char *data, size_t n)
 {
 	if (c->tls != NULL)
 		return tls_write(c, data, n);
-	if (send(c->fd, data, n, MSG_NOSIGNAL) != (ssize_t)n)
-		give_up("a client's send");
+	if (!c->gone && send(c->fd, data, n, MSG_NOSIGNAL) != (ssize_t)n) {
+		if (!clients_may_go)
+			give_up("a client's send");
+		c->gone = 1;
+	}
 	return 1;
 }
 
@@ -450,11 +475,11 @@ advance_client(unsigned i, int ep)
 		if (n == 0)
 			break;
 		ntold[i] += (size_t)n;
-		if (ntold[i] == TOLD_MAX)
-			give_up("a server's greeting is long");
 		k = server_greet(i, told[i], ntold[i], out);
 		if (k == 0)
 			return 1;
+		if (ntold[i] == TOLD_MAX)
+			give_up("a server's greeting is long");
 		if (k > 0)
 			(void)client_write(c, out, (size_t)k);
 	}
@@ -501,13 +526,46 @@ clients_leave(unsigned from, unsigned end)
 
 /* -------------------------------------------------------------- receiving */
 
-/* see bench.h */
-unsigned
-client_take(struct client *c, unsigned *marks, unsigned room)
+/* One byte of a frame's head (RFC 6455, section 5.2): 1 with the last one. */
+static int
+take_head(struct client *c, unsigned char byte)
 {
-	static char in[1 << 16];
-	ssize_t n = client_read(c, in, sizeof in);
-	const char *p = in, *end = in + n;
+	unsigned length, i;
+
+	c->head[c->nhead++] = byte;
+	length = c->nhead == 1 ? 0 : c->head[1] & 127;
+	if (c->nhead < (length == 126 ? 4 : length == 127 ? 10 : 2))
+		return 0;
+	c->left = length < 126 ? length : 0;
+	for (i = 2; i < c->nhead; i++)
+		c->left = c->left << 8 | c->head[i];
+	c->nhead = 0;
+	return 1;
+}
+
+static void
+end_frame(struct client *c)
+{
+	static const char pong[] = "\x8a\x80\0\0\0";
+
+	switch (c->head[0] & 15) {
+	case 9:
+		c->pings++;
+		(void)client_write(c, pong, sizeof pong);
+		break;
+	case 10:
+		c->pongs++;
+		break;
+	default:
+		c->frames++;
+	}
+}
+
+/* Looks for marks in a part of a payload, which may end within one. */
+static unsigned
+take_marks(struct client *c, const char *p, const char *end, unsigned *marks,
+    unsigned room)
+{
 	unsigned got = 0;
 
 	while (p < end) {
@@ -529,4 +587,46 @@ client_take(struct client *c, unsigned *marks, unsigned room)
 		}
 	}
 	return got;
+}
+
+/* see bench.h */
+unsigned
+client_take(struct client *c, unsigned *marks, unsigned room)
+{
+	static char in[1 << 16];
+	ssize_t n = client_read(c, in, sizeof in);
+	const char *p = in, *end = in + n;
+	unsigned got = 0;
+	uint64_t part;
+
+	while (p < end) {
+		if (c->left == 0) {
+			if (take_head(c, (unsigned char)*p++) && c->left == 0)
+				end_frame(c);
+			continue;
+		}
+		part = (uint64_t)(end - p) < c->left ? (uint64_t)(end - p) :
+		    c->left;
+		got += take_marks(c, p, p + part, marks + (got < room ? got :
+		    room), got < room ? room - got : 0);
+		p += part;
+		c->left -= part;
+		if (c->left == 0)
+			end_frame(c);
+	}
+	return got;
+}
+
+/* see bench.h */
+void
+client_ping(struct client *c, unsigned n)
+{
+	static char pings[6 * PINGS_MAX];
+	unsigned i;
+
+	if (n > PINGS_MAX)
+		n = PINGS_MAX;
+	for (i = 0; i < n; i++)
+		memcpy(pings + 6 * i, "\x89\x80\0\0\0", 6);
+	(void)client_write(c, pings, 6 * (size_t)n);
 }

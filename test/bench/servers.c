@@ -3,6 +3,7 @@
  * The servers: how to start each, get into it and publish. See bench.h.
  *
  *   ours       objects to the control socket, a line each
+ *   old        the same with another binary, if OLD names one
  *   bare       no server at all: it knows ready bytes and whom to send them,
  *              and makes one send(2) for each delivery, blocking
  *   nchan      nginx with libnginx-mod-nchan, publishing by HTTP
@@ -32,12 +33,12 @@
 #define NCHAN_MODULE "/usr/lib/nginx/modules/ngx_nchan_module.so"
 
 const char *const server_names[SERVERS] = {
-	"ours", "bare", "nchan", "mosquitto"
+	"ours", "old", "bare", "nchan", "mosquitto"
 };
-unsigned ws_port, wss_port;
+unsigned ws_port, wss_port, server_ping;
 const char *certs;
 
-static const char *wshub;
+static const char *wshub, *wshub_old;
 static char dir[] = "/tmp/wshub.bench.XXXXXX", sock[64], conf[64],
     log_name[64];
 static enum which kind;  /* which runs */
@@ -46,6 +47,13 @@ static int publisher;    /* where to publish */
 static unsigned mqtt_port;
 static pid_t owner;      /* of all this */
 static int subscribers;  /* so many clients hear what is for all */
+
+/* Whether that server is a hub. */
+static int
+is_hub(enum which w)
+{
+	return w == OURS || w == OLD;
+}
 
 static void
 pin(unsigned cpu)
@@ -71,9 +79,10 @@ give_up(const char *why)
 
 /* see bench.h */
 void
-servers_open(const char *path)
+servers_open(const char *path, const char *old)
 {
 	wshub = path;
+	wshub_old = old;
 	owner = getpid();
 	if (mkdtemp(dir) == NULL)
 		give_up(dir);
@@ -100,6 +109,8 @@ int
 server_there(enum which w)
 {
 	switch (w) {
+	case OLD:
+		return wshub_old != NULL;
 	case NCHAN:
 		return access(NCHAN_MODULE, R_OK) == 0 &&
 		    access("/usr/sbin/nginx", X_OK) == 0;
@@ -243,16 +254,17 @@ configure(const char *format, ...)
 }
 
 static void
-exec_wshub(void)
+exec_wshub(const char *path)
 {
-	char ws[32], wss[32], cert[PATH_MAX], key[PATH_MAX];
+	char ws[32], wss[32], ping[16], cert[PATH_MAX], key[PATH_MAX];
 
 	snprintf(ws, sizeof ws, "127.0.0.1:%u", ws_port);
 	snprintf(wss, sizeof wss, "127.0.0.1:%u", wss_port);
+	snprintf(ping, sizeof ping, "%u", server_ping);
 	snprintf(cert, sizeof cert, "%s/p256.pem", certs ? certs : "");
 	snprintf(key, sizeof key, "%s/p256.key", certs ? certs : "");
-	execl(wshub, "wshub", "-q", "-l", ws, "-s", sock, "--heartbeat", "0",
-	    "--ping", "0", certs ? "-L" : NULL, wss, "-c", cert, "-k", key,
+	execl(path, "wshub", "-q", "-l", ws, "-s", sock, "--heartbeat", "0",
+	    "--ping", ping, certs ? "-L" : NULL, wss, "-c", cert, "-k", key,
 	    (char *)NULL);
 }
 
@@ -335,14 +347,15 @@ connect_to(unsigned port)
 	return fd;
 }
 
-static void
-put_all(const void *data, size_t len)
+/* see bench.h */
+void
+put_all(int fd, const void *data, size_t len)
 {
 	const char *p = data;
 	ssize_t n;
 
 	while (len > 0) {
-		n = send(publisher, p, len, MSG_NOSIGNAL);
+		n = send(fd, p, len, MSG_NOSIGNAL);
 		if (n <= 0)
 			give_up("publishing");
 		p += n;
@@ -377,7 +390,10 @@ server_start(enum which w, unsigned n)
 			_exit(127);
 		switch (w) {
 		case OURS:
-			exec_wshub();
+			exec_wshub(wshub);
+			break;
+		case OLD:
+			exec_wshub(wshub_old);
 			break;
 		case NCHAN:
 			exec_nginx();
@@ -399,12 +415,12 @@ server_start(enum which w, unsigned n)
 		return;
 	case MOSQUITTO:
 		publisher = connect_to(mqtt_port);
-		put_all(hello, sizeof hello - 1);
+		put_all(publisher, hello, sizeof hello - 1);
 		if (recv(publisher, answer, 4, MSG_WAITALL) != 4)
 			give_up("CONNACK");
 		break;
 	default:
-		publisher = connect_to(w == OURS ? 0 : ws_port);
+		publisher = connect_to(is_hub(w) ? 0 : ws_port);
 	}
 	close(connect_to(ws_port));
 	if (certs != NULL)
@@ -420,8 +436,10 @@ server_stop(void)
 	if (process == 0)
 		return;
 	close(publisher);
+	if (is_hub(kind))
+		server_signal(SIGCONT);
 	kill(process, SIGTERM);
-	if (kind == OURS) /* without saying good-bye to all */
+	if (is_hub(kind)) /* without saying good-bye to all */
 		kill(process, SIGTERM);
 	while (waitpid(process, &status, 0) == -1 && errno == EINTR)
 		;
@@ -446,26 +464,40 @@ number_in(const char *path, const char *format)
 	return x;
 }
 
-/* Of the process and its children. */
+#define FAMILY_MAX 8
+
+/* The process and its children, how many. */
+static int
+family(long pids[FAMILY_MAX])
+{
+	char name[64];
+	int n = 1;
+	FILE *f;
+
+	pids[0] = (long)process;
+	snprintf(name, sizeof name, "/proc/%ld/task/%ld/children",
+	    (long)process, (long)process);
+	f = fopen(name, "r");
+	while (f != NULL && n < FAMILY_MAX &&
+	    fscanf(f, "%ld", &pids[n]) == 1)
+		n++;
+	if (f != NULL)
+		fclose(f);
+	return n;
+}
+
 static double
 sum(const char *file, const char *format)
 {
 	char name[64];
-	double total;
-	long child;
-	FILE *f;
+	double total = 0;
+	long pids[FAMILY_MAX];
+	int n = family(pids), i;
 
-	snprintf(name, sizeof name, "/proc/%ld/%s", (long)process, file);
-	total = number_in(name, format);
-	snprintf(name, sizeof name, "/proc/%ld/task/%ld/children",
-	    (long)process, (long)process);
-	f = fopen(name, "r");
-	while (f != NULL && fscanf(f, "%ld", &child) == 1) {
-		snprintf(name, sizeof name, "/proc/%ld/%s", child, file);
+	for (i = 0; i < n; i++) {
+		snprintf(name, sizeof name, "/proc/%ld/%s", pids[i], file);
 		total += number_in(name, format);
 	}
-	if (f != NULL)
-		fclose(f);
 	return total;
 }
 
@@ -481,6 +513,42 @@ double
 server_memory(void)
 {
 	return sum("status", "VmRSS: %lf") * 1024;
+}
+
+/* see bench.h */
+double
+server_peak(void)
+{
+	return sum("status", "VmHWM: %lf") * 1024;
+}
+
+/* see bench.h */
+void
+server_forget_peak(void)
+{
+	char name[64];
+	long pids[FAMILY_MAX];
+	int n = family(pids), i;
+	FILE *f;
+
+	for (i = 0; i < n; i++) {
+		snprintf(name, sizeof name, "/proc/%ld/clear_refs", pids[i]);
+		f = fopen(name, "w");
+		if (f == NULL)
+			continue;
+		fputs("5", f); /* proc(5): the peak, not the pages' bits */
+		fclose(f);
+	}
+}
+
+/* see bench.h */
+void
+server_signal(int number)
+{
+	long pids[FAMILY_MAX];
+
+	if (family(pids) > 1)
+		kill((pid_t)pids[1], number);
 }
 
 /* ---------------------------------------------------------------- clients */
@@ -539,7 +607,7 @@ server_greet(unsigned i, const char *told, size_t n, char *out)
 		    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", name,
 		    kind == MOSQUITTO ? "Sec-WebSocket-Protocol: mqtt\r\n" : "");
 	}
-	if (kind == OURS || kind == BARE) {
+	if (is_hub(kind) || kind == BARE) {
 		p = memmem(told, n, "device_id\":\"", 12);
 		if (p == NULL || told + n - p < 12 + 15 + 3)
 			return -1;
@@ -559,21 +627,39 @@ server_greet(unsigned i, const char *told, size_t n, char *out)
 /* ------------------------------------------------------------- publishing */
 
 /* see bench.h */
+int
+server_backend(void)
+{
+	return connect_to(0);
+}
+
+/* see bench.h */
+void
+server_ask(int fd, const char *object, const char *reply)
+{
+	char text[256], answer[64];
+	size_t n = strlen(reply);
+
+	put_all(fd, text, (size_t)snprintf(text, sizeof text, "%s\n", object));
+	if (recv(fd, answer, n, MSG_WAITALL) != (ssize_t)n ||
+	    memcmp(answer, reply, n) != 0)
+		give_up(object);
+}
+
+/* see bench.h */
 void
 server_settle(void)
 {
 	static const struct order no_more = { NO_MORE, 0 };
-	char text[128], reply[5];
+	char text[128];
 	int i;
 
 	if (kind == BARE)
-		put_all(&no_more, sizeof no_more);
-	for (i = 0; kind == OURS && i < subscribers; i++) {
-		put_all(text, (size_t)sprintf(text, "{\"action\":\"subscribe\","
-		    "\"device\":\"%s\",\"channel\":\"all\"}\n", client[i].id));
-		if (recv(publisher, reply, 5, MSG_WAITALL) != 5 ||
-		    memcmp(reply, "OK 1\n", 5) != 0)
-			give_up("subscribe");
+		put_all(publisher, &no_more, sizeof no_more);
+	for (i = 0; is_hub(kind) && i < subscribers; i++) {
+		snprintf(text, sizeof text, "{\"action\":\"subscribe\","
+		    "\"device\":\"%s\",\"channel\":\"all\"}", client[i].id);
+		server_ask(publisher, text, "OK 1\n");
 	}
 	usleep(200000); /* the others do not say when all is done */
 }
@@ -589,7 +675,7 @@ server_flush(void)
 
 	if (ordered == 0)
 		return;
-	put_all(orders, ordered);
+	put_all(publisher, orders, ordered);
 	ordered = 0;
 	while (kind != BARE && recv(publisher, replies, sizeof replies,
 	    MSG_DONTWAIT) == (ssize_t)sizeof replies)
@@ -608,6 +694,7 @@ server_publish(const char *payload, size_t len, int to)
 		give_up("too much at once");
 	switch (kind) {
 	case OURS:
+	case OLD:
 		n = (size_t)(to == ALL ?
 		    sprintf(text, "{\"action\":\"sendToChannel\","
 		    "\"channel\":\"all\",\"data\":") :
@@ -645,7 +732,7 @@ server_publish(const char *payload, size_t len, int to)
 	}
 	memcpy(text + n, payload, len);
 	n += len;
-	if (kind == OURS) {
+	if (is_hub(kind)) {
 		memcpy(text + n, "}\n", 2);
 		n += 2;
 	}

@@ -36,7 +36,8 @@ MANDIR = $(PREFIX)/share/man
 DESTDIR =
 
 OBJ = main.o keeper.o sandbox.o log.o ctl.o service.o loop.o client.o \
-    wheel.o poll.o listen.o control.o hub.o queue.o json.o ws.o tls.o entropy.o
+    wheel.o poll.o listen.o control.o hub.o queue.o json.o http.o ws.o tls.o \
+    entropy.o
 C = $(CC) -std=c99 $(WARN) $(CFLAGS)
 
 all: wshub
@@ -62,8 +63,8 @@ FORCE:
 # ------------------------------------------------------------------- tests
 
 B = test/build
-UNITS = $(B)/ws $(B)/json $(B)/queue $(B)/hub $(B)/poll $(B)/wheel $(B)/tls $(B)/conformance \
-    $(B)/fault $(B)/bounds $(B)/replay $(B)/sandbox $(B)/service \
+UNITS = $(B)/ws $(B)/http $(B)/json $(B)/queue $(B)/hub $(B)/poll $(B)/wheel $(B)/tls \
+    $(B)/conformance $(B)/fault $(B)/bounds $(B)/replay $(B)/sandbox $(B)/service \
     $(B)/e2e $(B)/e2e_cli $(B)/e2e_limits $(B)/e2e_hostile \
     $(B)/e2e_tls $(B)/e2e_ops $(B)/e2e_calm
 TRY = WSHUB_WRAP="$${WSHUB_WRAP:-$(RUN)}" RUN="$(RUN)" TLS="$(TLS)" \
@@ -82,6 +83,9 @@ $(UNITS): test/test.h ws.h .flags
 
 $(B)/ws: test/ws.c ws.c
 	$(LINK) test/ws.c
+
+$(B)/http: test/http.c http.c ws.o
+	$(LINK) test/http.c ws.o
 
 $(B)/json: test/json.c json.c
 	$(LINK) test/json.c
@@ -129,8 +133,8 @@ $(B)/sandbox: test/sandbox.c sandbox.o
 $(B)/service: test/service.c test/hub.h test/group.h
 	$(LINK) test/service.c
 
-$(B)/echo: test/echo.c ws.o
-	$(LINK) test/echo.c ws.o
+$(B)/echo: test/echo.c http.o ws.o
+	$(LINK) test/echo.c http.o ws.o
 
 $(B)/conformance: test/conformance.c test/plain.h ws.o
 	$(LINK) test/conformance.c ws.o
@@ -138,7 +142,7 @@ $(B)/conformance: test/conformance.c test/plain.h ws.o
 # The hub's files in a world of the tests' own: test/world.h.
 WORLD = $(B)/world.o $(B)/w-queue.o $(B)/w-poll.o $(B)/w-client.o $(B)/w-loop.o \
     $(B)/w-control.o $(B)/w-tls.o
-PLAIN = ws.o json.o listen.o wheel.o log.o
+PLAIN = http.o ws.o json.o listen.o wheel.o log.o
 PART = @mkdir -p $(B); echo part $@; $(C) -c -o $@
 
 $(WORLD) $(B)/w-hub.o: test/world.h test/part.c ws.h .flags

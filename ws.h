@@ -2,30 +2,30 @@
 /*
  * The one header: conventions, limits, and the interface of every module.
  *
- *   1  ws.c      RFC 6455: handshake, frames, UTF-8      no I/O, no allocation
- *   2  json.c    RFC 8259: where a text ends, its parts  no I/O, no allocation
- *   3  hub.c     devices, channels, who hears what       no descriptors
- *   4  control.c what a backend says, and its replies    no descriptors
- *      queue.c   what waits to be sent to a client
- *   5  tls.c     BearSSL: certificates, sessions
- *   6  listen.c  addresses, listening sockets, the control socket's file
- *   7  poll.c    poll(2): descriptors, hot and cold
- *   8  wheel.c   deadlines
- *   9  client.c  a client's life: reads, queue, what is due
- *  10  loop.c    turns: listeners, backends, clients, the end
- *  11  ctl.c     the command that talks to a running hub
- *  12  service.c sockets from a service manager, and words to it
- *  13  log.c     lines to standard error
- *  14  sandbox.c pledge and unveil, here and elsewhere
- *  15  keeper.c  the two processes, signals, privileges
- *  16  entropy.c random bytes
+ *   ws.c       RFC 6455: accept key, frames, UTF-8     no I/O, no allocation
+ *   http.c     request heads, answers to them          no I/O, no allocation
+ *   json.c     RFC 8259: where a text ends, its parts  no I/O, no allocation
+ *   hub.c      devices, channels, who hears what       no descriptors
+ *   queue.c    what waits to be sent to a client       no descriptors
+ *   control.c  what a backend says, and its replies    no descriptors
+ *   tls.c      BearSSL: certificates, sessions
+ *   listen.c   addresses, listening sockets, the control socket's file
+ *   poll.c     poll(2): descriptors, hot and cold
+ *   wheel.c    deadlines
+ *   client.c   a client's life: reads, queue, what is due
+ *   loop.c     turns: listeners, backends, clients, the end
+ *   ctl.c      the command that talks to a running hub
+ *   service.c  sockets from a service manager, and words to it
+ *   log.c      log lines, error messages
+ *   entropy.c  random bytes
+ *   sandbox.c  pledge and unveil, here and elsewhere
+ *   keeper.c   the two processes, signals, privileges
  *
  * main -> keeper -> loop -> { control -> { hub, json },
- *                             client -> { tls, ws, poll, wheel } }
- * { loop, hub, tls } -> entropy
- * and never the other way round, but that a client is part of its loop. Take
- * ws.c with this header for framing, json.c for JSON, and for a hub inside
- * another program the files of HUB in test/vendor/Makefile.
+ *                             client -> { tls, http, ws, queue, poll, wheel } }
+ * and never the other way round; log.c and entropy.c are below all. Take ws.c
+ * and http.c with this header for framing, json.c for JSON, and for a hub
+ * inside another program the files of HUB in test/vendor/Makefile.
  *
  * Conventions
  *
@@ -83,10 +83,8 @@ struct ws_text {
 	size_t len;
 };
 
-/* --------------------------------------------------------------- 1  ws.c */
+/* ------------------------------------------------------------------- ws.c */
 
-#define WS_HEAD_MAX 8192   /* bytes of a request head, blank line included */
-#define WS_ANSWER_MAX 512  /* bytes of any HTTP answer */
 #define WS_FRAME_HEAD_MAX 14 /* RFC 6455 section 5.2: 2 + 8 + 4 */
 #define WS_CONTROL_MAX 125 /* payload bytes of a control frame, section 5.5 */
 
@@ -99,37 +97,13 @@ void ws_sha1(unsigned char digest[20], const void *data, size_t len);
  */
 size_t ws_base64(char *text, const void *data, size_t len);
 
-/* The opening handshake, RFC 6455 section 4.2 and RFC 9112. */
-struct ws_request {
-	int status;      /* 101, or the status to refuse with */
-	const char *why; /* static words for a refusal's body and the log */
-	char key[25];    /* Sec-WebSocket-Key, NUL-terminated, when 101 */
-};
+#define WS_ACCEPT_KEY 29 /* 4 * ((20 + 2) / 3), and a NUL */
 
 /*
- * Reads a request head, from its first byte: call again with all of it when
- * more has come; nothing is kept between calls.
- *
- * >= 0     bytes of the head, blank line included; what follows are frames.
- *          r->status is 101, 405 or 426.
- * WS_MORE  right so far, and len < WS_HEAD_MAX.
- * WS_BAD   r->status is 400, as soon as an offending byte is there (in a Host
- *          header or the authority of a target: when that ends), or when the
- *          head is whole but wrong; or 431.
+ * What proves that a server has read the 24 bytes of a client's
+ * Sec-WebSocket-Key (RFC 6455 section 4.2.2), NUL-terminated.
  */
-ssize_t ws_request(struct ws_request *r, const char *head, size_t len);
-
-/* Writes the 101 answer, section 4.2.2 (no NUL); returns its length. */
-size_t ws_accept(char out[WS_ANSWER_MAX], const char *key);
-
-/*
- * Writes a whole refusal (no NUL): status line, the header fields that the
- * status demands (Allow, Upgrade, Sec-WebSocket-Version, Retry-After),
- * Connection: close, Content-Length, and why with a newline as text/plain.
- * why is cut to 256 bytes; status is 400, 405, 408, 426, 431 or 503. Returns
- * the answer's length.
- */
-size_t ws_refuse(char out[WS_ANSWER_MAX], int status, const char *why);
+void ws_accept_key(char out[WS_ACCEPT_KEY], const char *key);
 
 /*
  * UTF-8 (RFC 3629) as it streams; zeroed is the start. left == 0 says that
@@ -255,7 +229,44 @@ void ws_mask(unsigned char *data, size_t len, const unsigned char mask[4],
 size_t ws_close_frame(unsigned char out[2 + WS_CONTROL_MAX], unsigned code,
     const char *why);
 
-/* ------------------------------------------------------------- 2  json.c */
+/* ----------------------------------------------------------------- http.c */
+
+#define WS_HEAD_MAX 8192   /* bytes of a request head, blank line included */
+#define WS_ANSWER_MAX 512  /* bytes of any HTTP answer */
+
+/* The opening handshake, RFC 6455 section 4.2 and RFC 9112. */
+struct ws_request {
+	int status;      /* 101, or the status to refuse with */
+	const char *why; /* static words for a refusal's body and the log */
+	char key[25];    /* Sec-WebSocket-Key, NUL-terminated, when 101 */
+};
+
+/*
+ * Reads a request head, from its first byte: call again with all of it when
+ * more has come; nothing is kept between calls.
+ *
+ * >= 0     bytes of the head, blank line included; what follows are frames.
+ *          r->status is 101, 405 or 426.
+ * WS_MORE  right so far, and len < WS_HEAD_MAX.
+ * WS_BAD   r->status is 400, as soon as an offending byte is there (in a Host
+ *          header or the authority of a target: when that ends), or when the
+ *          head is whole but wrong; or 431.
+ */
+ssize_t ws_request(struct ws_request *r, const char *head, size_t len);
+
+/* Writes the 101 answer, section 4.2.2 (no NUL); returns its length. */
+size_t ws_accept(char out[WS_ANSWER_MAX], const char *key);
+
+/*
+ * Writes a whole refusal (no NUL): status line, the header fields that the
+ * status demands (Allow, Upgrade, Sec-WebSocket-Version, Retry-After),
+ * Connection: close, Content-Length, and why with a newline as text/plain.
+ * why is cut to 256 bytes; status is 400, 405, 408, 426, 431 or 503. Returns
+ * the answer's length.
+ */
+size_t ws_refuse(char out[WS_ANSWER_MAX], int status, const char *why);
+
+/* ----------------------------------------------------------------- json.c */
 
 #define WS_JSON_DEPTH 64 /* arrays and objects inside each other */
 
@@ -309,7 +320,7 @@ ssize_t ws_json_string(char *out, size_t cap, struct ws_text value);
  */
 size_t ws_json_compact(char *out, struct ws_text value);
 
-/* -------------------------------------------------------------- 3  hub.c */
+/* ------------------------------------------------------------------ hub.c */
 
 #define WS_ID_LEN 15        /* characters of a device id, 6 bits each */
 #define WS_NAME_MAX 255     /* bytes of a device's or channel's name */
@@ -412,7 +423,7 @@ int ws_hub_subscribe(struct ws_hub *h, struct ws_device *d,
 int ws_hub_unsubscribe(struct ws_hub *h, struct ws_device *d,
     struct ws_text channel);
 
-/* -------------------------------------------------------------- queue.c */
+/* ---------------------------------------------------------------- queue.c */
 
 struct iovec;
 
@@ -474,7 +485,7 @@ uint32_t ws_queue_clear(struct ws_queue *q, size_t *total);
 /* Bytes that count against a client: what is unsent, and the ring. */
 size_t ws_queue_held(const struct ws_queue *q);
 
-/* ----------------------------------------------------------- 4  control.c */
+/* -------------------------------------------------------------- control.c */
 
 #define WS_DETAIL_MAX WS_ERROR_MAX
 
@@ -518,7 +529,7 @@ void ws_control_sent(struct ws_control *c, size_t n);
 
 void ws_control_free(struct ws_control *c);
 
-/* -------------------------------------------------------------- 5  tls.c */
+/* ------------------------------------------------------------------ tls.c */
 
 #define WS_TLS_WORDS WS_ERROR_MAX
 
@@ -582,7 +593,7 @@ int ws_tls_close(struct ws_tls *t);
 /* After WS_ERROR: why, until the next call. */
 const char *ws_tls_error(const struct ws_tls *t);
 
-/* ----------------------------------------------------------- 6  listen.c */
+/* --------------------------------------------------------------- listen.c */
 
 #define WS_LISTEN_MAX 16    /* sockets that one address may stand for */
 #define WS_LISTEN_WORDS WS_ERROR_MAX
@@ -626,7 +637,7 @@ void ws_listen_remove(const char *path, const struct ws_file_id *id);
 #define WS_ADDRESS_MAX 128
 void ws_address(int fd, int peer, char name[WS_ADDRESS_MAX]);
 
-/* ------------------------------------------------------------- 7  poll.c */
+/* ----------------------------------------------------------------- poll.c */
 
 /* What a descriptor belongs to: the first member of its owner's struct. */
 enum ws_conn_kind {
@@ -691,7 +702,7 @@ uint32_t ws_poll_wait(struct ws_poll *p, int timeout);
 void ws_poll_scan_next(struct ws_poll *p);
 void ws_poll_free(struct ws_poll *p);
 
-/* ------------------------------------------------------------ 8  wheel.c */
+/* ---------------------------------------------------------------- wheel.c */
 
 #define WS_SLOTS 256 /* a power of two */
 
@@ -730,7 +741,7 @@ int64_t ws_wheel_due(const struct ws_wheel *w);
 /* 0 to range - 1, to spread deadlines and nothing else; *seed is not 0. */
 uint32_t ws_jitter(uint32_t *seed, uint32_t range);
 
-/* ----------------------------------------------------------- 9  client.c */
+/* --------------------------------------------------------------- client.c */
 
 #define WS_CLIENT_MESSAGE_MAX 65536 /* bytes of a client's message */
 #define WS_HANDSHAKE_SECONDS 10     /* for TLS and the request head */
@@ -806,7 +817,7 @@ void ws_client_ring(struct ws_alarm *deadline, void *arg);
 /* Frees all but the descriptor and c->ip. */
 void ws_client_free(struct ws_loop *l, struct ws_client *c);
 
-/* ------------------------------------------------------------- 10  loop.c */
+/* ----------------------------------------------------------------- loop.c */
 
 enum { WS_LOG_ERROR, WS_LOG_NOTE, WS_LOG_INFO, WS_LOG_DEBUG };
 
@@ -916,7 +927,7 @@ void ws_loop_stop(struct ws_loop *l);
 /* Logs the counters. */
 void ws_loop_report(struct ws_loop *l);
 
-/* -------------------------------------------------------------- 11  ctl.c */
+/* ------------------------------------------------------------------ ctl.c */
 
 /*
  * Sends args (up to a NULL), or standard input if there are none, to the hub
@@ -925,7 +936,7 @@ void ws_loop_report(struct ws_loop *l);
  */
 int ws_ctl(const char *path, char **args);
 
-/* --------------------------------------------------------- 12  service.c */
+/* -------------------------------------------------------------- service.c */
 
 /* What a passed socket is for, by its name (FileDescriptorName=). */
 enum ws_service_kind { WS_SERVICE_WS, WS_SERVICE_WSS, WS_SERVICE_CONTROL };
@@ -959,7 +970,7 @@ int ws_service_open(void);
  */
 void ws_service_tell(int fd, const char *state);
 
-/* ------------------------------------------------------------ 13  log.c */
+/* ------------------------------------------------------------------ log.c */
 
 extern int ws_log_level; /* lines of a higher level are not written */
 
@@ -995,7 +1006,7 @@ __attribute__((format(printf, 2, 3)))
 #endif
 int ws_fail(char error[WS_ERROR_MAX], const char *format, ...);
 
-/* -------------------------------------------------------- 14  sandbox.c */
+/* -------------------------------------------------------------- sandbox.c */
 
 /*
  * OpenBSD's pledge(2) and unveil(2), and the same for Linux, of which are known
@@ -1019,7 +1030,7 @@ int ws_unveil(const char *path, const char *permissions);
  */
 void ws_no_core(void);
 
-/* --------------------------------------------------------- 15  keeper.c */
+/* --------------------------------------------------------------- keeper.c */
 
 #define WS_SETUP_LISTENERS 32
 #define WS_SETUP_SOCKETS (WS_SETUP_LISTENERS * (1 + 2 * WS_LISTEN_MAX))
@@ -1051,7 +1062,7 @@ void ws_keeper_remove(struct ws_setup *s);
 /* Keeper and hub, until they end: the exit status. Does not return twice. */
 int ws_keeper_run(struct ws_setup *s);
 
-/* -------------------------------------------------------- 16  entropy.c */
+/* -------------------------------------------------------------- entropy.c */
 
 /*
  * Fills buf with 1 to 256 random bytes: 0, or -1 with errno. Where

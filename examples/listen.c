@@ -125,9 +125,8 @@ accepts(const char *head, const char *want)
 static void
 shake_hands(int fd, const char *host, const char *port, const char *path)
 {
-	static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-	char key[25], text[1024], wanted[64];
-	unsigned char bytes[20];
+	char key[25], text[1024], wanted[WS_ACCEPT_KEY];
+	unsigned char bytes[16];
 	char *end = NULL;
 	int n;
 
@@ -147,9 +146,7 @@ shake_hands(int fd, const char *host, const char *port, const char *path)
 		buf[have] = '\0';
 		end = strstr((char *)buf, "\r\n\r\n");
 	}
-	n = snprintf(text, sizeof text, "%s%s", key, guid);
-	ws_sha1(bytes, text, (size_t)n);
-	ws_base64(wanted, bytes, 20);
+	ws_accept_key(wanted, key);
 	end[2] = '\0'; /* the head alone */
 	if (strncmp((char *)buf, "HTTP/1.1 101 ", 13) != 0 ||
 	    !accepts((char *)buf, wanted))

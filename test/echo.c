@@ -1,10 +1,10 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
- * An echo server made from ws.c alone: whatever message a client sends comes
+ * An echo server made from ws.c and http.c alone: whatever message a client sends comes
  * back to it. It passes the Autobahn test suite, and is the example to start
  * from when a program of your own wants to speak WebSocket:
  *
- *     cc -o echo echo.c ws.c
+ *     cc -o echo echo.c http.c ws.c
  *     ./echo [host:]port      host is 127.0.0.1, and port 0 any free one
  *
  * What comes from a peer goes through three hands: ws_request reads the head

@@ -1,0 +1,542 @@
+/* wshub: ISC licence, see LICENSE. */
+/*
+ * Tests of http.c.
+ *
+ * A wrong head is written up to the byte that gives it away and no further:
+ * every shorter prefix must be WS_MORE, that byte must be refused, and anything
+ * after it must change nothing.
+ */
+#define _GNU_SOURCE
+#include <ctype.h>
+
+#include "../http.c"
+#include "test.h"
+
+#define ARENA 65536
+#define LEN(a) (sizeof(a) / sizeof((a)[0]))
+
+static char *arena; /* ARENA bytes, then an unmapped page */
+
+/* The same data right before the unmapped page. */
+static void *
+place(const void *data, size_t len)
+{
+	if (len != 0)
+		memmove(arena + ARENA - len, data, len);
+	return arena + ARENA - len;
+}
+
+#define GET "GET /chat HTTP/1.1\r\n"
+#define HOST "Host: server.example.com\r\n"
+#define UP "Upgrade: websocket\r\n"
+#define CO "Connection: Upgrade\r\n"
+#define VE "Sec-WebSocket-Version: 13\r\n"
+#define KEY "dGhlIHNhbXBsZSBub25jZQ=="
+#define KE "Sec-WebSocket-Key: " KEY "\r\n"
+#define ALL HOST UP CO VE KE
+#define END "\r\n"
+
+/* Tries head at every split, and with more after it. */
+static void
+head_is(const char *head, size_t len, int status)
+{
+	static char more[WS_HEAD_MAX + 64];
+	struct ws_request r;
+	ssize_t n, want = status == 400 || status == 431 ? WS_BAD :
+	    (ssize_t)len;
+	size_t i;
+
+	for (i = 0; i <= len + 9; i++) {
+		memset(&r, 0xee, sizeof(r));
+		memcpy(more, head, len);
+		memcpy(more + len, "\r\n\x81\x80\n\0 :x", 9);
+		n = ws_request(&r, place(more, i), i);
+		if (i < len) {
+			EXPECT(n == WS_MORE,
+			    "%zu bytes of \"%.*s\": %zd, %d %s", i, (int)i,
+			    head, n, n == WS_BAD ? r.status : 0,
+			    n == WS_BAD ? r.why : "");
+			if (n != WS_MORE)
+				return;
+			continue;
+		}
+		EXPECT(n == want, "\"%s\", %zu of %zu bytes: %zd, not %zd",
+		    head, i, len, n, want);
+		if (n == WS_MORE)
+			return;
+		EXPECT(r.status == status, "\"%s\": %d %s, not %d", head,
+		    r.status, r.why, status);
+		EXPECT((strlen(r.why) != 0) == (status != 101) &&
+		    strlen(r.why) < 64, "%d: \"%s\"", status, r.why);
+		EXPECT(strlen(r.key) == (status == 101 ? 24 : 0),
+		    "%d: key \"%.25s\"", status, r.key);
+	}
+}
+
+static void
+heads(const char *name, int status, const char *const *list, size_t n)
+{
+	size_t i;
+
+	CASE(name);
+	for (i = 0; i < n; i++)
+		head_is(list[i], strlen(list[i]), status);
+}
+
+static const char *const real[] = {
+	/* Chrome */
+	"GET /ws?token=abc%20d HTTP/1.1\r\nHost: localhost:8080\r\n"
+	"Connection: Upgrade\r\nPragma: no-cache\r\nCache-Control: no-cache\r\n"
+	"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML,"
+	" like Gecko) Chrome/129.0.0.0 Safari/537.36\r\nUpgrade: websocket\r\n"
+	"Origin: http://localhost:8000\r\nSec-WebSocket-Version: 13\r\n"
+	"Accept-Encoding: gzip, deflate, br, zstd\r\n"
+	"Accept-Language: en-GB,en;q=0.9,de;q=0.8\r\nCookie: a=b; c=\"d\"\r\n"
+	"Sec-WebSocket-Key: 4Vd2G8sUWxrnpLcVjmzIZg==\r\n"
+	"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"
+	"\r\n\r\n",
+	/* Firefox */
+	"GET / HTTP/1.1\r\nHost: [::1]:8080\r\nUser-Agent: Mozilla/5.0 (X11; "
+	"Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\nAccept: */*"
+	"\r\nAccept-Language: en-US,en;q=0.5\r\n"
+	"Accept-Encoding: gzip, deflate, br, zstd\r\n"
+	"Sec-WebSocket-Version: 13\r\nOrigin: null\r\n"
+	"Sec-WebSocket-Extensions: permessage-deflate\r\n"
+	"Sec-WebSocket-Key: sN9cRrP/n9NdMgdcy2VJFQ==\r\nDNT: 1\r\n"
+	"Connection: keep-alive, Upgrade\r\nSec-Fetch-Dest: empty\r\n"
+	"Sec-Fetch-Mode: websocket\r\nSec-Fetch-Site: same-site\r\n"
+	"Pragma: no-cache\r\nCache-Control: no-cache\r\n"
+	"Upgrade: websocket\r\n\r\n",
+	/* Safari */
+	"GET /push HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+	"Host: push.example.org\r\nOrigin: https://push.example.org\r\n"
+	"Pragma: no-cache\r\nCache-Control: no-cache\r\n"
+	"Sec-WebSocket-Key: kZr2VYb0WQ8E4vKfY2nTXg==\r\n"
+	"Sec-WebSocket-Version: 13\r\n"
+	"Sec-WebSocket-Extensions: x-webkit-deflate-frame\r\n"
+	"User-Agent: Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) "
+	"AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.6 Safari/605.1.15"
+	"\r\n\r\n",
+	/* curl 8 */
+	"GET / HTTP/1.1\r\nHost: localhost:8080\r\nUser-Agent: curl/8.5.0\r\n"
+	"Accept: */*\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+	"Sec-WebSocket-Key: 2pGIZtWS1pNRL8Sv0dsl3w==\r\n"
+	"Connection: Upgrade\r\n\r\n",
+	/* PHP: Ratchet/Pawl */
+	"GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: Ratchet-Pawl/"
+	"0.4.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+	"Sec-WebSocket-Version: 13\r\n"
+	"Sec-WebSocket-Key: Gd7bM4fY9Q5mvb3S5lZf0Q==\r\n\r\n",
+	/* PHP: textalk/websocket, field names in lower case */
+	"GET / HTTP/1.1\r\nhost: 127.0.0.1:8080\r\n"
+	"user-agent: websocket-client-php\r\nconnection: Upgrade\r\n"
+	"upgrade: websocket\r\nsec-websocket-key: jbVg6EhXk3o1Zp1rQyG2Zg=="
+	"\r\nsec-websocket-version: 13\r\n\r\n",
+	/* python-websockets */
+	"GET / HTTP/1.1\r\nHost: localhost:8765\r\nUpgrade: websocket\r\n"
+	"Connection: Upgrade\r\nSec-WebSocket-Key: eH2tYmWlbc5VRZoAvQZ3AA=="
+	"\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Extensions: "
+	"permessage-deflate; client_max_window_bits\r\n"
+	"User-Agent: Python/3.11 websockets/12.0\r\n\r\n"
+};
+
+static const char *const odd[] = {
+	GET ALL END,
+	"GET /chat HTTP/1.9\r\n" ALL END,
+	GET "Host:\r\n" UP CO VE KE END,
+	GET "hOST:\t h:80\t \r\n" UP CO VE KE END,
+	GET HOST "Upgrade: h2c, WebSocket\r\n" CO VE KE END,
+	GET HOST "Upgrade: h2c\r\nupgrade:\t,,websocket ,\r\n" CO VE KE END,
+	GET HOST UP "Connection: keep-alive\r\n" CO VE KE END,
+	GET HOST UP CO "Connection: keep-alive\r\n" VE KE END,
+	GET HOST UP "Upgrade: h2c\r\n" CO VE KE END,
+	GET HOST UP "CONNECTION:close,UPGRADE\r\n" VE KE END,
+	GET HOST UP CO "Sec-WebSocket-Version:13  \r\n" KE END,
+	GET HOST UP CO VE "Sec-WebSocket-Key:\t" KEY "\t\r\n" END,
+	/* its low bits are not zero; other letters */
+	GET HOST UP CO VE "sec-websocket-key: dGhlIHNhbXBsZSBub25jZf==\r\n"
+	    END,
+	GET HOST UP CO VE "sec-websocket-key: ++//++//AZaz09AZaz09+/==\r\n"
+	    END,
+	GET ALL "Content-Length: 0\r\n" END,
+	GET ALL "X-Empty:\r\nX:::\r\n!#$%&'*+-.^_`|~09azAZ: \t\x80\xff\r\n" END,
+	GET ALL "Upgrad: x\r\nUpgrades: x\r\nHosts: x\r\n" END
+};
+
+static const char *const bad[] = {
+	/* the request line */
+	" ", "\r", "\n", "\x7f", "\x80", ":", "(", "GET\t", "GET\r", "GET\n",
+	"\x16", "G\x16", "GET  ", "GET \r", "GET \n", "GET \t",
+	"GET /\r", "GET /\n", "GET /\t", "GET /\x1f", "GET /\x7f", "GET /  ",
+	"GET / \r", "GET / \n", "GET / h", "GET / HTTP/1.1 ",
+	"GET / HTTP/1.1\n",
+	"GET / HTTP/0", "GET / HTTP/2", "GET / HTTP/11", "GET / HTTP/1/",
+	"GET / HTTP/1./", "GET / HTTP/1.:", "GET / HTTP/1.\r",
+	"GET / HTTP/1.10",
+	"GET / HTTP/1.1\r ", "GET / HTTP/1.1\r\r", "GET / HTTP ",
+	"GET / x", "PRI ",
+	/* lines */
+	GET "\n", GET "\r\r", GET "\ra", GET " ", GET "\t", GET HOST " ",
+	GET HOST "\t", GET "Host: h\n", GET "Host\n", GET "H\r",
+	GET "Host: h\rx",
+	GET ":", GET HOST ":", GET "Host ", GET "Host\t", GET "a@", GET "a(",
+	GET "a\x80", GET "\xff", GET "a\x7f", GET "a,", GET "X: \x01",
+	GET "X: a\x1f", GET "X: a\x08", GET "X: \x7f", GET ALL "\rx",
+	GET ALL "\n",
+	GET HOST "Host: server.example.com\r", GET HOST "host:\r",
+	"GET / HTTP/1.0\r\nHost: a\r\nHost: a\r",
+	/* whole heads */
+	GET UP CO VE KE END, GET END, "POST / HTTP/1.1\r\n" END,
+	"GET / HTTP/1.2\r\n" END,
+	GET HOST UP CO VE END, GET ALL KE END,
+	GET ALL "Sec-WebSocket-Key: \r\n" END,
+	GET HOST UP CO VE "Sec-WebSocket-Key:\r\n" END,
+	GET HOST UP CO VE "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=\r\n" END,
+	GET HOST UP CO VE "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ===\r\n"
+	    END,
+	GET HOST UP CO VE "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=A\r\n" END,
+	GET HOST UP CO VE "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQA=\r\n" END,
+	GET HOST UP CO VE "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZ===\r\n" END,
+	GET HOST UP CO VE "Sec-WebSocket-Key: dGhlIHNhbXBs ZSub25jZQ==\r\n" END,
+	GET HOST UP CO VE "Sec-WebSocket-Key: -GhlIHNhbXBsZSBub25jZQ==\r\n" END,
+	GET HOST UP CO VE "Sec-WebSocket-Key: dGhlIHNhbXB_ZSBub25jZQ==\r\n" END,
+	GET HOST UP CO VE "Sec-WebSocket-Key: \xe4GhlIHNhbXBZSBub25jZQ==\r\n"
+	    END,
+	GET ALL "Content-Length: 1\r\n" END,
+	GET ALL "Content-Length: 0\r\ncontent-length: 5\r\n" END,
+	GET ALL "Content-Length: 5\r\ncontent-length: 0\r\n" END,
+	GET ALL "Content-Length:\r\n" END, GET ALL "Content-Length: 00\r\n" END,
+	GET ALL "Transfer-Encoding: chunked\r\n" END,
+	GET ALL "Transfer-Encoding:\r\n" END
+};
+
+static const char *const other[] = {
+	"POST / HTTP/1.1\r\n" ALL END, "get / HTTP/1.1\r\n" ALL END,
+	"G / HTTP/1.1\r\n" ALL END, "GE / HTTP/1.1\r\n" ALL END,
+	"GETS / HTTP/1.1\r\n" ALL END,
+	"HEAD / HTTP/1.1\r\nHost:\r\n" END, "PUT / HTTP/1.0\r\n" END,
+	"OPTIONS * HTTP/1.1\r\n" HOST END,
+	"POST / HTTP/1.1\r\n" HOST "Content-Length: 5\r\n" END,
+	"POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n" END,
+	"POST / HTTP/1.1\r\n" HOST UP CO END
+};
+
+static const char *const upgrade[] = {
+	GET HOST END, GET HOST CO VE KE END, GET HOST UP VE KE END,
+	GET HOST UP CO KE END,
+	"GET / HTTP/1.0\r\n" END, "GET / HTTP/1.0\r\n" ALL END,
+	GET HOST "Content-Length: 5\r\n" END,
+	GET HOST "Upgrade: websockets\r\n" CO VE KE END,
+	GET HOST "Upgrade: web socket\r\n" CO VE KE END,
+	GET HOST "Upgrade: websocke\r\n" CO VE KE END,
+	GET HOST "Upgrade: websocket/13\r\n" CO VE KE END,
+	GET HOST "Upgrade: h2c\r\n" CO VE KE END,
+	GET HOST "Upgrade:\r\n" CO VE KE END,
+	GET HOST UP "Connection: keep-alive\r\n" VE KE END,
+	GET HOST UP "Connection: upgrade-insecure, xupgrade\r\n" VE KE END,
+	GET HOST UP "Connection:\r\n" VE KE END,
+	GET HOST UP CO "Sec-WebSocket-Version: 8\r\n" KE END,
+	GET HOST UP CO "Sec-WebSocket-Version: 14\r\n" KE END,
+	GET HOST UP CO "Sec-WebSocket-Version: 013\r\n" KE END,
+	GET HOST UP CO "Sec-WebSocket-Version: 130\r\n" KE END,
+	GET HOST UP CO "Sec-WebSocket-Version: 13, 8\r\n" KE END,
+	GET HOST UP CO "Sec-WebSocket-Version:\r\n" KE END,
+	GET HOST UP CO VE VE KE END,
+	GET HOST UP CO VE "Sec-WebSocket-Version: 8\r\n" KE END,
+	/* the version is judged before the key */
+	GET HOST UP CO END
+};
+
+/* RFC 9112 section 3.2, RFC 3986 section 3.2.2 */
+static const char *const hosts[] = {
+	"", "host", "host:", "host:8080", "HOST.example.com.:0", ":80",
+	"host:99999999999", "127.0.0.1", "127.0.0.1:8080", "256.1.1.1", "1",
+	"a_b-c.d~e", "!$&'()*+,;=", "%c3%A4.example:1", "%00", "xn--4ca.example",
+	"[::]", "[::1]", "[::1]:", "[::1]:80", "[1::]", "[1::8]:1",
+	"[2001:db8::1]", "[2001:DB8:0:0:1:2:3:4]", "[1:2:3:4:5:6:7::]",
+	"[::2:3:4:5:6:7:8]", "[1:2:3:4::6:7:8]", "[::ffff:192.0.2.1]:8080",
+	"[::1.2.3.4]", "[1:2:3:4:5:6:255.0.9.10]", "[1:2:3:4:5::0.0.0.0]",
+	"[v1.a]", "[vF.a:b!$&'()*+,;=]:80", "[V1f.~]"
+}, *const no_hosts[] = {
+	"a b", "a\tb", "a/b", "a@b", "a?", "#", "a\"b", "<a>", "a\\b", "a^b",
+	"`", "{a}", "a|b", "http://a", "\xc3\xa4", "a\x80", "a\xff",
+	"%", "%z", "%zz", "%a", "%az", "a%2", "a%2g", "%%41",
+	"a:b", "a:8o", "a:-1", "a:+1", "a: 80", "a :80", "a:80:", "a:80:80",
+	"::1", "::", "a:80/", "a, b:c",
+	"[", "]", "[]", "[::1", "::1]", "[::1]80", "[::1]a", "[::1]:a",
+	"[::1]:80:", "[[::1]]", "[::1]]", "a[::1]", "[a", "a]", "[host]",
+	"[127.0.0.1]",
+	"[:]", "[:::]", "[::::]", "[1]", "[:1]", "[1:]", "[:1::]", "[1::1:]",
+	"[1::2::3]", "[1:::2]", "[12345::]", "[g::]", "[::-1]", "[:: 1]",
+	"[1:2:3:4:5:6:7]", "[1:2:3:4:5:6:7:8:9]", "[1:2:3:4:5:6:7:8::]",
+	"[::1:2:3:4:5:6:7:8]", "[1:2:3:4::5:6:7:8]", "[1:2:3:4:5:6:7:]",
+	"[::1.2.3]", "[::1.2.3.4.5]", "[::1.2.3.256]", "[::1.2.3.]",
+	"[::.1.2.3]", "[::01.2.3.4]", "[::1..2.3]", "[::1.2.3.4:5]",
+	"[::1.2.3.1000]", "[::a.2.3.4]", "[1.2.3.4::]", "[1:2:3:4:5:6:7:1.2.3.4]",
+	"[1:2:3:4:5:1.2.3.4]", "[1:2:3:4:5:6::1.2.3.4]",
+	"[fe80::1%eth0]", "[fe80::1%25eth0]",
+	"[v]", "[v1]", "[v1.]", "[v.a]", "[vg.a]", "[v1.a/]", "[v1.%41]",
+	"[v1.[]"
+};
+
+/* RFC 9112 section 3.2; every printable character is some browser's */
+static const char *const targets[] = {
+	"GET /", "GET //", "GET /?", "GET /a/b;c=d/../?e=f&g?h/#i", "GET /*",
+	"GET /%c3%A4%00%20", "GET /%zz%?%", "GET //h:x/",
+	"GET /!\"#$%&'()*+,-./0123456789:;<=>?@"
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~",
+	"GET http://h", "GET http://h/", "GET HTTP://h/%00?#x", "GET http://h?x",
+	"GET https://h:443/a?b", "GET ws://[::1]:80/", "GET wSs://h:/",
+	"GET ws://%41_?", "GET http://h//@\"|{[",
+	/* other methods may ask for something else */
+	"OPTIONS *", "OPTIONS /", "OPTIONS http://h", "CONNECT h:80",
+	"CONNECT [::1]:443", "POST /", "POST ws://h/"
+}, *const no_targets[] = {
+	/* to the byte that shows it; a space if that is the end */
+	"GET *", "GET a", "GET ?", "GET .", "GET #", "GET \\", "GET :", "GET @",
+	"GET [", "GET %", "GET ~", "GET \"", "GET 1", "GET f", "GET F",
+	"GET g", "GET hx", "GET htp", "GET httpx", "GET http/", "GET http:a",
+	"GET http:/a", "GET httpss", "GET https/", "GET wx", "GET ws/",
+	"GET wsss", "GET wss:a", "GET wss:/a",
+	"GET h ", "GET http ", "GET http: ", "GET http:/ ", "GET http:// ",
+	"GET http:/// ", "GET http://? ", "GET http://:80/ ",
+	"GET http://a:b/ ", "GET http://u@h/ ", "GET http://u:p@h/ ",
+	"GET http://[::1/ ", "GET http://%zz/ ", "GET http://a\"b/ ",
+	"GET http://h#x ", "GET https://a|b ", "GET ws://h:80:80 ",
+	"POST *", "HEAD *", "options *", "OPTIONS **", "OPTIONS */",
+	"OPTIONS a", "CONNECT h ", "CONNECT h: ", "CONNECT :80 ", "CONNECT / ",
+	"CONNECT http://h ", "CONNECT [::1] ", "CONNECT h:8o ",
+	"GET /\x80", "GET /\xff", "GET /\xc3", "GET \xc3", "GET /a\xe2",
+	"GET http://h/\xc3", "GET http://\xc3", "CONNECT \xc3",
+	"GET /\x01", "GET /\x1b", "GET /\x7f", "GET http://h/\x0b"
+};
+
+static void
+authorities(void)
+{
+	char head[1000];
+	size_t i;
+
+	CASE("a Host header that is right");
+	for (i = 0; i < LEN(hosts); i++) {
+		snprintf(head, sizeof(head), GET "Host: %s\r\n" UP CO VE KE END,
+		    hosts[i]);
+		head_is(head, strlen(head), 101);
+	}
+
+	CASE("a Host header that is none: 400 at its end");
+	for (i = 0; i < LEN(no_hosts); i++) {
+		snprintf(head, sizeof(head), GET "Host: %s\r", no_hosts[i]);
+		head_is(head, strlen(head), 400);
+		snprintf(head, sizeof(head), "GET / HTTP/1.0\r\nhost:%s\t\r",
+		    no_hosts[i]);
+		head_is(head, strlen(head), 400);
+	}
+
+	CASE("request targets in their four forms");
+	for (i = 0; i < LEN(targets); i++) {
+		snprintf(head, sizeof(head), "%s HTTP/1.1\r\n" ALL END,
+		    targets[i]);
+		head_is(head, strlen(head), targets[i][0] == 'G' ? 101 : 405);
+	}
+
+	CASE("request targets that are none: 400 at the offending byte");
+	for (i = 0; i < LEN(no_targets); i++)
+		head_is(no_targets[i], strlen(no_targets[i]), 400);
+}
+
+/* A good head of exactly len bytes. */
+static void
+padded(char *out, size_t len)
+{
+	size_t n = strlen(GET ALL);
+
+	memcpy(out, GET ALL, n);
+	memset(out + n, 'x', len - n);
+	memcpy(out + n, "X: ", 3);
+	memcpy(out + len - 4, "\r\n\r\n", 4);
+}
+
+static void
+requests(void)
+{
+	static char head[WS_HEAD_MAX + 200];
+	struct ws_request r;
+	ssize_t n;
+	size_t i, len;
+	int c;
+
+	CASE("token characters");
+	for (c = 0; c < 256; c++) {
+		int want = c < 128 && (isalnum(c) ||
+		    (c != 0 && strchr("!#$%&'*+-.^_`|~", c) != NULL)) ?
+		    tolower(c) : 0;
+		EXPECT(token[c] == want, "0x%02x: %d, not %d", (unsigned)c,
+		    token[c], want);
+	}
+
+	heads("requests of browsers, curl, PHP and Python: 101", 101, real,
+	    LEN(real));
+	heads("odd but right requests: 101", 101, odd, LEN(odd));
+	heads("malformed requests: 400 at the offending byte", 400, bad,
+	    LEN(bad));
+	heads("other methods: 405", 405, other, LEN(other));
+	heads("no upgrade, no version 13: 426", 426, upgrade, LEN(upgrade));
+
+	authorities();
+
+	CASE("the key comes out");
+	n = ws_request(&r, GET ALL END, strlen(GET ALL END));
+	EXPECT(n > 0 && strcmp(r.key, KEY) == 0, "%zd, \"%.25s\"", n, r.key);
+
+	CASE("NUL is refused anywhere in a head");
+	head_is("\0", 1, 400);
+	head_is("GET\0", 4, 400);
+	head_is("GET /\0", 6, 400);
+	head_is("GET / \0", 7, 400);
+	head_is("GET / HTTP/1.\0", 14, 400);
+	head_is("GET / HTTP/1.1\0", 15, 400);
+	head_is(GET "\0", strlen(GET) + 1, 400);
+	head_is(GET "Host\0", strlen(GET) + 5, 400);
+	head_is(GET "Host: \0", strlen(GET) + 7, 400);
+
+	CASE("any control character, at any place, is refused there");
+	len = strlen(real[0]);
+	for (i = 0; i < len; i++)
+		for (c = 0; c < 0x80; c == 0x1f ? c = 0x7f : c++) {
+			if (c == real[0][i] || c == '\t' || c == '\r')
+				continue;
+			memcpy(head, real[0], len);
+			head[i] = (char)c;
+			n = ws_request(&r, place(head, i + 1), i + 1);
+			EXPECT(n == WS_BAD && r.status == 400,
+			    "0x%02x at %zu: %zd", (unsigned)c, i, n);
+			if (i > 0 && c == '\n')
+				EXPECT(strcmp(r.why, real[0][i - 1] == '\r' ?
+				    "" : "bare line feed") == 0,
+				    "\\n at %zu: %s", i, r.why);
+		}
+
+	CASE("a carriage return is refused unless a line feed follows");
+	for (i = 0; i + 1 < len; i++) {
+		if (real[0][i] == '\r' || real[0][i + 1] == '\n')
+			continue;
+		memcpy(head, real[0], len);
+		head[i] = '\r';
+		n = ws_request(&r, place(head, i + 2), i + 2);
+		EXPECT(n == WS_BAD && r.status == 400, "at %zu: %zd", i, n);
+	}
+
+	CASE("why: words for somebody with curl");
+	ws_request(&r, "\x16", 1);
+	EXPECT(strcmp(r.why, "TLS on a port without TLS") == 0, "%s", r.why);
+	ws_request(&r, "PRI ", 4);
+	EXPECT(strcmp(r.why, "HTTP/2 is not spoken here") == 0, "%s", r.why);
+	ws_request(&r, GET "\n", strlen(GET "\n"));
+	EXPECT(strcmp(r.why, "bare line feed") == 0, "%s", r.why);
+	ws_request(&r, GET "Host :", strlen(GET "Host :"));
+	EXPECT(strcmp(r.why, "white space around a header's name") == 0, "%s",
+	    r.why);
+	ws_request(&r, GET END, strlen(GET END));
+	EXPECT(strcmp(r.why, "no Host header") == 0, "%s", r.why);
+	ws_request(&r, GET HOST END, strlen(GET HOST END));
+	EXPECT(strcmp(r.why, "a WebSocket upgrade is needed here") == 0, "%s",
+	    r.why);
+
+	CASE("a head of 8192 bytes is right, one of 8193 is 431");
+	padded(head, WS_HEAD_MAX);
+	head_is(head, WS_HEAD_MAX, 101);
+	padded(head, WS_HEAD_MAX - 1);
+	head_is(head, WS_HEAD_MAX - 1, 101);
+	padded(head, WS_HEAD_MAX + 1);
+	head_is(head, WS_HEAD_MAX, 431);
+	n = ws_request(&r, place(head, WS_HEAD_MAX + 1), WS_HEAD_MAX + 1);
+	EXPECT(n == WS_BAD && r.status == 431, "whole: %zd", n);
+	memset(head, 'x', sizeof(head));
+	head_is(head, WS_HEAD_MAX, 431);
+
+	CASE("what is wrong before the limit is 400, after it 431");
+	padded(head, WS_HEAD_MAX + 100);
+	head[WS_HEAD_MAX - 1] = '\n';
+	head_is(head, WS_HEAD_MAX, 400);
+	padded(head, WS_HEAD_MAX + 100);
+	head[WS_HEAD_MAX] = '\n';
+	head_is(head, WS_HEAD_MAX, 431);
+}
+
+#define ANSWER(words, fields, length) \
+	"HTTP/1.1 " words "\r\n" fields "Connection: close\r\n" \
+	"Content-Type: text/plain\r\nContent-Length: " length "\r\n\r\n"
+
+static void
+answers(void)
+{
+	static const struct {
+		int status;
+		const char *why, *want;
+	} t[] = {
+		{ 400, "no", ANSWER("400 Bad Request", "", "3") "no\n" },
+		{ 405, "not so", ANSWER("405 Method Not Allowed",
+		    "Allow: GET\r\n", "7") "not so\n" },
+		{ 408, "too late", ANSWER("408 Request Timeout", "", "9")
+		    "too late\n" },
+		{ 426, "up, please", ANSWER("426 Upgrade Required",
+		    "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+		    "Sec-WebSocket-Version: 13\r\n", "11") "up, please\n" },
+		{ 431, "", ANSWER("431 Request Header Fields Too Large", "",
+		    "1") "\n" },
+		{ 503, "full", ANSWER("503 Service Unavailable",
+		    "Retry-After: 5\r\n", "5") "full\n" },
+		{ 999, "?", ANSWER("400 Bad Request", "", "2") "?\n" }
+	};
+	static const char accept[] = "HTTP/1.1 101 Switching Protocols\r\n"
+	    "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+	    "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+	char *out = arena + ARENA - WS_ANSWER_MAX, why[1001];
+	const char *body, *length;
+	size_t i, n;
+
+	CASE("the 101 answer, with the key of RFC 6455 section 1.3");
+	n = ws_accept(out, KEY);
+	EXPECT(n == strlen(accept) && memcmp(out, accept, n) == 0,
+	    "%zu bytes: %.*s", n, (int)n, out);
+
+	CASE("the text of every refusal");
+	for (i = 0; i < LEN(t); i++) {
+		n = ws_refuse(out, t[i].status, t[i].why);
+		EXPECT(n == strlen(t[i].want) && memcmp(out, t[i].want, n) == 0,
+		    "%d: %zu bytes: %.*s", t[i].status, n, (int)n, out);
+	}
+
+	CASE("a long why is cut to fit, and Content-Length is right");
+	for (i = 0; i < 6 * 1000; i++) {
+		memset(why, 'w', sizeof(why));
+		why[i / 6] = '\0';
+		n = ws_refuse(out, t[i % 6].status, why);
+		if (n >= WS_ANSWER_MAX) {
+			EXPECT(0, "%d: %zu bytes", t[i % 6].status, n);
+			continue;
+		}
+		out[n] = '\0';
+		body = strstr(out, "\r\n\r\n");
+		length = strstr(out, "Content-Length: ");
+		EXPECT(body != NULL && length != NULL && strlen(body + 4) ==
+		    strtoul(length + 16, NULL, 10), "%d, %zu: %s",
+		    t[i % 6].status, i / 6, out);
+		EXPECT(body != NULL && (strlen(body + 4) == i / 6 + 1 ||
+		    strlen(body + 4) == 257) && out[n - 1] == '\n',
+		    "%d, %zu: %s", t[i % 6].status, i / 6, out);
+	}
+}
+
+int
+main(void)
+{
+	static char nothing[ARENA];
+
+	arena = test_guard(nothing, ARENA);
+	requests();
+	answers();
+	test_unguard(arena, ARENA);
+	return test_end();
+}

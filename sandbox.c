@@ -2,18 +2,19 @@
 /*
  * pledge(2) and unveil(2): OpenBSD's own, and the same two for Linux.
  *
- * There a pledge is a filter of system calls (seccomp): a list for each
- * promise, and any other call is SIGSYS, whose handler names it on standard
- * error before the process dies of it. Our promises are narrower than
- * OpenBSD's: "inet" and "unix" accept from sockets that are there, they make no
- * new ones and connect none, and no memory becomes executable. unveil is a set
- * of Landlock rules. Neither needs a library, and where the kernel has them
- * not, or this is a machine whose numbers are not known here, they fail with
- * ENOSYS.
+ * There a pledge is a filter of system calls and their arguments (seccomp): a
+ * table for each promise, and any other call is SIGSYS, whose handler names it
+ * on standard error before the process dies of it. Our promises are narrower
+ * than OpenBSD's: "inet" and "unix" accept from sockets that are there, they
+ * make no new ones and connect none, and no memory becomes executable. unveil
+ * is a set of Landlock rules. Neither needs a library, and where the kernel has
+ * them not, or this is a machine whose numbers are not known here, they fail
+ * with ENOSYS.
  *
  * System calls have other names on other machines, and a C library takes now
- * the one and now the other (poll, ppoll, ppoll_time64): each list has all that
- * do the same, and the headers say which exist.
+ * the one and now the other (poll, ppoll, ppoll_time64): each table has all
+ * that do the same, and the headers say which exist. test/sandbox.c has the
+ * worst that each call can be asked for.
  */
 #define _GNU_SOURCE
 #include <sys/types.h>
@@ -61,11 +62,15 @@ ws_no_core(void)
 
 #elif defined(__linux__)
 
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 
@@ -167,151 +172,217 @@ struct call { /* seccomp_data */
 	uint64_t at, args[6];
 };
 
+/*
+ * A call that is allowed, or allowed where each of these words of its arguments
+ * has that value after masking. Of several rules for a call one is enough.
+ *
+ * An argument has two words. Of an int the kernel looks at the lower one alone,
+ * and what the upper one holds is undefined; of a pointer it takes both. What
+ * is in memory a filter does not see.
+ */
+struct rule {
+	int call;
+	struct {
+		uint32_t word, mask, value; /* a mask of 0 ends them */
+	} where[3];
+};
+
+#define LOWER(i) (2 * (i) + (ORDER != LITTLE))
+#define UPPER(i) (2 * (i) + (ORDER == LITTLE))
+#define ALL 0xffffffffu
+
+/* Conditions. */
+#define IS(i, n) { LOWER(i), ALL, (uint32_t)(n) }
+#define ONLY(i, bits) { LOWER(i), ~(uint32_t)(bits), 0 }
+#define NONE_OF(i, bits) { LOWER(i), (uint32_t)(bits), 0 }
+#define WITH(i, bit) { LOWER(i), (uint32_t)(bit), (uint32_t)(bit) }
+#define IS_NULL(i) { LOWER(i), ALL, 0 }, { UPPER(i), ALL, 0 }
+
+/* Rules. */
+#define CALL(name) { SYS_##name, { { 0, 0, 0 } } }
+#define CALL_IF(name, ...) { SYS_##name, { __VA_ARGS__ } }
+
+/*
+ * Among the flags left out are MSG_FASTOPEN, which connects, and MSG_OOB, which
+ * the kernel once got wrong for Unix sockets (CVE-2025-38236).
+ */
+#define SEND_FLAGS (MSG_NOSIGNAL | MSG_DONTWAIT | MSG_MORE)
+#define RECEIVE_FLAGS (MSG_PEEK | MSG_DONTWAIT)
+
+/*
+ * On these C libraries call one number for all that concerns sockets, and the
+ * arguments are in memory. (Others' headers have it, and nobody calls it.)
+ */
+#if defined(__i386__) || defined(__s390x__)
+#define SOCKETCALL(n) CALL_IF(socketcall, IS(0, n)) /* see linux/net.h */
+#endif
 
 /* The often called first. */
-static const int stdio_calls[] = {
+static const struct rule stdio_rules[] = {
 #ifdef SYS_poll
-	SYS_poll,
+	CALL(poll),
 #endif
 #ifdef SYS_ppoll
-	SYS_ppoll,
+	CALL(ppoll),
 #endif
 #ifdef SYS_ppoll_time64
-	SYS_ppoll_time64,
+	CALL(ppoll_time64),
 #endif
-#ifdef SYS_clock_gettime
-	SYS_clock_gettime,
-#endif
-#ifdef SYS_clock_gettime64
-	SYS_clock_gettime64,
-#endif
-#ifdef SYS_gettimeofday
-	SYS_gettimeofday,
-#endif
-#ifdef SYS_time
-	SYS_time,
-#endif
-	SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_close, SYS_brk,
-	/* With a socket that is there. */
+	/* With a socket that is there, to whom it is connected with. */
 #ifdef SYS_send
-	SYS_send,
+	CALL_IF(send, ONLY(3, SEND_FLAGS)),
 #endif
 #ifdef SYS_recv
-	SYS_recv,
+	CALL_IF(recv, ONLY(3, RECEIVE_FLAGS)),
 #endif
 #ifdef SYS_sendto
-	SYS_sendto, SYS_recvfrom, SYS_sendmsg, SYS_recvmsg, SYS_shutdown,
-	SYS_getsockname, SYS_getpeername, SYS_setsockopt, SYS_getsockopt,
+	CALL_IF(sendto, ONLY(3, SEND_FLAGS), IS_NULL(4)),
+	CALL_IF(recvfrom, ONLY(3, RECEIVE_FLAGS)),
+	CALL_IF(sendmsg, ONLY(2, SEND_FLAGS)),
+	CALL(getsockname), CALL(getpeername),
+	CALL_IF(setsockopt, IS(1, IPPROTO_TCP), IS(2, TCP_NODELAY)),
+	CALL_IF(setsockopt, IS(1, SOL_SOCKET), IS(2, SO_LINGER)),
+	/* With SHUT_RD a listener becomes a socket that may connect. */
+	CALL_IF(shutdown, IS(1, SHUT_WR)),
 #endif
-#ifdef SYS_munmap
-	SYS_munmap,
+#ifdef SOCKETCALL
+	SOCKETCALL(9), SOCKETCALL(10),  /* send recv */
+	SOCKETCALL(11), SOCKETCALL(12), /* sendto recvfrom */
+	SOCKETCALL(16),                 /* sendmsg */
+	SOCKETCALL(6), SOCKETCALL(7),   /* getsockname getpeername */
+	SOCKETCALL(13), SOCKETCALL(14), /* shutdown setsockopt */
 #endif
-	SYS_mremap, SYS_madvise,
+#ifdef SYS_clock_gettime
+	CALL(clock_gettime),
+#endif
+#ifdef SYS_clock_gettime64
+	CALL(clock_gettime64),
+#endif
+#ifdef SYS_gettimeofday
+	CALL(gettimeofday),
+#endif
+#ifdef SYS_time
+	CALL(time),
+#endif
+	CALL(read), CALL(write), CALL(readv), CALL(writev), CALL(close),
+	CALL_IF(ioctl, IS(1, TIOCOUTQ)), /* bytes not acknowledged yet */
+
+	/* Memory, but neither a file's nor such as is executed. */
+	CALL(brk),
+#if defined(SYS_mmap2)
+	CALL_IF(mmap2, NONE_OF(2, PROT_EXEC), WITH(3, MAP_ANONYMOUS)),
+#elif defined(__s390x__) /* its arguments are in memory */
+	CALL(mmap),
+#else
+	CALL_IF(mmap, NONE_OF(2, PROT_EXEC), WITH(3, MAP_ANONYMOUS)),
+#endif
+	CALL_IF(mprotect, NONE_OF(2, PROT_EXEC)),
+	CALL(munmap), CALL(mremap),
+	CALL_IF(madvise, IS(2, MADV_DONTNEED)),
+#ifdef MADV_FREE
+	CALL_IF(madvise, IS(2, MADV_FREE)),
+#endif
+#ifdef MADV_HUGEPAGE
+	CALL_IF(madvise, IS(2, MADV_HUGEPAGE)), /* glibc, if told so */
+#endif
+
+	/* musl, after an open with O_CLOEXEC. */
 #ifdef SYS_fcntl
-	SYS_fcntl,
+	CALL_IF(fcntl, IS(1, F_SETFD)),
 #endif
 #ifdef SYS_fcntl64
-	SYS_fcntl64,
-#endif
-	SYS_ioctl,
-#ifdef SYS_lseek
-	SYS_lseek,
-#endif
-#ifdef SYS__llseek
-	SYS__llseek,
+	CALL_IF(fcntl64, IS(1, F_SETFD)),
 #endif
 #ifdef SYS_fstat
-	SYS_fstat,
+	CALL(fstat),
 #endif
 #ifdef SYS_fstat64
-	SYS_fstat64,
+	CALL(fstat64),
 #endif
-	SYS_getrandom, SYS_getpid, SYS_gettid, SYS_getuid, SYS_geteuid,
+	CALL(getrandom), CALL(getpid), CALL(gettid),
+	CALL(getuid), CALL(geteuid),
 #ifdef SYS_getuid32
-	SYS_getuid32, SYS_geteuid32,
+	CALL(getuid32), CALL(geteuid32),
 #endif
-	SYS_rt_sigprocmask, SYS_rt_sigaction, SYS_rt_sigreturn,
+	CALL(rt_sigprocmask), CALL(rt_sigaction), CALL(rt_sigreturn),
 #ifdef SYS_sigreturn
-	SYS_sigreturn,
+	CALL(sigreturn),
 #endif
 #ifdef SYS_restart_syscall
-	SYS_restart_syscall,
+	CALL(restart_syscall),
 #endif
+	/* FUTEX_WAKE, private or not: one thread never waits. */
 #ifdef SYS_futex
-	SYS_futex,
+	CALL_IF(futex, { LOWER(1), ~128u, 1 }),
 #endif
 #ifdef SYS_futex_time64
-	SYS_futex_time64,
+	CALL_IF(futex_time64, { LOWER(1), ~128u, 1 }),
 #endif
 #ifdef SYS_waitpid
-	SYS_waitpid,
+	CALL(waitpid),
 #endif
-	SYS_wait4, SYS_waitid,
-	SYS_exit, SYS_exit_group
+	CALL(wait4), CALL(exit), CALL(exit_group)
 };
 
-static const int accept_calls[] = {
+static const struct rule accept_rules[] = {
 #ifdef SYS_accept
-	SYS_accept,
+	CALL(accept),
 #endif
 #ifdef SYS_accept4
-	SYS_accept4,
+	CALL(accept4),
+#endif
+#ifdef SOCKETCALL
+	SOCKETCALL(5), SOCKETCALL(18)
 #endif
 };
 
-#ifdef SYS_socketcall
-/* The same behind one number; linux/net.h has these names, too. */
-static const unsigned char stdio_socketcalls[] = {
-	9, 10, 11, 12, 16, 17, /* send recv sendto recvfrom sendmsg recvmsg */
-	6, 7, 13, 14, 15 /* getsockname getpeername shutdown set-, getsockopt */
-};
-static const unsigned char accept_socketcalls[] = { 5, 18 };
-#endif
+/* To read only, also where no unveil says so. */
+#define NO_WRITING (O_WRONLY | O_RDWR | O_CREAT | O_TRUNC)
 
-static const int rpath_calls[] = {
+static const struct rule rpath_rules[] = {
 #ifdef SYS_open
-	SYS_open,
+	CALL_IF(open, NONE_OF(1, NO_WRITING)),
 #endif
-	SYS_openat,
+	CALL_IF(openat, NONE_OF(2, NO_WRITING)),
 #ifdef SYS_stat
-	SYS_stat, SYS_lstat,
+	CALL(stat), CALL(lstat),
 #endif
 #ifdef SYS_stat64
-	SYS_stat64, SYS_lstat64,
+	CALL(stat64), CALL(lstat64),
 #endif
 #ifdef SYS_newfstatat
-	SYS_newfstatat,
+	CALL(newfstatat),
 #endif
 #ifdef SYS_fstatat64
-	SYS_fstatat64,
+	CALL(fstatat64),
 #endif
 #ifdef SYS_statx
-	SYS_statx,
+	CALL(statx)
 #endif
 };
 
-static const int cpath_calls[] = {
+static const struct rule cpath_rules[] = {
 #ifdef SYS_unlink
-	SYS_unlink,
+	CALL(unlink),
 #endif
-	SYS_unlinkat
+	CALL_IF(unlinkat, IS(2, 0)) /* no directory */
 };
 
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 static const struct {
 	const char *name;
-	const int *calls;
+	const struct rule *rules;
 	size_t n;
 } promise[] = {
-	{ "stdio", stdio_calls, LEN(stdio_calls) },
-	{ "inet", accept_calls, LEN(accept_calls) },
-	{ "unix", accept_calls, LEN(accept_calls) },
-	{ "rpath", rpath_calls, LEN(rpath_calls) },
-	{ "cpath", cpath_calls, LEN(cpath_calls) },
+	{ "stdio", stdio_rules, LEN(stdio_rules) },
+	{ "inet", accept_rules, LEN(accept_rules) },
+	{ "unix", accept_rules, LEN(accept_rules) },
+	{ "rpath", rpath_rules, LEN(rpath_rules) },
+	{ "cpath", cpath_rules, LEN(cpath_rules) },
 };
 
-#define MOST 256 /* instructions */
+#define MOST 512 /* instructions */
 
 struct program {
 	struct instruction code[MOST];
@@ -339,66 +410,27 @@ end(struct program *p, uint32_t what)
 	add(p, RETURN, what, 0, 0);
 }
 
-/* Where the lower half of argument i is. */
-static size_t
-argument(int i)
-{
-	const union { uint16_t n; uint8_t first; } one = { 1 };
-
-	return offsetof(struct call, args) + (size_t)i * 8 +
-	    (one.first ? 0 : 4);
-}
-
-/* Allows call nr if its argument i, masked, is value. */
+/* Expects the call's number to be loaded, and leaves it so. */
 static void
-add_if(struct program *p, int nr, int i, uint32_t mask, uint32_t value)
+add_rule(struct program *p, const struct rule *r)
 {
-	add(p, EQUAL, (uint32_t)nr, 0, 5);
-	load(p, argument(i));
-	add(p, MASK, mask, 0, 0);
-	add(p, EQUAL, value, 0, 1);
-	end(p, ALLOW);
-	end(p, TRAP);
-}
+	size_t n = 0, i;
+	int rest;
 
-#ifdef SYS_socketcall
-static void
-add_socketcalls(struct program *p, const unsigned char *calls, size_t n)
-{
-	size_t i;
-
-	add(p, EQUAL, SYS_socketcall, 0, (int)(2 * n + 2));
-	load(p, argument(0));
+	while (n < LEN(r->where) && r->where[n].mask != 0)
+		n++;
+	rest = n == 0 ? 1 : (int)(3 * n + 2);
+	add(p, EQUAL, (uint32_t)r->call, 0, rest);
 	for (i = 0; i < n; i++) {
-		add(p, EQUAL, calls[i], 0, 1);
-		end(p, ALLOW);
+		load(p, offsetof(struct call, args) + r->where[i].word *
+		    sizeof(uint32_t));
+		add(p, MASK, r->where[i].mask, 0, 0);
+		rest -= 3;
+		add(p, EQUAL, r->where[i].value, 0, rest - 1);
 	}
-	load(p, offsetof(struct call, nr));
-}
-#endif
-
-static void
-add_special(struct program *p, int sockets)
-{
-	/* Memory, but none that is executed. */
-#if defined(SYS_mmap2)
-	add_if(p, SYS_mmap2, 2, PROT_EXEC, 0);
-#elif defined(__s390x__) /* its arguments are in memory */
-	add(p, EQUAL, SYS_mmap, 0, 1);
 	end(p, ALLOW);
-#else
-	add_if(p, SYS_mmap, 2, PROT_EXEC, 0);
-#endif
-	add_if(p, SYS_mprotect, 2, PROT_EXEC, 0);
-	add_if(p, SYS_tgkill, 0, 0xffffffff, (uint32_t)getpid()); /* abort */
-#ifdef SYS_socketcall
-	add_socketcalls(p, stdio_socketcalls, LEN(stdio_socketcalls));
-	if (sockets)
-		add_socketcalls(p, accept_socketcalls,
-		    LEN(accept_socketcalls));
-#else
-	(void)sockets;
-#endif
+	if (n != 0)
+		load(p, offsetof(struct call, nr));
 }
 
 /* Names a call, for those that somebody would try. */
@@ -465,6 +497,8 @@ int
 ws_pledge(const char *promises)
 {
 	static struct program p; /* not for a small stack */
+	/* Signals to itself alone. */
+	const struct rule abort_rule = CALL_IF(tgkill, IS(0, getpid()));
 	struct sigaction sa;
 	struct filter f;
 	const char *word = promises;
@@ -490,15 +524,12 @@ ws_pledge(const char *promises)
 			errno = EINVAL;
 			return -1;
 		}
-		if (promise[i].calls == accept_calls && sockets++ != 0)
+		if (promise[i].rules == accept_rules && sockets++ != 0)
 			continue;
-		for (k = 0; k < promise[i].n; k++) {
-			add(&p, EQUAL,
-			    (uint32_t)promise[i].calls[k], 0, 1);
-			end(&p, ALLOW);
-		}
+		for (k = 0; k < promise[i].n; k++)
+			add_rule(&p, promise[i].rules + k);
 	}
-	add_special(&p, sockets);
+	add_rule(&p, &abort_rule);
 	end(&p, TRAP);
 	if (p.n == MOST) {
 		errno = E2BIG;

@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include <sys/types.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -12,7 +13,9 @@
 #include <sys/wait.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <time.h>
@@ -34,10 +37,13 @@ work(void)
 {
 	struct pollfd p = { pair[0], POLLIN, 0 };
 	struct sockaddr_storage a;
+	struct linger reset = { 1, 0 };
 	struct timespec t;
+	struct msghdr h;
+	struct iovec iov[2];
 	socklen_t len = sizeof a;
 	char buf[8], entropy[8], *m;
-	int i, fd;
+	int i, fd, on = 1, unsent = 0;
 
 	for (i = 1; i < 1000; i++) { /* both of malloc's ways to get memory */
 		m = malloc((size_t)i * 1000);
@@ -52,14 +58,32 @@ work(void)
 		return 2;
 	if (send(pair[1], "y", 1, 0) != 1 || read(pair[0], buf, 1) != 1)
 		return 3;
+	memset(&h, 0, sizeof h);
+	iov[0].iov_base = iov[1].iov_base = entropy;
+	iov[0].iov_len = iov[1].iov_len = 4;
+	memset(entropy, 0, sizeof entropy);
+	h.msg_iov = iov;
+	h.msg_iovlen = 2;
+	if (sendmsg(pair[1], &h, MSG_NOSIGNAL) != 8 ||
+	    recv(pair[0], buf, 1, MSG_PEEK) != 1 ||
+	    recv(pair[0], buf, sizeof buf, 0) != 8)
+		return 6;
 	if (clock_gettime(CLOCK_MONOTONIC, &t) != 0 ||
 	    getentropy(entropy, sizeof entropy) != 0)
 		return 4;
 	fd = accept(listener, NULL, NULL);
 	if (fd == -1 || getsockname(fd, (struct sockaddr *)&a, &len) != 0 ||
-	    fcntl(fd, F_SETFL, O_NONBLOCK) == -1 ||
-	    shutdown(fd, SHUT_WR) != 0 || close(fd) != 0)
+	    getpeername(fd, (struct sockaddr *)&a, &len) != 0 ||
+	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0 ||
+#ifdef __linux__ /* how much a client has not acknowledged */
+	    ioctl(fd, TIOCOUTQ, &unsent) != 0 || unsent != 0 ||
+	    send(fd, "z", 1, MSG_NOSIGNAL | MSG_MORE) != 1 ||
+	    ioctl(fd, TIOCOUTQ, &unsent) != 0 || unsent != 1 ||
+#endif
+	    shutdown(fd, SHUT_WR) != 0 || setsockopt(fd, SOL_SOCKET,
+	    SO_LINGER, &reset, sizeof reset) != 0 || close(fd) != 0)
 		return 5;
+	(void)unsent;
 	return 0;
 }
 
@@ -202,6 +226,18 @@ is_sigreturn(int call)
 		return 1;
 #endif
 	return call == SYS_rt_sigreturn;
+}
+
+/* The kernel lets these pass every filter, and obeys its own trampolines. */
+static int
+is_uprobe(int call)
+{
+#if defined(__x86_64__)
+	return call == 335 || call == 336; /* uretprobe, uprobe */
+#else
+	(void)call;
+	return 0;
+#endif
 }
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -348,7 +384,7 @@ static int
 keep(void)
 {
 	char c;
-	int fd = open("ws.h", O_RDONLY);
+	int fd = open("ws.h", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 
 	if (fd == -1 || read(fd, &c, 1) != 1 || close(fd) != 0)
 		return 1;
@@ -407,6 +443,506 @@ refused(const char *promises, int (*but)(void), int (*or)(void))
 		    "%s: \"%s\"", t->name, said);
 	}
 }
+
+#ifdef __linux__
+/* ------------------------------------------------- the worst of each call */
+
+#ifndef MSG_FASTOPEN
+#define MSG_FASTOPEN 0x20000000
+#endif
+#ifdef SYS_fcntl64
+#define ANY_FCNTL SYS_fcntl64
+#else
+#define ANY_FCNTL SYS_fcntl
+#endif
+#ifdef SYS_mmap2
+#define ANY_MMAP SYS_mmap2
+#else
+#define ANY_MMAP SYS_mmap
+#endif
+
+/* A call with the arguments by which it does most harm. */
+struct worst {
+	const char *name;
+	int nr, refused;
+	const char *what; /* it would do, or why it may */
+	long arg[6];
+};
+
+/* The call itself: it is the filter that is asked, not a C library. */
+#define REFUSED(call, what, ...) \
+	{ #call, SYS_##call, 1, what, { __VA_ARGS__ } }
+#define HARMLESS(call, what, ...) \
+	{ #call, SYS_##call, 0, what, { __VA_ARGS__ } }
+
+static const struct worst *asked;
+
+static int
+try_worst(void)
+{
+	const long *a = asked->arg;
+
+	(void)syscall(asked->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+	return 0;
+}
+
+static void
+judge(const char *promises, const struct worst *list, size_t n)
+{
+	int status, died;
+
+	for (asked = list; asked < list + n; asked++) {
+		if (is_sigreturn(asked->nr))
+			continue;
+		status = run_for(10, promises, try_worst);
+		died = WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS;
+		EXPECT(asked->refused ? died : status == 0,
+		    "%s(%#lx, %#lx, %#lx, %#lx, %#lx, %#lx), %s: status %#x",
+		    asked->name, (unsigned long)asked->arg[0],
+		    (unsigned long)asked->arg[1], (unsigned long)asked->arg[2],
+		    (unsigned long)asked->arg[3], (unsigned long)asked->arg[4],
+		    (unsigned long)asked->arg[5], asked->what,
+		    (unsigned)status);
+	}
+}
+
+/*
+ * Every call that the hub may make. Where one is harmless that is with the
+ * worst that the filter lets through; what is tried is then an argument that
+ * does not wait.
+ */
+static const struct worst hub_calls[] = {
+	/* Sockets. */
+#ifdef SYS_send
+	REFUSED(send, "connects", -1, 0, 0, MSG_FASTOPEN),
+	REFUSED(send, "urgent data", -1, 0, 0, MSG_OOB),
+	HARMLESS(send, "to whom it is connected with", -1, 0, 0,
+	    MSG_NOSIGNAL | MSG_MORE | MSG_DONTWAIT),
+#endif
+#ifdef SYS_recv
+	REFUSED(recv, "urgent data", -1, 0, 0, MSG_OOB),
+	HARMLESS(recv, "from whom it is connected with", -1, 0, 0, MSG_PEEK),
+#endif
+	REFUSED(sendto, "connects", -1, 0, 0, MSG_FASTOPEN, 1, 16),
+	REFUSED(sendto, "connects a socket that has an address", -1, 0, 0,
+	    MSG_FASTOPEN),
+	REFUSED(sendto, "a datagram to anybody", -1, 0, 0, 0, 1, 16),
+#if LONG_MAX > 0x7fffffff
+	REFUSED(sendto, "an address whose lower half is 0", -1, 0, 0, 0,
+	    1L << 32, 16),
+#endif
+	REFUSED(sendto, "urgent data", -1, 0, 0, MSG_OOB),
+	HARMLESS(sendto, "to whom it is connected with", -1, 0, 0,
+	    MSG_NOSIGNAL | MSG_MORE | MSG_DONTWAIT),
+	REFUSED(recvfrom, "urgent data", -1, 0, 0, MSG_OOB),
+	REFUSED(recvfrom, "the queue of errors", -1, 0, 0, MSG_ERRQUEUE),
+	HARMLESS(recvfrom, "from whom it is connected with", -1, 0, 0,
+	    MSG_PEEK | MSG_DONTWAIT),
+	REFUSED(sendmsg, "connects", -1, 0, MSG_NOSIGNAL | MSG_FASTOPEN),
+	REFUSED(sendmsg, "urgent data", -1, 0, MSG_OOB),
+	HARMLESS(sendmsg, "its name is in memory: no stream socket heeds it; "
+	    "a backend may get a descriptor", -1, 0, MSG_NOSIGNAL),
+	REFUSED(sendmmsg, "flags in memory", 0),
+	REFUSED(recvmsg, "a descriptor from a backend", 0),
+	REFUSED(recvmmsg, "the same", 0),
+	REFUSED(shutdown, "a listener listens no more, and may connect", -1,
+	    SHUT_RD),
+	REFUSED(shutdown, "the same", -1, SHUT_RDWR),
+	HARMLESS(shutdown, "of a client; a listener heeds it not", -1,
+	    SHUT_WR),
+	REFUSED(setsockopt, "code for the kernel", -1, SOL_SOCKET,
+	    26 /* SO_ATTACH_FILTER */),
+	REFUSED(setsockopt, "another's level for a name", -1, SOL_SOCKET,
+	    TCP_NODELAY),
+	REFUSED(setsockopt, "the same", -1, IPPROTO_TCP, SO_LINGER),
+	REFUSED(setsockopt, "the first write connects", -1, IPPROTO_TCP,
+	    30 /* TCP_FASTOPEN_CONNECT */),
+	HARMLESS(setsockopt, "of a client", -1, IPPROTO_TCP, TCP_NODELAY),
+	HARMLESS(setsockopt, "a close that waits", -1, SOL_SOCKET, SO_LINGER),
+	REFUSED(getsockopt, "the kernel's rarer code", -1, SOL_SOCKET,
+	    SO_TYPE),
+	HARMLESS(getsockname, "tells an address", 0),
+	HARMLESS(getpeername, "tells an address", 0),
+	REFUSED(listen, "a socket that does not listen does", 0),
+	HARMLESS(accept4, "of a listener that is there", -1),
+#ifdef SYS_accept
+	HARMLESS(accept, "of a listener that is there", -1),
+#endif
+
+	/* Descriptors. */
+#ifdef SYS_poll
+	HARMLESS(poll, "waits for ever", 0),
+#endif
+#ifdef SYS_ppoll_time64
+	HARMLESS(ppoll_time64, "waits for ever", 1, 1),
+#endif
+#ifdef SYS_ppoll
+	HARMLESS(ppoll, "waits for ever", 1, 1),
+#endif
+	HARMLESS(read, "waits for ever", -1),
+	HARMLESS(readv, "waits for ever", -1),
+	HARMLESS(write, "fills a log", -1),
+	HARMLESS(writev, "fills a log", -1),
+	HARMLESS(close, "serves no more", -1),
+#ifdef SYS_fstat
+	HARMLESS(fstat, "tells of a log's file", -1),
+#endif
+#ifdef SYS_fstat64
+	HARMLESS(fstat64, "tells of a log's file", -1),
+#endif
+	REFUSED(lseek, "overwrites a log", -1),
+#ifdef SYS__llseek
+	REFUSED(_llseek, "the same", -1),
+#endif
+	REFUSED(pwrite64, "the same", -1),
+	REFUSED(ftruncate, "the same", -1),
+	REFUSED(ioctl, "signals to others", -1, FIOASYNC),
+	REFUSED(ioctl, "to whom", -1, 0x8901 /* FIOSETOWN */),
+	REFUSED(ioctl, "types a command at a terminal", -1, TIOCSTI),
+	HARMLESS(ioctl, "tells a length", -1, TIOCOUTQ),
+#ifdef SYS_fcntl
+	REFUSED(fcntl, "signals to others", -1, F_SETFL, O_ASYNC),
+	REFUSED(fcntl, "to whom", -1, F_SETOWN),
+	HARMLESS(fcntl, "there is no exec", -1, F_SETFD, FD_CLOEXEC),
+#endif
+	{ "fcntl", ANY_FCNTL, 1, "signals to others",
+	    { -1, F_SETFL, O_ASYNC } },
+	{ "fcntl", ANY_FCNTL, 1, "to whom", { -1, F_SETOWN } },
+	{ "fcntl", ANY_FCNTL, 1, "to whom", { -1, 15 /* F_SETOWN_EX */ } },
+	{ "fcntl", ANY_FCNTL, 1, "which", { -1, 10 /* F_SETSIG */ } },
+	{ "fcntl", ANY_FCNTL, 1, "overwrites a log that is appended to",
+	    { -1, F_SETFL } },
+	{ "fcntl", ANY_FCNTL, 1, "all descriptors that there may be",
+	    { -1, F_DUPFD } },
+	{ "fcntl", ANY_FCNTL, 1, "locks a log's file", { -1, F_SETLK } },
+	{ "fcntl", ANY_FCNTL, 1, "memory in the kernel",
+	    { -1, 1031 /* F_SETPIPE_SZ */ } },
+	{ "fcntl", ANY_FCNTL, 0, "there is no exec",
+	    { -1, F_SETFD, FD_CLOEXEC } },
+
+	/* Memory. */
+	HARMLESS(brk, "its own, up to its limit", 0),
+#ifndef __s390x__ /* its arguments are in memory */
+	{ "mmap", ANY_MMAP, 1, "runs what it wrote", { 0, 4096, PROT_READ |
+	    PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1 } },
+	{ "mmap", ANY_MMAP, 1, "memory of a descriptor", { 0, 4096,
+	    PROT_READ, MAP_SHARED, -1 } },
+#endif
+#ifndef __s390x__
+	{ "mmap", ANY_MMAP, 0, "its own, up to its limit", { 0, 4096,
+	    PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1 } },
+#else
+	HARMLESS(mmap, "code, for whom runs code already", 0),
+#endif
+	REFUSED(mprotect, "runs what it wrote", 0, 4096, PROT_EXEC),
+	HARMLESS(mprotect, "takes away its own", 0),
+	HARMLESS(munmap, "takes away its own", 0),
+	HARMLESS(mremap, "code stays code, and data data", 0),
+	REFUSED(madvise, "root: takes a page from the machine", 0, 4096,
+	    100 /* MADV_HWPOISON */),
+	REFUSED(madvise, "merges pages with others'", 0, 4096,
+	    12 /* MADV_MERGEABLE */),
+	HARMLESS(madvise, "empties its own", 0, 0, MADV_DONTNEED),
+#ifdef MADV_FREE
+	HARMLESS(madvise, "empties its own", 0, 0, MADV_FREE),
+#endif
+	HARMLESS(madvise, "its own in large pages", 0, 0, 14),
+
+	/* Itself, signals and time. */
+	REFUSED(tgkill, "to another process", 1, 1, SIGKILL),
+	REFUSED(tkill, "to another process", 1, SIGKILL),
+	REFUSED(rt_sigqueueinfo, "to another process", 1, SIGKILL),
+	HARMLESS(rt_sigaction, "its own; SIGSYS caught: no call is made", 0),
+	HARMLESS(rt_sigprocmask, "its own; SIGSYS blocked: it ends yet", 0),
+	HARMLESS(rt_sigreturn, "registers, for whom has them already", 0),
+#ifdef SYS_sigreturn
+	HARMLESS(sigreturn, "registers, for whom has them already", 0),
+#endif
+#ifdef SYS_restart_syscall
+	HARMLESS(restart_syscall, "a call that was allowed", 0),
+#endif
+#ifdef SYS_futex
+	REFUSED(futex, "waits", 0, 0 /* FUTEX_WAIT */),
+	REFUSED(futex, "the kernel's rarer code", 0, 12 | 128
+	    /* FUTEX_CMP_REQUEUE_PI, private */),
+	HARMLESS(futex, "wakes nobody: there is one thread", 0, 1 | 128),
+#endif
+#ifdef SYS_futex_time64
+	REFUSED(futex_time64, "waits", 0, 0),
+	HARMLESS(futex_time64, "wakes nobody: there is one thread", 0, 1),
+#endif
+#ifdef SYS_waitpid
+	HARMLESS(waitpid, "for a child, of which it has none", -1, 0, WNOHANG),
+#endif
+	HARMLESS(wait4, "for a child, of which it has none", -1, 0, WNOHANG),
+	REFUSED(waitid, "by rarer names", 0, 0, 0, WNOHANG | WEXITED),
+	HARMLESS(exit, "the keeper takes its files away", 0),
+	HARMLESS(exit_group, "the keeper takes its files away", 0),
+	HARMLESS(getrandom, "waits until there is any", 0),
+	HARMLESS(getpid, "tells a number", 0),
+	HARMLESS(gettid, "tells a number", 0),
+	HARMLESS(getuid, "tells a number", 0),
+	HARMLESS(geteuid, "tells a number", 0),
+#ifdef SYS_getuid32
+	HARMLESS(getuid32, "tells a number", 0),
+	HARMLESS(geteuid32, "tells a number", 0),
+#endif
+#ifdef SYS_clock_gettime
+	HARMLESS(clock_gettime, "tells the time, or what another used", 0),
+#endif
+#ifdef SYS_clock_gettime64
+	HARMLESS(clock_gettime64, "tells the time, or what another used", 0),
+#endif
+#ifdef SYS_gettimeofday
+	HARMLESS(gettimeofday, "tells the time", 0),
+#endif
+#ifdef SYS_time
+	HARMLESS(time, "tells the time", 0),
+#endif
+
+	/*
+	 * Not harmless: what is in memory (12: a flag, a name, an option) no
+	 * filter sees. MSG_FASTOPEN and SHUT_RD are not refused there.
+	 */
+#if defined(__i386__) || defined(__s390x__)
+	HARMLESS(socketcall, "getsockname", 6),
+	HARMLESS(socketcall, "getpeername", 7),
+	HARMLESS(socketcall, "send", 9), HARMLESS(socketcall, "recv", 10),
+	HARMLESS(socketcall, "sendto", 11),
+	HARMLESS(socketcall, "recvfrom", 12),
+	HARMLESS(socketcall, "shutdown", 13),
+	HARMLESS(socketcall, "setsockopt", 14),
+	HARMLESS(socketcall, "sendmsg", 16),
+	HARMLESS(socketcall, "accept", 5), HARMLESS(socketcall, "accept4", 18),
+	REFUSED(socketcall, "socket", 1), REFUSED(socketcall, "bind", 2),
+	REFUSED(socketcall, "connect", 3), REFUSED(socketcall, "listen", 4),
+	REFUSED(socketcall, "socketpair", 8),
+	REFUSED(socketcall, "getsockopt", 15),
+	REFUSED(socketcall, "recvmsg", 17),
+	REFUSED(socketcall, "recvmmsg", 19),
+	REFUSED(socketcall, "sendmmsg", 20),
+#endif
+};
+
+/*
+ * And the keeper. Where there is no unveil it may read and remove whatever its
+ * user may: names are in memory.
+ */
+static const struct worst keeper_calls[] = {
+#ifdef SYS_open
+	REFUSED(open, "writes a file", 0, O_WRONLY),
+	REFUSED(open, "writes a file", 0, O_RDWR),
+	REFUSED(open, "makes a file", 0, O_CREAT),
+	REFUSED(open, "empties a file", 0, O_TRUNC),
+	HARMLESS(open, "reads what is unveiled", 0, O_NONBLOCK),
+#endif
+	REFUSED(openat, "writes a file", 0, 0, O_WRONLY),
+	REFUSED(openat, "writes a file", 0, 0, O_RDWR),
+	REFUSED(openat, "makes a file", 0, 0, O_CREAT),
+	REFUSED(openat, "empties a file", 0, 0, O_TRUNC),
+	HARMLESS(openat, "reads what is unveiled", 0, 0, O_NONBLOCK),
+	REFUSED(unlinkat, "removes a directory", 0, 0, 0x200),
+	HARMLESS(unlinkat, "removes what is unveiled for that", 0),
+#ifdef SYS_unlink
+	HARMLESS(unlink, "removes what is unveiled for that", 0),
+#endif
+#ifdef SYS_stat
+	HARMLESS(stat, "tells of a file", 0),
+	HARMLESS(lstat, "tells of a file", 0),
+#endif
+#ifdef SYS_stat64
+	HARMLESS(stat64, "tells of a file", 0),
+	HARMLESS(lstat64, "tells of a file", 0),
+#endif
+#ifdef SYS_newfstatat
+	HARMLESS(newfstatat, "tells of a file", 0),
+#endif
+#ifdef SYS_fstatat64
+	HARMLESS(fstatat64, "tells of a file", 0),
+#endif
+#ifdef SYS_statx
+	HARMLESS(statx, "tells of a file", 0),
+#endif
+	REFUSED(accept4, "serves", 0), REFUSED(lseek, "overwrites a log", 0),
+};
+
+/* Whether the lists have a call as one that may be. */
+static int
+listed(int nr)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof hub_calls / sizeof *hub_calls; i++)
+		if (hub_calls[i].nr == nr && !hub_calls[i].refused)
+			return 1;
+	for (i = 0; i < sizeof keeper_calls / sizeof *keeper_calls; i++)
+		if (keeper_calls[i].nr == nr && !keeper_calls[i].refused)
+			return 1;
+	return 0;
+}
+
+/* --------------------------------------------- two ways out that there were */
+
+static struct sockaddr_in target_address;
+static int target, spare; /* listeners */
+
+/* A listener on the loopback, its address in *a. */
+static int
+new_listener(struct sockaddr_in *a)
+{
+	socklen_t len = sizeof *a;
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	memset(a, 0, sizeof *a);
+	a->sin_family = AF_INET;
+	a->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (fd == -1 || bind(fd, (struct sockaddr *)a, sizeof *a) != 0 ||
+	    listen(fd, 5) != 0 || getsockname(fd, (struct sockaddr *)a, &len)
+	    != 0) {
+		perror("listener");
+		exit(1);
+	}
+	return fd;
+}
+
+static int
+fast_open(void)
+{
+	return syscall(SYS_sendto, spare, "x", 1, MSG_FASTOPEN,
+	    &target_address, sizeof target_address) == 1 ? 0 : 1;
+}
+
+static int
+fast_open_by_name(void)
+{
+	struct iovec iov;
+	struct msghdr h;
+	char x[] = "x";
+
+	iov.iov_base = x;
+	iov.iov_len = 1;
+	memset(&h, 0, sizeof h);
+	h.msg_name = &target_address;
+	h.msg_namelen = sizeof target_address;
+	h.msg_iov = &iov;
+	h.msg_iovlen = 1;
+	return syscall(SYS_sendmsg, spare, &h, MSG_FASTOPEN) == 1 ? 0 : 1;
+}
+
+/* A listener of the hub's becomes a connection to anywhere. */
+static int
+listener_connects(void)
+{
+	return syscall(SYS_shutdown, spare, SHUT_RD) == 0 ? fast_open() : 2;
+}
+
+/* Whether the target hears of it, and how it ended. */
+static int
+reaches_target(const char *promises, int (*way)(void), int *status)
+{
+	struct pollfd p = { target, POLLIN, 0 };
+	struct sockaddr_in a;
+	int heard;
+
+	spare = new_listener(&a);
+	/* The two halves of the way are each to fail alone. */
+	if (way != listener_connects)
+		(void)shutdown(spare, SHUT_RD);
+	*status = run_for(10, promises, way);
+	heard = poll(&p, 1, 100) == 1;
+	if (heard)
+		close(accept(target, NULL, NULL));
+	close(spare);
+	return heard;
+}
+
+static pid_t other; /* process of the same user */
+static int async[2];
+
+/* What arrives here is a signal there. */
+static int
+signal_other(void)
+{
+	return fcntl(async[0], F_SETOWN, other) == 0 &&
+	    fcntl(async[0], F_SETSIG, SIGUSR1) == 0 &&
+	    fcntl(async[0], F_SETFL, O_ASYNC) == 0 &&
+	    write(async[1], "x", 1) == 1 ? 0 : 1;
+}
+
+/* The signal that ends another process meanwhile, or 0. */
+static int
+signal_from(const char *promises, int *status)
+{
+	int i, ended = 0;
+
+	other = fork();
+	if (other == 0) {
+		(void)signal(SIGUSR1, SIG_DFL);
+		pause();
+		_exit(0);
+	}
+	if (other == -1 || socketpair(AF_UNIX, SOCK_STREAM, 0, async) != 0)
+		return -1;
+	*status = run_for(10, promises, signal_other);
+	for (i = 0; i < 10 && waitpid(other, &ended, WNOHANG) != other; i++)
+		(void)poll(NULL, 0, 10);
+	if (i == 10) {
+		kill(other, SIGKILL);
+		(void)waitpid(other, &ended, 0);
+		ended = 0;
+	}
+	close(async[0]);
+	close(async[1]);
+	return ended;
+}
+
+static void
+ways_out(void)
+{
+	static const struct {
+		const char *name;
+		int (*way)(void);
+	} ways[] = {
+		{ "shutdown and sendto", listener_connects },
+		{ "sendto", fast_open }, { "sendmsg", fast_open_by_name },
+	};
+	static const char *const promises[] = {
+		WS_HUB_PROMISES, WS_KEEPER_PROMISES
+	};
+	size_t i, k;
+	int status, got;
+
+	target = new_listener(&target_address);
+	if (reaches_target(NULL, listener_connects, &status)) {
+		CASE("pledge: a listener connects to nothing");
+		for (i = 0; i < sizeof ways / sizeof *ways; i++)
+			for (k = 0; k < 2; k++) {
+				got = reaches_target(promises[k], ways[i].way,
+				    &status);
+				EXPECT(!got && WIFSIGNALED(status) &&
+				    WTERMSIG(status) == SIGSYS, "%s: %s, "
+				    "status %#x", ways[i].name, got ?
+				    "connected" : "not connected",
+				    (unsigned)status);
+			}
+	} else {
+		test_skip("pledge: a listener connects to nothing",
+		    "no TCP fast open (net.ipv4.tcp_fastopen)");
+	}
+	close(target);
+
+	CASE("pledge: no signal to another process");
+	got = signal_from(NULL, &status);
+	EXPECT(WIFSIGNALED(got) && WTERMSIG(got) == SIGUSR1,
+	    "unconfined: it ended with %#x", (unsigned)got);
+	for (k = 0; k < 2; k++) {
+		got = signal_from(promises[k], &status);
+		EXPECT(got == 0 && WIFSIGNALED(status) && WTERMSIG(status) ==
+		    SIGSYS, "it ended with %#x; status %#x", (unsigned)got,
+		    (unsigned)status);
+	}
+}
+#endif
 
 /* Sanitizers make calls of their own: sandbox.c promises nothing then. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -526,10 +1062,20 @@ main(int argc, char **argv)
 			if (is_sigreturn(number))
 				continue;
 			status = run_for(1, WS_HUB_PROMISES, try_number);
-			left += !WIFSIGNALED(status) ||
-			    WTERMSIG(status) != SIGSYS;
+			if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
+				continue;
+			left++;
+			EXPECT(listed(number) || is_uprobe(number),
+			    "%d: its worst is not listed", number);
 		}
 		EXPECT(left >= 20 && left <= 64, "%u are allowed", left);
+		CASE("pledge: the hub's calls, each with its worst arguments");
+		judge(WS_HUB_PROMISES, hub_calls,
+		    sizeof hub_calls / sizeof *hub_calls);
+		CASE("pledge: the keeper's calls, too");
+		judge(WS_KEEPER_PROMISES, keeper_calls,
+		    sizeof keeper_calls / sizeof *keeper_calls);
+		ways_out();
 #if defined(__x86_64__) && defined(__GNUC__)
 		CASE("pledge: a number of another machine's calls is none");
 		status = run(WS_HUB_PROMISES, try_foreign);

@@ -1010,9 +1010,11 @@ int ws_fail(char error[WS_ERROR_MAX], const char *format, ...);
 
 /*
  * OpenBSD's pledge(2) and unveil(2), and the same for Linux, of which are known
- * "stdio" (and with sockets that are there all but accept), "inet" and "unix"
- * (both: accept), "rpath" and "cpath". The last call of unveil has NULL for
- * both, and only then they hold. 0, or -1 with errno: ENOSYS where the system
+ * "stdio" (and with sockets that are there to send, receive and end), "inet"
+ * and "unix" (both: accept), "rpath" (to read) and "cpath" (to remove), each
+ * with those arguments alone that the two processes have use for: a new call,
+ * flag or option needs a rule in sandbox.c. The last call of unveil has NULL
+ * for both, and only then they hold. 0, or -1 with errno: ENOSYS where the system
  * has no such thing, in a build with a sanitizer, or if $WSHUB_NO_SANDBOX is
  * set (for valgrind and strace, which make calls of their own). New privileges
  * cannot be gained after the first call, whatever it returns.

@@ -29,6 +29,12 @@
 
 #include "ws.h"
 
+#if defined(__linux__)
+#define OUTPUT_QUEUE TIOCOUTQ /* tcp(7), unix(7): SIOCOUTQ */
+#elif defined(FIONWRITE)
+#define OUTPUT_QUEUE FIONWRITE /* FreeBSD, NetBSD */
+#endif
+
 #define IOV_MANY 64       /* pieces handed to the kernel at once */
 #define READ_MAX WS_TLS_RECORD /* bytes of one read from a client */
 #define LINES_MAX 20      /* lines about clients in HUSH at the default level */
@@ -98,15 +104,16 @@ set_deadline(struct ws_loop *l, struct ws_client *c, int64_t when)
 
 /*
  * Bytes in the kernel that the peer has not acknowledged; 0 where the system
- * does not tell.
+ * does not tell. (OpenBSD has TIOCOUTQ for terminals alone, and a pledge for
+ * it that the hub has not made.)
  */
 static uint32_t
 unacknowledged(int fd)
 {
-#ifdef TIOCOUTQ
+#ifdef OUTPUT_QUEUE
 	int n;
 
-	if (ioctl(fd, TIOCOUTQ, &n) == 0)
+	if (ioctl(fd, OUTPUT_QUEUE, &n) == 0)
 		return (uint32_t)n;
 #else
 	(void)fd;

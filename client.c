@@ -888,6 +888,10 @@ ws_client_ring(struct ws_alarm *deadline, void *arg)
 			say_client(l, WS_LOG_INFO, c, "dropped",
 			    "the TLS handshake took too long");
 			kill_client(l, c);
+		} else if (c->carried == 0 && c->tls == NULL) {
+			say_client(l, WS_LOG_INFO, c, "dropped",
+			    "it said nothing");
+			kill_client(l, c);
 		} else if (c->refused)
 			end_with_answer(l, c, 503, "too many clients");
 		else

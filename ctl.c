@@ -110,11 +110,15 @@ fill(struct input *in)
 static int
 print(const char *p, size_t len)
 {
+	struct pollfd out = { STDOUT_FILENO, POLLOUT, 0 };
 	ssize_t n;
 
 	for (; len > 0; p += n, len -= (size_t)n) {
 		n = write(STDOUT_FILENO, p, len);
-		if (n < 0 && errno != EINTR)
+		/* Somebody may have made it non-blocking: Node.js does. */
+		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+			(void)poll(&out, 1, -1);
+		else if (n < 0 && errno != EINTR)
 			return -1;
 		if (n < 0)
 			n = 0;

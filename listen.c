@@ -165,6 +165,17 @@ ws_listen_check(const char *address)
 	return split(address, host, port);
 }
 
+/* Whether an address was in the list before: a host that /etc/hosts has twice. */
+static int
+is_repeated(const struct addrinfo *list, const struct addrinfo *ai)
+{
+	for (; list != ai; list = list->ai_next)
+		if (list->ai_addrlen == ai->ai_addrlen &&
+		    memcmp(list->ai_addr, ai->ai_addr, ai->ai_addrlen) == 0)
+			return 1;
+	return 0;
+}
+
 /* see ws.h */
 int
 ws_listen(const char *address, int fd[WS_LISTEN_MAX], struct ws_file_id *id,
@@ -190,6 +201,8 @@ ws_listen(const char *address, int fd[WS_LISTEN_MAX], struct ws_file_id *id,
 		return ws_fail(words, "%s: %s", address, error == EAI_SYSTEM ?
 		    strerror(errno) : gai_strerror(error));
 	for (ai = list; ai != NULL && n < WS_LISTEN_MAX; ai = ai->ai_next) {
+		if (is_repeated(list, ai))
+			continue;
 		fd[n] = listen_inet(ai);
 		if (fd[n] != -1) {
 			n++;

@@ -33,6 +33,7 @@
 #define FLUSHES_ASK 2          /* clients flushed before a backend is asked */
 #define CLIENTS_TURN 4000000   /* ns of reading from open clients in a turn */
 #define HANDSHAKE_TURN 4000000 /* ns of TLS handshakes in a turn */
+#define BACKEND_IDLE 10000     /* ms until a backend may have to give way */
 #define ACCEPTS_TURN 64        /* connections taken from a listener in a turn */
 #define LONG_TURN 100000000    /* ns of a turn that is counted */
 #define REFUSED_MAX 16         /* clients beyond a limit, being told so */
@@ -57,6 +58,7 @@ struct ws_backend {
 	struct ws_conn conn;
 	struct ws_control control;
 	struct ws_backend *next; /* in the run queue */
+	int64_t served; /* ms: when it last had a slice */
 	char *rest;   /* what was read, and did not fit in a slice */
 	size_t at, len; /* len bytes of it, from there */
 	unsigned char queued; /* in the run queue */
@@ -212,6 +214,7 @@ serve_backend(struct ws_loop *l, struct ws_backend *b)
 	uint64_t objects;
 	int full;
 
+	b->served = l->now;
 	flush_replies(b);
 	if (!b->ended && c->outlen < REPLIES_MAX)
 		feed(l, b);
@@ -241,13 +244,43 @@ serve_backend(struct ws_loop *l, struct ws_backend *b)
 
 /* -------------------------------------------------------------- listeners */
 
-/* Listeners are polled only while there is room for what they bring. */
+/* The backend that has been idle for the longest: NULL if all are at work. */
+static struct ws_backend *
+longest_idle(const struct ws_loop *l)
+{
+	struct ws_backend *b, *longest = NULL;
+	uint32_t i;
+
+	for (i = 0; i < l->poll.hot; i++) {
+		b = (struct ws_backend *)l->poll.conns[i];
+		if (b->conn.kind == WS_CONN_BACKEND && !b->conn.dead &&
+		    b->control.text == NULL && b->control.outlen == 0 &&
+		    !b->queued && (longest == NULL ||
+		    b->served < longest->served))
+			longest = b;
+	}
+	return longest;
+}
+
+/*
+ * Listeners are polled only while there is room for what they bring. Where there
+ * are as many backends as may be, there is when one has been idle for long.
+ */
 static void
 watch_listeners(struct ws_loop *l)
 {
 	int clients = l->rest == 0;
 	int backends = l->rest == 0 && l->backends < l->max_backends;
+	const struct ws_backend *idle = NULL;
 	struct ws_listener *p;
+
+	l->yield = 0;
+	if (l->backends >= l->max_backends && (idle = longest_idle(l)) != NULL) {
+		l->yield = idle->served + BACKEND_IDLE;
+		backends = l->rest == 0 && l->now >= l->yield;
+		if (l->now >= l->yield)
+			l->yield = 0;
+	}
 
 	for (p = l->listeners; p != NULL; p = p->next)
 		ws_poll_for(&l->poll, &p->conn,
@@ -405,19 +438,44 @@ new_backend(struct ws_loop *l, int fd)
 	}
 	b->conn.kind = WS_CONN_BACKEND;
 	b->conn.pinned = 1;
+	b->served = l->now;
 	if (++l->backends == l->max_backends)
 		ws_logf(&l->o, WS_LOG_ERROR, "%u backends: the next waits "
 		    "until one has left", (unsigned)l->max_backends);
 }
 
+/* The backend that gives way where there are as many as may be, or NULL. */
+static struct ws_backend *
+who_gives_way(const struct ws_loop *l)
+{
+	struct ws_backend *b = longest_idle(l);
+
+	return b != NULL && l->now - b->served >= BACKEND_IDLE ? b : NULL;
+}
+
+static void
+make_way(struct ws_loop *l, struct ws_backend *b)
+{
+	ws_logf(&l->o, WS_LOG_NOTE, "a backend that was idle for %lld s gives "
+	    "way", (long long)((l->now - b->served) / 1000));
+	ws_poll_remove(&l->poll, &b->conn);
+	close(b->conn.fd);
+	forget_backend(l, b);
+	free(b);
+	l->backends--;
+}
+
 static void
 accept_some(struct ws_loop *l, struct ws_listener *p)
 {
+	struct ws_backend *idle;
 	int fd, i;
 
 	for (i = 0; i < ACCEPTS_TURN && !p->conn.dead; i++) {
+		idle = NULL;
 		if (p->conn.kind == WS_CONN_CONTROL &&
-		    l->backends >= l->max_backends)
+		    l->backends >= l->max_backends &&
+		    (idle = who_gives_way(l)) == NULL)
 			return;
 		fd = polite_accept(p->conn.fd);
 		if (fd == -1 && (errno == EMFILE || errno == ENFILE ||
@@ -428,6 +486,8 @@ accept_some(struct ws_loop *l, struct ws_listener *p)
 		}
 		if (fd == -1)
 			return;
+		if (idle != NULL)
+			make_way(l, idle);
 		if (p->conn.kind == WS_CONN_LISTENER)
 			new_client(l, fd, p->tls);
 		else
@@ -449,6 +509,8 @@ next_due(const struct ws_loop *l, int timeout)
 		due = l->rest;
 	if (l->stop != 0 && l->stop < due)
 		due = l->stop;
+	if (l->yield != 0 && l->yield < due)
+		due = l->yield;
 	if (l->hushed != 0 && l->hush < due)
 		due = l->hush;
 	if (due == INT64_MAX)

@@ -867,6 +867,7 @@ struct ws_loop {
 	int64_t overslept; /* ms that the machine slept, which do not count */
 	int64_t beat;      /* when the next heartbeat is due */
 	int64_t rest;      /* no accept before that; 0: not resting */
+	int64_t yield;     /* when an idle backend may give way; 0: none */
 	int64_t stop;      /* when draining ends; 0: not draining */
 	size_t queued;     /* bytes for --queue-total, see ws_options */
 	size_t most_queued;

@@ -590,10 +590,54 @@ refused_at_once(void)
 	end();
 }
 
+/* A backend that is asked, and answers within two turns. */
+static int
+is_served(int h)
+{
+	char reply[64];
+
+	world_put(h, "{\"action\":\"multicast\",\"data\":1}\n", 32);
+	steps(2);
+	return world_take(h, reply, sizeof reply) == 5;
+}
+
+static void
+idle_backends(void)
+{
+	int h[6], i;
+
+	CASE("with as many backends as may be, the longest idle gives way");
+	begin(&usual);
+	l->max_backends = 4;
+	for (i = 0; i < 4; i++) {
+		h[i] = world_connect(control);
+		steps(1);
+	}
+	world_put(h[0], "{\"action\":", 10); /* it is not idle */
+	steps(1);
+	h[4] = world_connect(control);
+	pass(5000);
+	EXPECT(is_served(h[1]), "one of four is not served");
+	EXPECT(!is_served(h[4]), "the fifth is served at once");
+	pass(6000);
+	EXPECT(world_waiting(h[4]) == 5, "the fifth still waits");
+	EXPECT(world_ended(h[2]) != 0, "the longest idle is there");
+	EXPECT(world_ended(h[0]) == 0 && world_ended(h[1]) == 0 &&
+	    world_ended(h[3]) == 0, "another has gone");
+	EXPECT(l->backends == 4, "there are %u", l->backends);
+	h[5] = world_connect(control);
+	pass(500);
+	EXPECT(world_ended(h[3]) != 0 && is_served(h[5]), "the next waits");
+	for (i = 0; i < 6; i++)
+		world_leave(h[i]);
+	end();
+}
+
 int
 main(void)
 {
 	fair_turns();
+	idle_backends();
 	fair_reads();
 	total_as_it_grows();
 	rings_count();

@@ -262,6 +262,46 @@ ctl_input(struct hub *h)
 }
 
 static void
+make_non_blocking(void)
+{
+	fcntl(STDOUT_FILENO, F_SETFL, O_WRONLY | O_NONBLOCK);
+}
+
+/* As Node.js makes the pipes of its children. */
+static void
+ctl_output(struct hub *h)
+{
+	static char all[20000 * sizeof NONE + 1], buf[65536];
+	struct pollfd p;
+	size_t got = 0;
+	ssize_t n;
+	pid_t pid;
+	int i, fd, status;
+
+	CASE("ctl: 20,000 replies into a non-blocking pipe that is read later");
+	for (i = 0; i < 20000; i++)
+		memcpy(all + (size_t)i * sizeof NONE, NONE "\n", sizeof NONE);
+	spill("orders", all, 20000 * sizeof NONE);
+	if (mkfifo("replies", 0600) != 0 ||
+	    (fd = open("replies", O_RDWR | O_NONBLOCK)) == -1)
+		give_up("replies");
+	before_exec = make_non_blocking;
+	pid = spawn(ARGS("ctl", "-s", h->control), "orders", "replies",
+	    "ctl.err", 0, 022);
+	before_exec = NULL;
+	nap(300);
+	p.fd = fd;
+	p.events = POLLIN;
+	while (got < 20000 * 5 && poll(&p, 1, patience) == 1 &&
+	    (n = read(fd, buf, sizeof buf)) > 0)
+		got += (size_t)n;
+	status = reap(pid, patience);
+	EXPECT(status == 0 && got == 20000 * 5, "status %d, %zu bytes", status,
+	    got);
+	close(fd);
+}
+
+static void
 ctl(void)
 {
 	struct hub h = { 0 };
@@ -272,6 +312,7 @@ ctl(void)
 	START(&h, QUIET_HUB, "-s", "wshub.sock");
 	ctl_arguments(&h);
 	ctl_input(&h);
+	ctl_output(&h);
 
 	CASE("ctl: replies come while standard input is still open");
 	if (mkfifo("pipe", 0600) != 0 || (fd = open("pipe", O_RDWR)) == -1)

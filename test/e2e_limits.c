@@ -9,6 +9,7 @@
 #include <net/if.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #endif
 
 /* -------------------------------------------------------------- listeners */
@@ -369,6 +370,32 @@ networks(void)
 	STOP(&h);
 }
 
+/* A host twice in a file of hosts that only we see. */
+static void
+hosts(void)
+{
+	static const char twice[] = "listeners: a host that /etc/hosts has twice";
+#ifdef __linux__
+	struct hub h = { 0 };
+	struct client c;
+
+	spill("hosts", "127.0.0.1 localhost\n127.0.0.1 localhost\n", 40);
+	if (unshare(CLONE_NEWNS) == -1 ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == -1 ||
+	    mount("hosts", "/etc/hosts", NULL, MS_BIND, NULL) == -1) {
+		test_skip(twice, "no mounts of our own to be had");
+		return;
+	}
+	CASE(twice);
+	START(&h, QUIET_HUB, "-l", "localhost:%1");
+	join(&c, &h);
+	leave(&c);
+	STOP(&h);
+#else
+	test_skip(twice, "no mounts of our own to be had");
+#endif
+}
+
 /* A slow client and one that reads; the slow one is cut off by --queue. */
 static void
 slow_reader(char *option, char *bytes)
@@ -633,6 +660,7 @@ static struct test_group all_groups[] = {
 	{ .name = "listeners", .run = listeners },
 	{ .name = "numbers", .run = numbers },
 	{ .name = "networks", .run = networks },
+	{ .name = "hosts", .run = hosts },
 	{ .name = "queues", .run = queues },
 	{ .name = "flood", .run = flood },
 	{ .name = "descriptors", .run = descriptors },

@@ -58,8 +58,9 @@ static const char help_text[] =
     "  -k, --key FILE         PEM private key, RSA or EC\n"
     "  -s, --control PATH     the backends' socket (wshub.sock)\n"
     "  --control-mode OCT     its mode (0660)\n"
-    "  --control-group NAME   its group\n"
-    "  -u, --user NAME[:GROUP]  who to become when started as root (nobody)\n"
+    "  --control-group GROUP  its group, a name or a number\n"
+    "  -u, --user USER[:GROUP]  who to become when started as root (nobody),\n"
+    "                         names or numbers (65534:65534)\n"
     "  --heartbeat SEC        the {\"action\":\"hb\"} period, 0: none (60)\n"
     "  --ping SEC             silence before a Ping, 0: none (25)\n"
     "  --max-clients N        then 503 (what RLIMIT_NOFILE allows)\n"
@@ -133,33 +134,58 @@ static const struct option options[] = {
 	{ NULL, 0, NULL, 0 }
 };
 
+/* The number of a user or group: 1, or 0 if it is none. (-1 stands for none.) */
+static int
+numeric_id(const char *s, unsigned long *id)
+{
+	char *end;
+
+	errno = 0;
+	*id = strtoul(s, &end, 10);
+	return *s >= '0' && *s <= '9' && *end == '\0' && errno == 0 &&
+	    *id < 0xffffffff;
+}
+
+/* A name that is all digits is a name first, as chown(1) has it. */
 static gid_t
-group_id(const char *name)
+group_id(const char *option, const char *value, const char *name)
 {
 	struct group *g = getgrnam(name);
+	unsigned long id;
 
-	if (g == NULL)
-		ws_die("no group \"%s\"", name);
-	return g->gr_gid;
+	if (g != NULL)
+		return g->gr_gid;
+	if (!numeric_id(name, &id))
+		ws_die("%s %s: no such group", option, value);
+	return (gid_t)id;
 }
 
 /* Who to become when started as root: -u, or nobody. */
 static void
 find_user(void)
 {
-	char name[256];
-	const char *group;
+	const char *user = o.user != NULL ? o.user : "nobody";
+	const char *group = strchr(user, ':');
+	size_t len = group != NULL ? (size_t)(group - user) : strlen(user);
+	unsigned long id = 0;
 	struct passwd *pw;
+	char name[256];
+	int numeric;
 
-	snprintf(name, sizeof name, "%s", o.user != NULL ? o.user : "nobody");
-	group = strchr(name, ':');
-	if (group != NULL)
-		name[group++ - name] = '\0';
+	snprintf(name, sizeof name, "%.*s", (int)len, user);
 	pw = getpwnam(name);
-	if (pw == NULL)
-		ws_die("no user \"%s\" to become (see -u)", name);
-	setup.uid = pw->pw_uid;
-	setup.gid = group != NULL ? group_id(group) : pw->pw_gid;
+	numeric = numeric_id(name, &id);
+	if (pw == NULL && numeric)
+		pw = getpwuid((uid_t)id);
+	if (pw == NULL && o.user == NULL)
+		ws_die("started as root, and there is no user nobody to "
+		    "become: set -u, such as -u 65534:65534");
+	if (pw == NULL && (!numeric || group == NULL))
+		ws_die("-u %s: no such user%s", o.user, numeric ?
+		    "; a number needs a group as well" : "");
+	setup.uid = pw != NULL ? pw->pw_uid : (uid_t)id;
+	setup.gid = group != NULL ? group_id("-u", user, group + 1) :
+	    pw->pw_gid;
 }
 
 static void
@@ -270,7 +296,7 @@ read_options(int argc, char **argv)
 	if (o.nlisten == 0 && o.ntls_listen == 0 && setup.n == 0)
 		o.listen[o.nlisten++] = "127.0.0.1:8080";
 	if (group != NULL)
-		o.control_group = group_id(group);
+		o.control_group = group_id("--control-group", group, group);
 	for (c = 0; c < o.nlisten + o.ntls_listen; c++)
 		check_address(c < o.nlisten ? o.listen[c] :
 		    o.tls_listen[c - o.nlisten]);

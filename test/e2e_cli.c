@@ -114,6 +114,36 @@ options(void)
 		{ "-n", "--control-mode", "0" },
 		{ "-n", "--control-mode", "0777" },
 	};
+	static const struct {
+		char *option, *value;
+		const char *words;
+	} nobody[] = {
+		{ "-u", "no-such-user", "-u no-such-user: no such user\n" },
+		{ "-u", "no-such-user:1", "-u no-such-user:1: no such user\n" },
+		{ "-u", ":", "-u :: no such user\n" },
+		{ "-u", ":1", "-u :1: no such user\n" },
+		{ "-u", "4000000001", "-u 4000000001: no such user; a number "
+		    "needs a group as well\n" },
+		{ "-u", "4000000001:", "-u 4000000001:: no such group\n" },
+		{ "-u", "1:no-such-group", "-u 1:no-such-group: no such "
+		    "group\n" },
+		{ "-u", "4294967295:1", "-u 4294967295:1: no such user\n" },
+		{ "-u", "1:4294967295", "-u 1:4294967295: no such group\n" },
+		{ "-u", "-1:1", "-u -1:1: no such user\n" },
+		{ "-u", "0x1:1", "-u 0x1:1: no such user\n" },
+		{ "-u", "99999999999999999999:1", ": no such user\n" },
+		{ "--control-group", "no-such-group", "--control-group "
+		    "no-such-group: no such group\n" },
+		{ "--control-group", "4294967295", ": no such group\n" },
+		{ "--control-group", "", "--control-group : no such group\n" },
+	};
+	static const struct {
+		char *option, *value;
+	} somebody[] = {
+		{ "-u", "4000000001:4000000001" }, { "-u", "65534:65534" },
+		{ "--user", "4294967294:4294967294" },
+		{ "--control-group", "4000000001" }
+	};
 	struct passwd *pw = getpwuid(getuid());
 	struct group *own;
 	char long_path[256] = "unix:";
@@ -138,18 +168,25 @@ options(void)
 	    "x"));
 
 	CASE("options: users and groups that are not there");
-	refused(1, "no user \"no-such-user\"", ARGS("-n", "-u",
-	    "no-such-user"));
-	refused(1, "no user", ARGS("-n", "-u", ":"));
-	refused(1, "no group \"no-such-group\"", ARGS("-n",
-	    "--control-group", "no-such-group"));
+	for (i = 0; i < sizeof nobody / sizeof *nobody; i++)
+		refused(1, nobody[i].words, ARGS("-n", nobody[i].option,
+		    nobody[i].value));
+
+	CASE("options: users and groups by name and by number");
+	for (i = 0; i < sizeof somebody / sizeof *somebody; i++)
+		COMMAND(0, NULL, NULL, "-n", somebody[i].option,
+		    somebody[i].value);
 	if (pw != NULL) {
-		char both[300];
+		char both[300], id[32];
 
 		snprintf(both, sizeof both, "%s:no-such-group", pw->pw_name);
-		refused(1, "no group \"no-such-group\"", ARGS("-n", "--user",
-		    both));
+		refused(1, ":no-such-group: no such group\n", ARGS("-n",
+		    "--user", both));
+		snprintf(both, sizeof both, "%s:4000000001", pw->pw_name);
+		COMMAND(0, NULL, NULL, "-n", "-u", both);
+		snprintf(id, sizeof id, "%lu", (unsigned long)pw->pw_uid);
 		COMMAND(0, NULL, NULL, "-n", "-u", pw->pw_name);
+		COMMAND(0, NULL, NULL, "-n", "-u", id);
 	}
 	if ((own = getgrgid(getgid())) != NULL)
 		COMMAND(0, NULL, NULL, "-n", "--control-group", own->gr_name);

@@ -35,9 +35,9 @@ PREFIX = /usr/local
 MANDIR = $(PREFIX)/share/man
 DESTDIR =
 
-OBJ = main.o keeper.o sandbox.o log.o ctl.o service.o loop.o client.o \
-    wheel.o poll.o listen.o control.o hub.o queue.o json.o http.o ws.o tls.o \
-    entropy.o
+OBJ = main.o keeper.o privileges.o sandbox.o log.o ctl.o service.o loop.o \
+    client.o wheel.o poll.o listen.o control.o hub.o queue.o json.o http.o ws.o \
+    tls.o entropy.o
 C = $(CC) -std=c99 $(WARN) $(CFLAGS)
 
 all: wshub

@@ -13,7 +13,7 @@
  * bytes: a certificate chain and a private key for CERTIFY, nothing for the
  * others.
  */
-#define _GNU_SOURCE /* chroot, setgroups */
+#define _GNU_SOURCE /* readlink, sigaction */
 #define _FILE_OFFSET_BITS 64 /* 32-bit systems may have long inode numbers */
 #include <sys/types.h>
 #include <sys/resource.h>
@@ -22,7 +22,6 @@
 #include <sys/wait.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -275,28 +274,6 @@ hear_keeper(struct ws_loop *l, int fd, void *arg)
 	}
 }
 
-/*
- * Gives up what root may do: an empty root directory, which is gone from the
- * file system as soon as we are in it, and another user.
- */
-static void
-drop_privileges(void)
-{
-	char dir[] = "/tmp/wshub.XXXXXX";
-
-	if (geteuid() != 0)
-		return;
-	if (mkdtemp(dir) == NULL)
-		ws_die("%s: %s", dir, strerror(errno));
-	if (chdir(dir) == -1 || rmdir(dir) == -1 || chroot(".") == -1)
-		ws_die("chroot %s: %s", dir, strerror(errno));
-	if (setgroups(1, &setup->gid) == -1 || setgid(setup->gid) == -1 ||
-	    setuid(setup->uid) == -1)
-		ws_die("becoming user %ld: %s", (long)setup->uid,
-		    strerror(errno));
-	ws_no_core();
-}
-
 /* No path is seen, and no call made that the loop does not need. */
 static void
 confine_hub(void)
@@ -334,7 +311,7 @@ run_hub(int fd, struct ws_tls_config *tls)
 		ws_loop_certify(l, tls);
 		ws_tls_config_drop(tls);
 	}
-	drop_privileges();
+	ws_privileges_drop(setup->uid, setup->gid, setup->control);
 	for (i = 0; i < setup->n; i++) {
 		if (ws_loop_listen(l, setup->fd[i], setup->tls[i]) != 0)
 			ws_die("%s", strerror(errno));

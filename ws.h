@@ -19,7 +19,8 @@
  *   log.c      log lines, error messages
  *   entropy.c  random bytes
  *   sandbox.c  pledge and unveil, here and elsewhere
- *   keeper.c   the two processes, signals, privileges
+ *   privileges.c  what root gives up
+ *   keeper.c   the two processes, signals
  *
  * main -> keeper -> loop -> { control -> { hub, json },
  *                             client -> { tls, http, ws, queue, poll, wheel } }
@@ -1074,6 +1075,15 @@ int ws_keeper_run(struct ws_setup *s);
  * give up its rights to open files after it.
  */
 int ws_entropy(void *buf, size_t len);
+
+/* ----------------------------------------------------------- privileges.c */
+
+/*
+ * Where this process is root: an empty root directory, no other group, that
+ * user. control is the control socket's path. Ends the process if it cannot
+ * become that user; where it is that one anyway, what fails is a warning.
+ */
+void ws_privileges_drop(uid_t uid, gid_t gid, const char *control);
 
 #ifdef __cplusplus
 }

@@ -605,6 +605,7 @@ test_modes(void)
 	struct group *g = NULL;
 	gid_t list[64];
 	struct stat st;
+	char id[32];
 	size_t i;
 	int n, k;
 
@@ -638,6 +639,14 @@ test_modes(void)
 	CASE("control socket: --control-group");
 	memset(&h, 0, sizeof h);
 	START(&h, QUIET_HUB, "--control-group", g->gr_name);
+	EXPECT(lstat(h.control, &st) == 0 && st.st_gid == g->gr_gid,
+	    "it is group %ld's", (long)st.st_gid);
+	STOP(&h);
+
+	CASE("control socket: --control-group with a number");
+	snprintf(id, sizeof id, "%lu", (unsigned long)g->gr_gid);
+	memset(&h, 0, sizeof h);
+	START(&h, QUIET_HUB, "--control-group", id);
 	EXPECT(lstat(h.control, &st) == 0 && st.st_gid == g->gr_gid,
 	    "it is group %ld's", (long)st.st_gid);
 	STOP(&h);
@@ -874,6 +883,10 @@ users(void)
 	CASE("-u: the hub is another user, and so are its groups");
 	become("daemon", pw->pw_uid, pw->pw_gid);
 
+	CASE("-u: a user's number alone: its own group");
+	snprintf(both, sizeof both, "%lu", (unsigned long)pw->pw_uid);
+	become(both, pw->pw_uid, pw->pw_gid);
+
 	setgrent();
 	while ((g = getgrent()) != NULL && (g->gr_gid == pw->pw_gid ||
 	    g->gr_gid == 0))
@@ -884,6 +897,11 @@ users(void)
 	}
 	CASE("-u: with a group, it is in that one alone");
 	snprintf(both, sizeof both, "daemon:%s", g->gr_name);
+	become(both, pw->pw_uid, g->gr_gid);
+
+	CASE("-u: two numbers");
+	snprintf(both, sizeof both, "%lu:%lu", (unsigned long)pw->pw_uid,
+	    (unsigned long)g->gr_gid);
 	become(both, pw->pw_uid, g->gr_gid);
 }
 

@@ -40,6 +40,7 @@
 enum { STOP = 'S', REPORT = 'R', CERTIFY = 'C' };
 
 static struct ws_setup *setup;
+static int sees_little; /* the keeper, since it is unveiled */
 
 /* see ws.h */
 void
@@ -98,7 +99,9 @@ slurp(const char *path, size_t *len, char words[WS_TLS_WORDS])
 	close(fd);
 	return p;
 fail:
-	snprintf(words, WS_TLS_WORDS, "%s: %s", path, strerror(errno));
+	(void)ws_fail(words, sees_little && errno == EACCES ? "%s leads out of "
+	    "the directories that the keeper can see since its start:" : "%s:",
+	    path);
 	if (fd != -1)
 		close(fd);
 	wipe(p, *len);
@@ -163,12 +166,13 @@ ws_keeper_pair(struct ws_setup *s, char words[WS_TLS_WORDS])
 
 /* ---------------------------------------------------------------- the hub */
 
-/* A message that has come in part. */
+/* The message that is being read. */
 static struct {
 	unsigned char head[9];
-	size_t have;
+	int parts;        /* of the pair, that have begun; 0: the head */
+	size_t have;      /* bytes of the head, or of the last of these */
 	struct pair pair;
-	int lost; /* there was no memory for all of it */
+	int lost;         /* there was no memory for all of it */
 } message;
 
 static size_t
@@ -210,51 +214,65 @@ static int orphaned; /* the keeper has ended */
 static int pledged;
 
 /*
- * Reads what there is of the next message: 1 when it is whole. What there is no
- * memory for is read all the same, and forgotten.
+ * Reads until *have of len bytes are there: 1, or 0 if there are no more now, or
+ * will never be. Without a buffer they are read and forgotten.
  */
 static int
-read_message(int fd)
+fill(int fd, void *buf, size_t len, size_t *have)
 {
-	char nowhere[1024], *to;
-	size_t len, end;
+	char nowhere[1024];
+	size_t room;
 	ssize_t n;
-	int i;
 
-	for (;;) {
-		to = (char *)message.head + message.have;
-		end = sizeof message.head;
-		for (i = 0; i < 2 && message.have >= end; i++) {
-			len = wire_length(message.head + 1 + 4 * i);
-			if (message.pair.bytes[i] == NULL && !message.lost) {
-				message.pair.bytes[i] = malloc(len + 1);
-				message.pair.len[i] = len;
-				message.lost = message.pair.bytes[i] == NULL;
-			}
-			to = message.lost ? nowhere :
-			    message.pair.bytes[i] + (message.have - end);
-			end += len;
-		}
-		if (i == 2 && message.have == end)
-			return 1;
-		len = end - message.have;
-		if (to == nowhere && len > sizeof nowhere)
-			len = sizeof nowhere;
-		n = read(fd, to, len);
+	while (*have < len) {
+		room = len - *have;
+		if (buf == NULL && room > sizeof nowhere)
+			room = sizeof nowhere;
+		n = read(fd, buf == NULL ? nowhere : (char *)buf + *have,
+		    room);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 			return 0;
 		if (n <= 0) {
-			if (!orphaned) /* it is read until the loop ends */
-				ws_say(WS_LOG_ERROR,
-				    "the keeper is gone: stopping");
+			if (!orphaned)
+				ws_say(WS_LOG_ERROR, "the keeper is gone: "
+				    "stopping");
 			if (!pledged) /* else the next start will */
 				ws_keeper_remove(setup);
 			orphaned = 1;
 			return 0;
 		}
-		message.have += (size_t)n;
+		*have += (size_t)n;
+	}
+	return 1;
+}
+
+/* Reads what there is of the next message: 1 when it is whole, else 0. */
+static int
+read_message(int fd)
+{
+	char *part;
+	size_t len;
+
+	if (message.parts == 0 &&
+	    !fill(fd, message.head, sizeof message.head, &message.have))
+		return 0;
+	for (;;) {
+		if (message.parts > 0) {
+			part = message.pair.bytes[message.parts - 1];
+			len = message.pair.len[message.parts - 1];
+			if (!fill(fd, part, len, &message.have))
+				return 0;
+		}
+		if (message.parts == 2)
+			return 1;
+		len = wire_length(message.head + 1 + 4 * message.parts);
+		part = message.lost ? NULL : malloc(len + 1);
+		message.lost = part == NULL;
+		message.pair.bytes[message.parts] = part;
+		message.pair.len[message.parts++] = len;
+		message.have = 0;
 	}
 }
 
@@ -265,6 +283,7 @@ hear_keeper(struct ws_loop *l, int fd, void *arg)
 	while (read_message(fd)) {
 		obey_message(l);
 		forget_pair(&message.pair);
+		message.parts = 0;
 		message.have = 0;
 		message.lost = 0;
 	}
@@ -476,48 +495,63 @@ unveil_around(const char *path, const char *permissions)
 }
 
 /*
- * A file, and around what the links on the way to it lead to: of certbot's
- * files each is one, others have one for a directory, and let it lead elsewhere
- * when the pair is renewed.
+ * The first link on the way to path: the length of the path to it, and what it
+ * says, or 0 if there is none.
+ */
+static size_t
+find_link(const char *path, char target[PATH_MAX])
+{
+	char prefix[PATH_MAX];
+	size_t end = 0;
+	ssize_t n;
+
+	while (path[end] != '\0') {
+		end += strspn(path + end, "/");
+		end += strcspn(path + end, "/");
+		snprintf(prefix, sizeof prefix, "%.*s", (int)end, path);
+		n = readlink(prefix, target, PATH_MAX - 1);
+		if (n > 0) {
+			target[n] = '\0';
+			return end;
+		}
+	}
+	return 0;
+}
+
+/*
+ * The directory of a file, and of what each link on the way to it leads to: each
+ * of certbot's files is a link, others have one for a directory, and let it lead
+ * elsewhere when the pair is renewed.
  */
 static void
-unveil_pem(const char *path)
+unveil_pem(const char *file)
 {
-	char name[2 * PATH_MAX], link[PATH_MAX], c;
-	size_t start, end = 0, rest, len;
-	ssize_t n;
-	int links = 0;
+	char path[PATH_MAX], next[PATH_MAX], target[PATH_MAX];
+	size_t len, dir;
+	int links, n;
 
-	if (strlen(path) >= PATH_MAX)
+	if (snprintf(path, sizeof path, "%s", file) >= (int)sizeof path)
 		return;
-	strcpy(name, path);
-	unveil_around(name, "r");
-	while (name[end] != '\0' && links < 32) {
-		start = end + strspn(name + end, "/");
-		end = start + strcspn(name + start, "/");
-		c = name[end];
-		name[end] = '\0';
-		n = readlink(name, link, sizeof link);
-		name[end] = c;
-		if (n <= 0)
-			continue;
-		len = (size_t)n;
-		rest = strlen(name + end) + 1;
-		if (link[0] == '/')
-			start = 0;
-		if (start + len + rest > PATH_MAX)
+	unveil_around(path, "r");
+	for (links = 0; links < 32; links++) {
+		len = find_link(path, target);
+		if (len == 0)
 			return;
-		memmove(name + start + len, name + end, rest);
-		memcpy(name + start, link, len);
-		end = start + len;
-		c = name[end];
-		name[end] = '\0';
-		if (strrchr(name, '/') != name) /* not all there is */
-			unveil_around(name, "r");
-		name[end] = c;
-		unveil_around(name, "r");
-		end = 0;
-		links++;
+		/* A relative target begins in the link's own directory. */
+		for (dir = len; dir > 0 && path[dir - 1] != '/'; dir--)
+			;
+		if (target[0] == '/')
+			dir = 0;
+		n = snprintf(next, sizeof next, "%.*s%s", (int)dir, path,
+		    target);
+		if (strrchr(next, '/') != next) /* "/" would be all there is */
+			unveil_around(next, "r");
+		if (n >= (int)sizeof next ||
+		    n + (int)strlen(path + len) >= (int)sizeof next)
+			return;
+		strcpy(next + n, path + len);
+		strcpy(path, next);
+		unveil_around(path, "r");
 	}
 }
 
@@ -534,7 +568,7 @@ confine_keeper(void)
 	for (i = 0; i < setup->nfiles; i++)
 		unveil_around(setup->files[i].path, "rc");
 	/* The hub has warned already if this cannot be. */
-	(void)ws_unveil(NULL, NULL);
+	sees_little = ws_unveil(NULL, NULL) == 0;
 	(void)ws_pledge(WS_KEEPER_PROMISES);
 }
 

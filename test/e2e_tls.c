@@ -929,6 +929,8 @@ renewal(void)
 static void
 certbot(void)
 {
+	static const char elsewhere[] = "renewal: a link that leads to where the "
+	    "keeper does not see is named as that";
 	struct hub h = { 0 };
 
 	load_anchor();
@@ -940,7 +942,7 @@ certbot(void)
 	if (symlink("../archive/chain1.pem", "live/fullchain.pem") != 0 ||
 	    symlink("../archive/key1.pem", "live/privkey.pem") != 0)
 		give_up("links");
-	START(&h, QUIET_HUB, BOTH, "-c", "live/fullchain.pem", "-k",
+	START(&h, QUIET_HUB, "-v", BOTH, "-c", "live/fullchain.pem", "-k",
 	    "live/privkey.pem");
 	receives(&h, BR_KEYTYPE_EC);
 	copy(cert("rsa2048.pem"), "archive/chain2.pem", 10000);
@@ -952,6 +954,21 @@ certbot(void)
 		give_up("links");
 	renew(&h, RENEWED);
 	receives(&h, BR_KEYTYPE_RSA);
+
+	if (file_has(h.log, "not unveiled") || file_has(h.log, "sandbox") ||
+	    getenv("WSHUB_NO_SANDBOX") != NULL) {
+		test_skip(elsewhere, "no unveil here");
+	} else {
+		CASE(elsewhere);
+		if (mkdir("../elsewhere", 0755) != 0 ||
+		    rename("archive/key2.pem", "../elsewhere/key.pem") != 0 ||
+		    unlink("live/privkey.pem") != 0 ||
+		    symlink("../../elsewhere/key.pem", "live/privkey.pem") != 0)
+			give_up("links");
+		renew(&h, KEPT "live/privkey.pem leads out of the directories "
+		    "that");
+		receives(&h, BR_KEYTYPE_RSA);
+	}
 	STOP(&h);
 }
 

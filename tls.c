@@ -162,8 +162,6 @@ static const uint16_t suites[2][4] = { {
 	BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256
 } };
 
-static const char *protocols[] = { "http/1.1" };
-
 /* The words of an alert are the same whoever sent it. */
 #define ALERT(n) (BR_ERR_RECV_FATAL_ALERT + (n))
 
@@ -497,6 +495,17 @@ load(struct ws_tls_config *c, struct ws_text chain, struct ws_text key,
 /*
  * Sets everything in the template. The _init_full_ functions would pull in
  * every cipher there is.
+ *
+ * Protocol names (ALPN) are not set, and so BearSSL skips that extension. With
+ * names set it marks "none in common" with 0xFFFF, and clears the mark only in
+ * a full handshake: one that resumes takes it for an index and copies whatever
+ * is there. Clients need no answer: a server may ignore the extension.
+ *
+ * What else only a full handshake sets (the chain, the hash to sign with, the
+ * suites in common, the ECDHE point) is read in full handshakes alone, and no
+ * second one follows in a session, since renegotiation is refused. A resumed
+ * session's suite comes from the cache of this very template, and so is one of
+ * its suites. No other number that stands for "none" is used as an index.
  */
 static void
 prepare(struct ws_tls_config *c)
@@ -513,8 +522,6 @@ prepare(struct ws_tls_config *c)
 	br_ssl_engine_set_suites(e, suites[rsa] + aes, 3);
 	br_ssl_engine_add_flags(e, BR_OPT_ENFORCE_SERVER_PREFERENCES |
 	    BR_OPT_NO_RENEGOTIATION);
-	br_ssl_engine_set_protocol_names(e, protocols,
-	    sizeof protocols / sizeof protocols[0]);
 
 	/* SHA-256 and 384 for the PRF; 512 comes with 384, for signatures. */
 	br_ssl_engine_set_hash(e, br_sha256_ID, &br_sha256_vtable);

@@ -591,23 +591,7 @@ test_suites(void)
 	    "%#x", p->cc.eng.session.cipher_suite);
 	EXPECT(p->cc.eng.session.version == BR_TLS12, "version");
 
-	CASE("ALPN: http/1.1 chosen, others let in");
 	pair_free(p);
-	for (i = 0; i < 2; i++) {
-		static const char *alpn[] = { "h2", "http/1.1" };
-		const char *chosen;
-
-		p = pair_new(c);
-		br_ssl_engine_set_protocol_names(&p->cc.eng, alpn, i + 1);
-		pair_start(p, 0);
-		run(p);
-		chosen = br_ssl_engine_get_selected_protocol(&p->cc.eng);
-		EXPECT(i == 0 ? chosen == NULL :
-		    chosen != NULL && strcmp(chosen, "http/1.1") == 0,
-		    "chose %s", chosen ? chosen : "nothing");
-		echo(p, 5);
-		pair_free(p);
-	}
 
 	CASE("each curve");
 	for (curve = BR_EC_secp256r1; curve <= BR_EC_curve25519; curve++) {
@@ -824,12 +808,23 @@ test_full(void)
 	ws_tls_config_drop(c);
 }
 
+/* What a client has to say on protocols: nothing, the right one, another. */
+static void
+offer(struct pair *p, int which)
+{
+	static const char *names[] = { "http/1.1", "h2" };
+
+	if (which > 0)
+		br_ssl_engine_set_protocol_names(&p->cc.eng,
+		    names + which - 1, 1);
+}
+
 static void
 test_resumption(void)
 {
 	struct ws_tls_config *c = good("p256.pem", "p256.key");
 	struct ws_tls_config *d = good("p256.pem", "p256.key");
-	br_ssl_session_parameters old;
+	br_ssl_session_parameters old, last;
 	struct pair *p;
 	int i;
 
@@ -848,6 +843,29 @@ test_resumption(void)
 	EXPECT(!ws_tls_resumed(p->t), "resumed");
 	echo(p, 1000);
 	pair_free(p);
+
+	CASE("every ALPN offer, after every other, new and resumed");
+	for (i = 0; i < 9; i++) {
+		p = pair_new(c);
+		offer(p, i / 3);
+		pair_start(p, 0);
+		run(p);
+		EXPECT(!ws_tls_handshaking(p->t), "%s", ws_tls_error(p->t));
+		br_ssl_engine_get_session_parameters(&p->cc.eng, &last);
+		pair_free(p);
+		p = pair_new(c);
+		offer(p, i % 3);
+		br_ssl_engine_set_session_parameters(&p->cc.eng, &last);
+		pair_start(p, 1);
+		run(p);
+		EXPECT(ws_tls_resumed(p->t), "offer %d after %d: %s", i % 3,
+		    i / 3, ws_tls_error(p->t));
+		EXPECT(br_ssl_engine_get_selected_protocol(&p->cc.eng) == NULL,
+		    "offer %d after %d: %s was selected", i % 3, i / 3,
+		    br_ssl_engine_get_selected_protocol(&p->cc.eng));
+		echo(p, 100);
+		pair_free(p);
+	}
 
 	CASE("the cache outlives what it has room for");
 	for (i = 0; i < 5300; i++) {

@@ -124,6 +124,7 @@ struct ws_tls {
 	int lost;             /* why: BearSSL's, LOST_..., -errno; 0: not lost */
 	uint16_t nin, nout;
 	unsigned char open;   /* the handshake is over and its last record out */
+	unsigned char sealed; /* our ChangeCipherSpec was sent */
 	unsigned char closed; /* by us */
 };
 
@@ -165,40 +166,63 @@ static const uint16_t suites[2][4] = { {
 /* The words of an alert are the same whoever sent it. */
 #define ALERT(n) (BR_ERR_RECV_FATAL_ALERT + (n))
 
-/* Alerts: RFC 5246 section 7.2.2, RFC 7507, RFC 6066, RFC 7301. */
-static const struct {
-	int code;
+/*
+ * Errors, and the alert that is due (RFC 5246 section 7.2, RFC 5746) where
+ * BearSSL sends none: 0 is for peers that do not speak TLS, for alerts, which
+ * are not answered, and for losses of our own.
+ */
+static const struct reason {
+	int code, alert;
 	const char *words;
 } reasons[] = {
-	{ BR_ERR_BAD_PARAM, "malformed message" },
-	{ BR_ERR_UNSUPPORTED_VERSION, "not TLS" },
-	{ BR_ERR_BAD_VERSION, "bad version" },
-	{ BR_ERR_BAD_LENGTH, "bad record length" },
-	{ BR_ERR_TOO_LARGE, "record too large" },
-	{ BR_ERR_BAD_MAC, "bad MAC" },
-	{ BR_ERR_UNEXPECTED, "unexpected message" },
-	{ BR_ERR_BAD_CCS, "bad ChangeCipherSpec" },
-	{ BR_ERR_BAD_HANDSHAKE, "bad handshake" },
-	{ BR_ERR_BAD_FINISHED, "bad Finished" },
-	{ ALERT(10), "unexpected message" },
-	{ ALERT(20), "bad record MAC" },
-	{ ALERT(40), "nothing in common" },
-	{ ALERT(42), "bad certificate" },
-	{ ALERT(45), "certificate expired" },
-	{ ALERT(46), "certificate not accepted" },
-	{ ALERT(47), "illegal parameter" },
-	{ ALERT(48), "unknown CA" },
-	{ ALERT(50), "decode error" },
-	{ ALERT(51), "decrypt error" },
-	{ ALERT(70), "protocol version" },
-	{ ALERT(80), "internal error" },
-	{ ALERT(86), "inappropriate fallback" },
-	{ ALERT(100), "no renegotiation" },
-	{ ALERT(112), "unrecognized name" },
-	{ LOST_MEMORY, "out of memory" },
-	{ LOST_HANGUP, "connection closed during the handshake" },
-	{ LOST_CLOSED, "written to after close" },
-	{ LOST_STUCK, "renegotiation while there was unsent data" }
+	{ BR_ERR_BAD_PARAM, 50, "malformed message" },
+	{ BR_ERR_BAD_STATE, 80, "not possible now" },
+	{ BR_ERR_UNSUPPORTED_VERSION, 0, "not TLS" },
+	{ BR_ERR_BAD_VERSION, 70, "bad version" },
+	{ BR_ERR_BAD_LENGTH, 22, "bad record length" },
+	{ BR_ERR_TOO_LARGE, 22, "record too large" },
+	{ BR_ERR_BAD_MAC, 20, "bad MAC" },
+	{ BR_ERR_NO_RANDOM, 80, "no entropy" },
+	{ BR_ERR_UNKNOWN_TYPE, 10, "unknown record type" },
+	{ BR_ERR_UNEXPECTED, 10, "unexpected message" },
+	{ BR_ERR_BAD_CCS, 10, "bad ChangeCipherSpec" },
+	{ BR_ERR_BAD_ALERT, 0, "bad alert" },
+	{ BR_ERR_BAD_HANDSHAKE, 50, "bad handshake" },
+	{ BR_ERR_OVERSIZED_ID, 50, "session id too long" },
+	{ BR_ERR_BAD_CIPHER_SUITE, 47, "bad cipher suite" },
+	{ BR_ERR_BAD_COMPRESSION, 47, "bad compression method" },
+	{ BR_ERR_BAD_FRAGLEN, 47, "bad max_fragment_length" },
+	{ BR_ERR_BAD_SECRENEG, 40, "bad renegotiation_info" },
+	{ BR_ERR_EXTRA_EXTENSION, 110, "extension not asked for" },
+	{ BR_ERR_BAD_SNI, 47, "bad server name" },
+	{ BR_ERR_BAD_HELLO_DONE, 50, "bad ServerHelloDone" },
+	{ BR_ERR_LIMIT_EXCEEDED, 40, "key too large" },
+	{ BR_ERR_BAD_FINISHED, 51, "bad Finished" },
+	{ BR_ERR_RESUME_MISMATCH, 47, "resumed in another way" },
+	{ BR_ERR_INVALID_ALGORITHM, 47, "unsupported algorithm" },
+	{ BR_ERR_BAD_SIGNATURE, 51, "bad signature" },
+	{ BR_ERR_WRONG_KEY_USAGE, 43, "key not meant for that" },
+	{ BR_ERR_NO_CLIENT_AUTH, 40, "no client certificate" },
+	{ BR_ERR_IO, 0, "input or output failed" },
+	{ ALERT(10), 0, "unexpected message" },
+	{ ALERT(20), 0, "bad record MAC" },
+	{ ALERT(40), 0, "nothing in common" },
+	{ ALERT(42), 0, "bad certificate" },
+	{ ALERT(45), 0, "certificate expired" },
+	{ ALERT(46), 0, "certificate not accepted" },
+	{ ALERT(47), 0, "illegal parameter" },
+	{ ALERT(48), 0, "unknown CA" },
+	{ ALERT(50), 0, "decode error" },
+	{ ALERT(51), 0, "decrypt error" },
+	{ ALERT(70), 0, "protocol version" },
+	{ ALERT(80), 0, "internal error" },
+	{ ALERT(86), 0, "inappropriate fallback" },
+	{ ALERT(100), 0, "no renegotiation" },
+	{ ALERT(112), 0, "unrecognized name" },
+	{ LOST_MEMORY, 0, "out of memory" },
+	{ LOST_HANGUP, 0, "connection closed during the handshake" },
+	{ LOST_CLOSED, 0, "written to after close" },
+	{ LOST_STUCK, 0, "renegotiation while there was unsent data" }
 };
 
 /* A memset that no compiler can take for a dead store. */
@@ -681,10 +705,12 @@ push(struct ws_tls *t)
 	unsigned char *p;
 	size_t len;
 	ssize_t n;
+	int ccs;
 
 	while ((p = br_ssl_engine_sendrec_buf(e, &len)) != NULL) {
-		n = send(t->fd, p, len, MSG_NOSIGNAL |
-		    (!t->open && len == 6 && p[0] == 20 ? MSG_MORE : 0));
+		ccs = !t->open && len == 6 && p[0] == 20;
+		t->sealed |= (unsigned char)ccs;
+		n = send(t->fd, p, len, MSG_NOSIGNAL | (ccs ? MSG_MORE : 0));
 		if (n >= 0)
 			br_ssl_engine_sendrec_ack(e, (size_t)n);
 		else if (errno == EAGAIN || errno == EWOULDBLOCK ||
@@ -694,6 +720,36 @@ push(struct ws_tls *t)
 			return lose(t, -errno);
 	}
 	return 0;
+}
+
+/* The reason with that code, or NULL. */
+static const struct reason *
+reason(int code)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
+		if (reasons[i].code == code)
+			return &reasons[i];
+	return NULL;
+}
+
+/*
+ * Says why in a plaintext alert, where BearSSL gives up without one: only until
+ * our ChangeCipherSpec, and if it does not go out at once, it does not.
+ */
+static void
+complain(struct ws_tls *t, int error)
+{
+	const struct reason *why = reason(error);
+	unsigned version = t->server.eng.version_out;
+	unsigned char alert[7] = { 21, 3, 1, 0, 2, 2, 0 };
+
+	if (why == NULL || why->alert == 0 || t->open || t->sealed)
+		return;
+	alert[2] = (unsigned char)version;
+	alert[6] = (unsigned char)why->alert;
+	(void)send(t->fd, alert, sizeof alert, MSG_NOSIGNAL);
 }
 
 /*
@@ -709,6 +765,8 @@ advance(struct ws_tls *t)
 	ssize_t r = push(t);
 	int error = br_ssl_engine_last_error(e);
 
+	if (r == 0 && error != BR_ERR_OK)
+		complain(t, error);
 	if (r != WS_ERROR && error != BR_ERR_OK)
 		r = lose(t, error);
 	if (r == 0 && br_ssl_engine_sendapp_buf(e, &len) != NULL)
@@ -934,8 +992,8 @@ const char *
 ws_tls_error(const struct ws_tls *t)
 {
 	static char words[64];
-	const char *name = NULL;
-	size_t i;
+	const struct reason *why;
+	const char *name;
 	int code = t->lost;
 
 	if (code == 0)
@@ -944,9 +1002,8 @@ ws_tls_error(const struct ws_tls *t)
 		return strerror(-code);
 	if (code >= BR_ERR_SEND_FATAL_ALERT && code < LOST_MEMORY)
 		code = ALERT(code - BR_ERR_SEND_FATAL_ALERT);
-	for (i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
-		if (reasons[i].code == code)
-			name = reasons[i].words;
+	why = reason(code);
+	name = why == NULL ? NULL : why->words;
 	if (code >= ALERT(0) && code <= ALERT(255))
 		snprintf(words, sizeof words, "%s alert %d (%s)",
 		    t->lost == code ? "received" : "sent", code - ALERT(0),

@@ -904,6 +904,27 @@ refuse(struct ws_tls_config *c, const void *data, size_t len,
 	pair_free(p);
 }
 
+/* What the peer hears when that is all it says: an alert, or nothing. */
+static void
+told(struct ws_tls_config *c, const void *data, size_t len, int version,
+    int alert)
+{
+	unsigned char wanted[7] = { 21, 3, 0, 0, 2, 2, 0 }, got[64] = { 0 };
+	struct pair *p = pair_new(c);
+	ssize_t n;
+
+	wanted[2] = (unsigned char)version;
+	wanted[6] = (unsigned char)alert;
+	if (send(p->client, data, len, 0) != (ssize_t)len)
+		perror("send");
+	EXPECT(tls_read(p, p->got) == WS_ERROR, "it lives");
+	n = recv(p->client, got, sizeof got, 0);
+	EXPECT(alert == 0 ? n == -1 : n == 7 && memcmp(got, wanted, 7) == 0,
+	    "alert %d: %d bytes, version %d, alert %d", alert, (int)n, got[2],
+	    got[6]);
+	pair_free(p);
+}
+
 static void
 test_ends(void)
 {
@@ -912,6 +933,7 @@ test_ends(void)
 	unsigned char noise[256], alert[7];
 	struct pair *p;
 	struct iovec none = { NULL, 0 };
+	ssize_t n;
 	size_t i;
 	int version;
 
@@ -990,6 +1012,44 @@ test_ends(void)
 		EXPECT(tls_read(p, p->got) == WS_ERROR &&
 		    strcmp(ws_tls_error(p->t), "connection closed during the "
 		    "handshake") == 0, "%s", ws_tls_error(p->t));
+		pair_free(p);
+	}
+
+	CASE("every error has words");
+	p = pair_new(c);
+	for (i = BR_ERR_BAD_PARAM; i <= BR_ERR_IO; i++) {
+		if (i == 11 || i == 30) /* there are none */
+			continue;
+		p->t->lost = (int)i;
+		EXPECT(strstr(ws_tls_error(p->t), "BearSSL") == NULL, "%s",
+		    ws_tls_error(p->t));
+	}
+	pair_free(p);
+
+	CASE("who fails before encryption is told why");
+	told(c, "GET / HTTP/1.1\r\n", 16, 0, 0);
+	told(c, "\x15\x03\x01\x00\x02\x02\x28", 7, 0, 0);
+	told(c, "\x16\x03\x01\xff\xff", 5, 1, 22);
+	told(c, "\x17\x03\x01\x00\x01x", 6, 1, 10);
+	told(c, "\x16\x03\x01\x00\x08\x01\0\0\4\3\3\0\0", 13, 1, 50);
+	for (i = 0; i < 2; i++) {
+		/* After a ServerHello; and after our ChangeCipherSpec. */
+		p = pair_new(c);
+		if (i == 1)
+			br_ssl_engine_set_session_parameters(&p->cc.eng, &old);
+		pair_start(p, (int)i);
+		client_run(p);
+		deliver(p, p->nup);
+		server_run(p);
+		while (recv(p->client, p->got, sizeof p->got, 0) > 0)
+			continue;
+		if (send(p->client, "\x16\x03\x03\x00\x04\x01\0\0\0", 9, 0) != 9)
+			perror("send");
+		EXPECT(tls_read(p, p->got) == WS_ERROR, "it lives");
+		n = recv(p->client, alert, sizeof alert, 0);
+		EXPECT(i == 1 ? n == -1 : n == 7 && memcmp(alert,
+		    "\x15\x03\x03\x00\x02\x02\x0a", 7) == 0,
+		    "%d: %d bytes, alert %d", (int)i, (int)n, alert[6]);
 		pair_free(p);
 	}
 

@@ -182,7 +182,7 @@ FUZZ = test/fuzz/control.c test/fuzz/frames.c test/fuzz/head.c \
     test/fuzz/tls.c
 
 $(B)/replay: test/fuzz/replay.c $(FUZZ) test/fuzz/fuzz.h test/plain.h $(WORLD) hub.c $(PLAIN)
-	$(LINK) test/fuzz/replay.c $(FUZZ) $(WORLD) $(PLAIN) $(LIB)
+	$(LINK) $(BEAR) test/fuzz/replay.c $(FUZZ) $(WORLD) $(PLAIN) $(LIB)
 
 # What a delivery costs, beside other servers (Linux) [QUICK=quick], and beside
 # another wshub [OLD=path].
@@ -199,7 +199,7 @@ $(B)/bench: $(BENCH) test/bench/bench.h .flags
 
 # libFuzzer on each target for SECONDS (60).
 fuzz: .flags
-	@sh test/fuzz/run $(SECONDS)
+	@MAKE="$(MAKE)" BEARSSL="$(BEARSSL)" sh test/fuzz/run $(SECONDS)
 
 # --------------------------------------------------- for elsewhere: see deps.sh
 

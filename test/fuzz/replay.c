@@ -27,7 +27,7 @@ static const struct {
 	{ "hub", fuzz_hub, 100 },
 	{ "loop", fuzz_loop, 60 },
 	{ "pem", fuzz_pem, 2 },
-	{ "tls", fuzz_tls, 100 }
+	{ "tls", fuzz_tls, 15 }
 };
 
 static char path[1024];

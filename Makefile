@@ -102,9 +102,9 @@ $(B)/poll: test/poll.c poll.c
 $(B)/wheel: test/wheel.c wheel.c
 	$(LINK) test/wheel.c
 
-$(B)/tls: test/tls.c tls.c entropy.o
+$(B)/tls: test/tls.c tls.c entropy.o log.o
 	@mkdir -p $(B)
-	test "$(TLS)" = no || $(C) $(LDFLAGS) -o $@ $(BEAR) test/tls.c entropy.o $(LIB)
+	test "$(TLS)" = no || $(C) $(LDFLAGS) -o $@ $(BEAR) test/tls.c entropy.o log.o $(LIB)
 
 $(B)/e2e: test/e2e.c test/hub.h test/group.h
 	$(LINK) test/e2e.c

@@ -214,8 +214,8 @@ static int orphaned; /* the keeper has ended */
 static int pledged;
 
 /*
- * Reads until *have of len bytes are there: 1, or 0 if there are no more now, or
- * will never be. Without a buffer they are read and forgotten.
+ * Reads until *have of len bytes are there: 1, or 0 if there are no more now,
+ * or will never be. Without a buffer they are read and forgotten.
  */
 static int
 fill(int fd, void *buf, size_t len, size_t *have)
@@ -519,9 +519,9 @@ find_link(const char *path, char target[PATH_MAX])
 }
 
 /*
- * The directory of a file, and of what each link on the way to it leads to: each
- * of certbot's files is a link, others have one for a directory, and let it lead
- * elsewhere when the pair is renewed.
+ * The directory of a file, and of what each link on the way to it leads to:
+ * each of certbot's files is a link, others have one for a directory, and let
+ * it lead elsewhere when the pair is renewed.
  */
 static void
 unveil_pem(const char *file)

@@ -165,7 +165,7 @@ ws_listen_check(const char *address)
 	return split(address, host, port);
 }
 
-/* Whether an address was in the list before: a host that /etc/hosts has twice. */
+/* Whether the list has an address before: /etc/hosts may have a host twice. */
 static int
 is_repeated(const struct addrinfo *list, const struct addrinfo *ai)
 {

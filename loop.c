@@ -263,8 +263,9 @@ longest_idle(const struct ws_loop *l)
 }
 
 /*
- * Listeners are polled only while there is room for what they bring. Where there
- * are as many backends as may be, there is when one has been idle for long.
+ * Listeners are polled only while there is room for what they bring. Where
+ * there are as many backends as may be, there is when one has been idle for
+ * long.
  */
 static void
 watch_listeners(struct ws_loop *l)
@@ -275,7 +276,9 @@ watch_listeners(struct ws_loop *l)
 	struct ws_listener *p;
 
 	l->yield = 0;
-	if (l->backends >= l->max_backends && (idle = longest_idle(l)) != NULL) {
+	if (l->backends >= l->max_backends)
+		idle = longest_idle(l);
+	if (idle != NULL) {
 		l->yield = idle->served + BACKEND_IDLE;
 		backends = l->rest == 0 && l->now >= l->yield;
 		if (l->now >= l->yield)

@@ -58,7 +58,6 @@
 #include <assert.h>
 #include <bearssl.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,9 +66,6 @@
 
 #include "ws.h"
 
-#ifndef MSG_NOSIGNAL
-#define MSG_NOSIGNAL 0 /* then SIGPIPE is to be ignored, as keeper.c does */
-#endif
 #ifndef MSG_MORE
 #define MSG_MORE 0 /* then a handshake takes one segment more */
 #endif
@@ -229,21 +225,6 @@ static const struct reason {
 static void *(*const volatile forget)(void *, int, size_t) = memset;
 
 /* ------------------------------------------------------- configurations */
-
-/* Returns -1, for those who fail with a sentence. */
-#if defined(__GNUC__)
-__attribute__((format(printf, 2, 3)))
-#endif
-static int
-say(char words[WS_TLS_WORDS], const char *format, ...)
-{
-	va_list ap;
-
-	va_start(ap, format);
-	vsnprintf(words, WS_TLS_WORDS, format, ap);
-	va_end(ap);
-	return -1;
-}
 
 static int
 contains(struct ws_text text, const char *what)
@@ -448,10 +429,10 @@ check_dates(const br_x509_decoder_context *d, char words[WS_TLS_WORDS])
 		return;
 	if (now < from) {
 		write_date(date, d->notbefore_days, d->notbefore_seconds);
-		say(words, "the certificate is not valid before %s", date);
+		ws_fail(words, "the certificate is not valid before %s", date);
 	} else {
 		write_date(date, d->notafter_days, d->notafter_seconds);
-		say(words, "the certificate expired on %s", date);
+		ws_fail(words, "the certificate expired on %s", date);
 	}
 }
 
@@ -470,23 +451,23 @@ load(struct ws_tls_config *c, struct ws_text chain, struct ws_text key,
 	scan(&certs, c, chain, CERT);
 	scan(&keys, c, key, KEY);
 	if (certs.broken)
-		return say(words, "broken PEM in a certificate");
+		return ws_fail(words, "broken PEM in a certificate");
 	if (c->nchain == 0 && keys.seen[CERT] != 0 && certs.seen[KEY] +
 	    certs.seen[LOCKED] + certs.seen[FOREIGN] != 0)
-		return say(words, "certificate and key are swapped");
+		return ws_fail(words, "certificate and key are swapped");
 	if (c->nchain == 0)
-		return say(words, "no certificate: a PEM block \"-----BEGIN "
-		    "CERTIFICATE-----\" is wanted");
+		return ws_fail(words, "no certificate: a PEM block "
+		    "\"-----BEGIN CERTIFICATE-----\" is wanted");
 	if (keys.broken)
-		return say(words, "broken PEM in the private key");
+		return ws_fail(words, "broken PEM in the private key");
 	if (keys.seen[KEY] == 0 && keys.seen[LOCKED] != 0)
-		return say(words, "the private key is encrypted: decrypt it "
-		    "with \"openssl pkey -in KEY -out NEWKEY\"");
+		return ws_fail(words, "the private key is encrypted: decrypt "
+		    "it with \"openssl pkey -in KEY -out NEWKEY\"");
 	if (keys.seen[KEY] == 0 && keys.seen[FOREIGN] != 0)
-		return say(words, odd, "the private key");
+		return ws_fail(words, odd, "the private key");
 	if (keys.seen[KEY] == 0)
-		return say(words, "no private key: a PEM block \"-----BEGIN "
-		    "PRIVATE KEY-----\" is wanted");
+		return ws_fail(words, "no private key: a PEM block "
+		    "\"-----BEGIN PRIVATE KEY-----\" is wanted");
 
 	error = br_skey_decoder_last_error(&c->key);
 	if (error == BR_ERR_X509_UNSUPPORTED ||
@@ -494,9 +475,9 @@ load(struct ws_tls_config *c, struct ws_text chain, struct ws_text key,
 	    (error == 0 && c->key.key_type == BR_KEYTYPE_RSA &&
 	    (c->key.key.rsa.n_bitlen < RSA_BITS_MIN ||
 	    c->key.key.rsa.n_bitlen > RSA_BITS_MAX)))
-		return say(words, odd, "the private key");
+		return ws_fail(words, odd, "the private key");
 	if (error != 0)
-		return say(words, "the private key is damaged (BearSSL "
+		return ws_fail(words, "the private key is damaged (BearSSL "
 		    "error %d)", error);
 
 	br_x509_decoder_init(&leaf, NULL, NULL);
@@ -505,12 +486,12 @@ load(struct ws_tls_config *c, struct ws_text chain, struct ws_text key,
 	error = br_x509_decoder_last_error(&leaf);
 	if (error == BR_ERR_X509_UNSUPPORTED ||
 	    error == BR_ERR_X509_LIMIT_EXCEEDED)
-		return say(words, odd, "the certificate's key");
+		return ws_fail(words, odd, "the certificate's key");
 	if (pub == NULL)
-		return say(words, "the first certificate is damaged (BearSSL "
-		    "error %d)", error);
+		return ws_fail(words, "the first certificate is damaged "
+		    "(BearSSL error %d)", error);
 	if (!belongs(c, pub))
-		return say(words, "the private key does not belong to the "
+		return ws_fail(words, "the private key does not belong to the "
 		    "first certificate");
 	check_dates(&leaf, words);
 	return 0;
@@ -603,7 +584,7 @@ ws_tls_config_new(struct ws_text chain, struct ws_text key,
 	return c;
 
 memory:
-	say(words, "out of memory");
+	ws_fail(words, "out of memory");
 fail:
 	ws_tls_config_drop(c);
 	return NULL;

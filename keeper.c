@@ -220,7 +220,7 @@ static int pledged;
 static int
 fill(int fd, void *buf, size_t len, size_t *have)
 {
-	char nowhere[1024];
+	static char nowhere[1024];
 	size_t room;
 	ssize_t n;
 

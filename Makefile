@@ -37,7 +37,7 @@ DESTDIR =
 
 OBJ = main.o keeper.o privileges.o sandbox.o log.o ctl.o service.o loop.o \
     client.o wheel.o poll.o listen.o control.o hub.o queue.o json.o http.o ws.o \
-    tls.o entropy.o
+    tls.o entropy.o memory.o
 C = $(CC) -std=c99 $(WARN) $(CFLAGS)
 
 all: wshub
@@ -63,8 +63,8 @@ FORCE:
 # ------------------------------------------------------------------- tests
 
 B = test/build
-UNITS = $(B)/ws $(B)/http $(B)/json $(B)/queue $(B)/hub $(B)/poll $(B)/wheel $(B)/tls \
-    $(B)/conformance $(B)/fault $(B)/bounds $(B)/replay $(B)/sandbox $(B)/service \
+UNITS = $(B)/ws $(B)/http $(B)/json $(B)/queue $(B)/memory $(B)/hub $(B)/poll \
+    $(B)/wheel $(B)/tls $(B)/conformance $(B)/fault $(B)/bounds $(B)/replay $(B)/sandbox $(B)/service \
     $(B)/e2e $(B)/e2e_cli $(B)/e2e_limits $(B)/e2e_hostile \
     $(B)/e2e_tls $(B)/e2e_ops $(B)/e2e_calm
 TRY = WSHUB_WRAP="$${WSHUB_WRAP:-$(RUN)}" RUN="$(RUN)" TLS="$(TLS)" \
@@ -95,6 +95,9 @@ $(B)/hub: test/hub.c hub.c control.c json.o ws.o log.o
 
 $(B)/queue: test/queue.c queue.c
 	$(LINK) test/queue.c
+
+$(B)/memory: test/memory.c memory.c
+	$(LINK) test/memory.c
 
 $(B)/poll: test/poll.c poll.c
 	$(LINK) test/poll.c

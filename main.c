@@ -23,6 +23,7 @@
 #include "ws.h"
 
 #define LISTENERS_MAX WS_SETUP_LISTENERS
+#define QUEUE_TOTAL_DEFAULT (64ul << 20)
 
 enum { EXIT_OK, EXIT_FAILED, EXIT_USAGE };
 
@@ -66,7 +67,8 @@ static const char help_text[] =
     "  --max-clients N        then 503 (what RLIMIT_NOFILE allows)\n"
     "  --max-per-ip N         then 503; a /64 counts as one (no limit)\n"
     "  --queue BYTES          unsent bytes a client may have (1048576)\n"
-    "  --queue-total BYTES    and all clients together (67108864)\n"
+    "  --queue-total BYTES    and all clients together (67108864, at most an\n"
+    "                         eighth of the memory there is)\n"
     "  --drain SEC            how long shutdown may take (5)\n"
     "  -n                     check options, certificate and key, and exit\n"
     "  -q, -v                 log less, more\n"
@@ -446,12 +448,26 @@ set_defaults(void)
 {
 	static const struct ws_options usual = {
 		.heartbeat = 60, .ping = 25, .drain = 5, .queue = 1048576,
-		.queue_total = 67108864, .log = ws_log
+		.log = ws_log
 	};
 
 	setup.loop = usual;
 	setup.control = "wshub.sock";
 	setup.control_fd = -1;
+}
+
+/* Where --queue-total is not set: what small machines have room for. */
+static void
+fit_memory(void)
+{
+	uint64_t memory = ws_memory("");
+
+	setup.loop.queue_total = QUEUE_TOTAL_DEFAULT;
+	if (memory / 8 == 0 || memory / 8 >= QUEUE_TOTAL_DEFAULT)
+		return;
+	setup.loop.queue_total = (size_t)(memory / 8);
+	ws_say(WS_LOG_INFO, "--queue-total %lu: an eighth of the memory there "
+	    "is", (unsigned long)setup.loop.queue_total);
 }
 
 int
@@ -474,6 +490,8 @@ main(int argc, char **argv)
 		return EXIT_OK;
 	}
 	setup.loop.log_level = ws_log_level;
+	if (setup.loop.queue_total == 0)
+		fit_memory();
 	raise_limit();
 	open_sockets();
 	return ws_keeper_run(&setup);

@@ -18,6 +18,7 @@
  *   service.c  sockets from a service manager, and words to it
  *   log.c      log lines, error messages
  *   entropy.c  random bytes
+ *   memory.c   how much memory there is
  *   sandbox.c  pledge and unveil, here and elsewhere
  *   privileges.c  what root gives up
  *   keeper.c   the two processes, signals
@@ -1084,6 +1085,15 @@ int ws_entropy(void *buf, size_t len);
  * become that user; where it is that one anyway, what fails is a warning.
  */
 void ws_privileges_drop(uid_t uid, gid_t gid, const char *control);
+
+/* --------------------------------------------------------------- memory.c */
+
+/*
+ * Bytes of memory that this process may use, 0 if the system does not say: the
+ * machine's, or less by the limits of its cgroups. Their files are looked for
+ * below root, which is "" but for tests.
+ */
+uint64_t ws_memory(const char *root);
 
 #ifdef __cplusplus
 }

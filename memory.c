@@ -1,0 +1,107 @@
+/* wshub: ISC licence, see LICENSE. */
+/*
+ * How much memory there is: the machine's, or less where the process's cgroup
+ * has a limit, as containers have.
+ */
+#define _GNU_SOURCE /* _SC_PHYS_PAGES */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ws.h"
+
+static uint64_t
+physical_memory(void)
+{
+#ifdef _SC_PHYS_PAGES
+	long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+
+	if (pages > 0 && size > 0)
+		return (uint64_t)pages * (uint64_t)size;
+#endif
+	return 0;
+}
+
+#ifdef __linux__
+/* *memory becomes the number in that file if that is less. */
+static void
+apply_limit(uint64_t *memory, const char *file)
+{
+	unsigned long long limit;
+	FILE *f = fopen(file, "r");
+	char text[32] = "", *end;
+
+	if (f == NULL)
+		return;
+	/* Version 2 has "max" where there is none, version 1 a huge number. */
+	if (fgets(text, sizeof text, f) != NULL) {
+		limit = strtoull(text, &end, 10);
+		if (end != text && (*memory == 0 || limit < *memory))
+			*memory = limit;
+	}
+	fclose(f);
+}
+
+/*
+ * Those of the cgroup and of each that it is in. In a container the path may be
+ * the host's, of which only the last directory is there, as the mount itself.
+ */
+static void
+apply_limits(uint64_t *memory, const char *root, const char *mount, char *path,
+    const char *file)
+{
+	char name[8192], *slash;
+
+	do {
+		snprintf(name, sizeof name, "%s%s%s/%s", root, mount, path,
+		    file);
+		apply_limit(memory, name);
+		slash = strrchr(path, '/');
+		if (slash != NULL)
+			*slash = '\0';
+	} while (slash != NULL);
+}
+
+static void
+apply_cgroups(uint64_t *memory, const char *root)
+{
+	char line[4352], *controllers, *path;
+	FILE *f;
+
+	snprintf(line, sizeof line, "%s/proc/self/cgroup", root);
+	f = fopen(line, "r");
+	if (f == NULL)
+		return;
+	/* "0::/path" of version 2, "4:memory:/path" of version 1 */
+	while (fgets(line, sizeof line, f) != NULL) {
+		line[strcspn(line, "\n")] = '\0';
+		controllers = strchr(line, ':');
+		if (controllers == NULL ||
+		    (path = strchr(controllers + 1, ':')) == NULL)
+			continue;
+		*path++ = '\0';
+		if (*++controllers == '\0')
+			apply_limits(memory, root, "/sys/fs/cgroup", path,
+			    "memory.max");
+		else if (strstr(controllers, "memory") != NULL)
+			apply_limits(memory, root, "/sys/fs/cgroup/memory",
+			    path, "memory.limit_in_bytes");
+	}
+	fclose(f);
+}
+#endif
+
+/* see ws.h */
+uint64_t
+ws_memory(const char *root)
+{
+	uint64_t memory = physical_memory();
+
+#ifdef __linux__
+	apply_cgroups(&memory, root);
+#else
+	(void)root;
+#endif
+	return memory;
+}

@@ -23,7 +23,7 @@
 #include "ws.h"
 
 #define LISTENERS_MAX WS_SETUP_LISTENERS
-#define QUEUE_TOTAL_DEFAULT (64ul << 20)
+#define QUEUE_TOTAL_DEFAULT 67108864
 
 enum { EXIT_OK, EXIT_FAILED, EXIT_USAGE };
 
@@ -60,15 +60,13 @@ static const char help_text[] =
     "  -s, --control PATH     the backends' socket (wshub.sock)\n"
     "  --control-mode OCT     its mode (0660)\n"
     "  --control-group GROUP  its group, a name or a number\n"
-    "  -u, --user USER[:GROUP]  who to become when started as root (nobody),\n"
-    "                         names or numbers (65534:65534)\n"
+    "  -u, --user USER[:GROUP]  who root is to become, numbers too (nobody)\n"
     "  --heartbeat SEC        the {\"action\":\"hb\"} period, 0: none (60)\n"
     "  --ping SEC             silence before a Ping, 0: none (25)\n"
     "  --max-clients N        then 503 (what RLIMIT_NOFILE allows)\n"
     "  --max-per-ip N         then 503; a /64 counts as one (no limit)\n"
     "  --queue BYTES          unsent bytes a client may have (1048576)\n"
-    "  --queue-total BYTES    and all clients together (67108864, at most an\n"
-    "                         eighth of the memory there is)\n"
+    "  --queue-total BYTES    and all together, 1/8 of memory at most (67108864)\n"
     "  --drain SEC            how long shutdown may take (5)\n"
     "  -n                     check options, certificate and key, and exit\n"
     "  -q, -v                 log less, more\n"

@@ -148,6 +148,28 @@ known(const struct client *c)
 	    NULL;
 }
 
+/* Who has been let in since: it may be long after its request, being cold. */
+static void
+learn_names(void)
+{
+	struct ws_client *w;
+	uint32_t i;
+	int k;
+
+	for (i = 0; i < l->hub.count; i++) {
+		w = (struct ws_client *)((char *)l->hub.devices[i] -
+		    offsetof(struct ws_client, device));
+		for (k = 0; k < CLIENTS; k++) {
+			if (clients[k].named ||
+			    w->conn.fd != WORLD_FD + clients[k].h)
+				continue;
+			memcpy(clients[k].id, w->device.id,
+			    sizeof clients[k].id);
+			clients[k].named = 1;
+		}
+	}
+}
+
 static void
 step(void)
 {
@@ -156,6 +178,7 @@ step(void)
 	for (i = 0; i < 2; i++) {
 		MUST(ws_loop_step(l, 0) == 1, "stopped");
 		whole();
+		learn_names();
 	}
 }
 
@@ -166,6 +189,9 @@ leave(struct client *c)
 {
 	if (c->h >= 0)
 		world_leave(c->h);
+	/* Of one that is cold the loop would know later, and count it. */
+	if (l != NULL)
+		ws_poll_scan_next(&l->poll);
 	memset(c, 0, sizeof *c);
 	c->h = -1;
 }
@@ -244,22 +270,9 @@ request(struct client *c)
 	    "Upgrade: websocket\r\nConnection: Upgrade\r\n"
 	    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 	    "Sec-WebSocket-Version: 13\r\n\r\n";
-	uint32_t i;
-	struct ws_client *w;
 
 	world_put(c->h, head, sizeof head - 1);
 	step();
-	/* Its name, which it may read much later. */
-	if (c->named)
-		return;
-	for (i = 0; i < l->hub.count; i++) {
-		w = (struct ws_client *)((char *)l->hub.devices[i] -
-		    offsetof(struct ws_client, device));
-		if (w->conn.fd == WORLD_FD + c->h) {
-			memcpy(c->id, w->device.id, sizeof c->id);
-			c->named = 1;
-		}
-	}
 }
 
 static void
@@ -518,6 +531,7 @@ fuzz_loop(const uint8_t *data, size_t len)
 		;
 	MUST(i < 200, "does not end");
 	ws_loop_free(l);
+	l = NULL;
 	MUST(world_open() == 0, "%u descriptors are open", world_open());
 	MUST(world_live == 0, "%ld blocks not given back", world_live);
 	for (i = 0; i < CLIENTS; i++)

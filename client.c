@@ -427,6 +427,8 @@ ws_client_flush_one(struct ws_loop *l)
 	struct ws_client *c = l->dirty;
 	uintptr_t next;
 
+	if (l->queued > l->most_queued)
+		l->most_queued = l->queued;
 	if (c == NULL)
 		return 0;
 	next = (uintptr_t)c->next_dirty;
@@ -501,7 +503,17 @@ carry(struct ws_loop *l, struct ws_client *c, const unsigned char *data,
 	count_kept(l, c, before);
 }
 
-/* Ends a client and releases what it holds. */
+/* What counts in l->queued is given back. */
+static void
+release(struct ws_loop *l, struct ws_client *c)
+{
+	drop_queue(l, c);
+	carry(l, c, NULL, 0);
+	l->queued -= kept_input(c);
+	ws_tls_free(c->tls);
+	c->tls = NULL;
+}
+
 static void
 drop_client(struct ws_loop *l, struct ws_client *c)
 {
@@ -510,27 +522,28 @@ drop_client(struct ws_loop *l, struct ws_client *c)
 		say_client(l, WS_LOG_NOTE, c, "dropped", "what it began to "
 		    "send is not finished, and --queue-total is reached");
 	}
-	drop_queue(l, c);
-	carry(l, c, NULL, 0);
-	l->queued -= kept_input(c);
-	ws_tls_free(c->tls);
-	c->tls = NULL;
+	release(l, c);
 	c->aborted = 1;
 	kill_client(l, c);
 }
 
 /*
- * All together hold more than --queue-total: those of the first rank go, and
- * those that hold nearly as much with them, or this would take a walk for each.
- * Returns whether there were any.
+ * All together hold more than --queue-total. First of all nobody is to go for
+ * what the dead hold, who wait for the sweep. Then those of the first rank go,
+ * and those that hold nearly as much with them, or this would take a walk for
+ * each. Returns whether there were any.
  */
 static int
 make_room(struct ws_loop *l)
 {
+	struct ws_conn *dead;
 	struct ws_client *c;
 	uint64_t most = 0, r;
 	uint32_t i;
 
+	for (dead = l->poll.dead; dead != NULL; dead = dead->next)
+		if (dead->kind == WS_CONN_CLIENT)
+			release(l, (struct ws_client *)dead);
 	for (i = 0; i < l->poll.n; i++)
 		if ((c = client_at(l, i)) != NULL && (r = rank(l, c)) > most)
 			most = r;
@@ -553,8 +566,6 @@ make_room(struct ws_loop *l)
 void
 ws_client_flush_all(struct ws_loop *l)
 {
-	if (l->queued > l->most_queued)
-		l->most_queued = l->queued;
 	flush_dirty(l);
 	while (over_total(l) && make_room(l))
 		flush_dirty(l);
@@ -802,10 +813,7 @@ ws_client_free(struct ws_loop *l, struct ws_client *c)
 
 	ws_wheel_clear(&l->wheel, &c->deadline);
 	ws_hub_leave(&l->hub, &c->device);
-	drop_queue(l, c);
-	l->queued -= kept_input(c);
-	ws_tls_free(c->tls);
-	free(c->carry);
+	release(l, c);
 	if (c->aborted)
 		(void)setsockopt(c->conn.fd, SOL_SOCKET, SO_LINGER, &reset,
 		    sizeof reset);

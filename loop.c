@@ -704,8 +704,8 @@ ws_loop_step(struct ws_loop *l, int timeout)
 	ws_client_flush_all(l); /* what was published by function call */
 	read_clock(l);
 	before = l->now;
-	timeout = l->run != NULL || (l->stop != 0 && l->clients == 0) ? 0 :
-	    next_due(l, timeout);
+	timeout = l->run != NULL || l->poll.dead != NULL ||
+	    (l->stop != 0 && l->clients == 0) ? 0 : next_due(l, timeout);
 	n = ws_poll_wait(&l->poll, timeout);
 	begun = read_clock(l);
 	/*
@@ -850,6 +850,7 @@ ws_loop_free(struct ws_loop *l)
 	if (l->counters[WS_UNDELIVERED] != before)
 		ws_logf(&l->o, WS_LOG_NOTE, "the end: %llu frames undelivered",
 		    (unsigned long long)(l->counters[WS_UNDELIVERED] - before));
+	ws_client_hushed(l);
 	ws_hub_free(&l->hub);
 	ws_tls_config_drop(l->tls);
 	ws_poll_free(&l->poll);

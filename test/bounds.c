@@ -437,12 +437,13 @@ unfinished_heads(void)
 }
 
 static void
-lines_are_limited(void)
+lines_are_limited(int ms)
 {
 	struct ws_options o = usual;
 	int i, k;
 
-	CASE("a hundred cut off at once are a few lines, and a number");
+	CASE(ms != 0 ? "a hundred cut off at once are a few lines, and a number"
+	    : "the number is told at the end, too");
 	o.queue = 4096;
 	begin(&o);
 	for (i = 0; i < 100; i++)
@@ -454,10 +455,92 @@ lines_are_limited(void)
 	}
 	EXPECT(l->counters[WS_CUT_OFF] == 100, "%llu were cut off",
 	    (unsigned long long)l->counters[WS_CUT_OFF]);
-	pass(2000);
+	pass(ms);
+	if (ms == 0)
+		end();
 	EXPECT(lines >= 2 && lines <= 30, "%lu lines", lines);
 	EXPECT(strstr(last_line, "more clients") != NULL, "the last is \"%s\"",
 	    last_line);
+	if (ms != 0)
+		end();
+}
+
+/* Ten that hold most are reset, and a message comes in the same turn. */
+static void
+the_dead_pay(void)
+{
+	struct ws_options o = usual;
+	struct client *reader;
+	int i, k;
+
+	CASE("what those hold that have just gone is nobody else's fault");
+	o.queue_total = 300000;
+	begin(&o);
+	for (i = 0; i < 10; i++)
+		world_window(join(i)->h, 100);
+	reader = join(10);
+	for (i = 0; i < 10; i++)
+		send_to(&clients[i], 25000);
+	steps(2);
+	for (i = 0; i < 10; i++)
+		world_reset(clients[i].h);
+	world_window(reader->h, 1000);
+	for (i = 0; i < 10; i++)
+		send_to(&clients[i], 1);
+	for (k = 0; k < 10; k++)
+		send_to(reader, 10000);
+	steps(2);
+	EXPECT(is_open(reader), "the reader was cut off");
+	EXPECT(l->queued >= 90000 && l->queued <= 110000, "%zu bytes are "
+	    "queued", l->queued);
+	end();
+}
+
+static void
+published_by_call(void)
+{
+	struct ws_options o = usual;
+	static char part[8000];
+	int64_t before;
+	int i;
+
+	CASE("who is dropped for what was published by call is closed at once");
+	memset(part, 'a', sizeof part);
+	memcpy(part, "GET /", 5);
+	o.queue_total = 20000;
+	begin(&o);
+	world_window(join(0)->h, 0);
+	for (i = 1; i < 3; i++)
+		world_put(dial(i)->h, part, sizeof part);
+	steps(2);
+	before = world_now;
+	send_to(&clients[0], 6000);
+	(void)ws_loop_step(l, 4000);
+	EXPECT(l->counters[WS_CUT_OFF] != 0 && is_open(&clients[0]),
+	    "nobody went, or another");
+	EXPECT(world_now - before < 1000000000, "closed after %lld ms",
+	    (long long)((world_now - before) / 1000000));
+	end();
+}
+
+static void
+peaks(void)
+{
+	int backend;
+
+	CASE("the most that was queued is known, though it was sent at once");
+	begin(&usual);
+	(void)join(0);
+	backend = world_connect(control);
+	steps(1);
+	l->most_queued = 0;
+	put_flood(backend, 500);
+	steps(2);
+	take(&clients[0], SIZE_MAX);
+	EXPECT(clients[0].texts == 500, "%u texts", clients[0].texts);
+	EXPECT(l->most_queued >= 500 * 32 && l->most_queued < 100000,
+	    "%zu bytes", l->most_queued);
+	world_leave(backend);
 	end();
 }
 
@@ -643,7 +726,11 @@ main(void)
 	rings_count();
 	who_goes_first();
 	unfinished_heads();
-	lines_are_limited();
+	lines_are_limited(2000);
+	lines_are_limited(0);
+	the_dead_pay();
+	published_by_call();
+	peaks();
 	silent_connections();
 	slow_links();
 	unread_pong();

@@ -250,10 +250,14 @@ end_with_answer(struct ws_loop *l, struct ws_client *c, int status,
     const char *why)
 {
 	char answer[WS_ANSWER_MAX];
-	size_t n = ws_refuse(answer, status, why);
+	size_t n = ws_answer(answer, &c->in.head, status, why);
 
-	say_client(l, WS_LOG_INFO, c, "refused", why);
-	l->counters[status == 503 ? WS_REFUSED : WS_BAD_REQUESTS]++;
+	if (status == 200) {
+		say_client(l, WS_LOG_DEBUG, c, "health", why);
+	} else {
+		say_client(l, WS_LOG_INFO, c, "refused", why);
+		l->counters[status == 503 ? WS_REFUSED : WS_BAD_REQUESTS]++;
+	}
 	if (queue_bytes(l, c, answer, n) == 0)
 		end_client(l, c);
 }
@@ -612,7 +616,7 @@ take_frames(struct ws_loop *l, struct ws_client *c, unsigned char *data,
 	ssize_t n;
 
 	while (c->state == OPEN && !c->conn.dead) {
-		n = ws_framer_next(&c->framer, data, len, &e);
+		n = ws_framer_next(&c->in.framer, data, len, &e);
 		if (n == WS_MORE) {
 			carry(l, c, data, len);
 			return;
@@ -646,7 +650,7 @@ open_client(struct ws_loop *l, struct ws_client *c, const struct ws_request *r)
 		end_with_answer(l, c, 503, "out of memory");
 		return;
 	}
-	n = ws_accept(out, r->key);
+	n = ws_accept(out, r);
 	k = snprintf(hello, sizeof hello, "{\"action\":\"setDeviceId\","
 	    "\"data\":{\"device_id\":\"%s\"}}", c->device.id);
 	h = ws_frame_head(head, WS_FIN | WS_TEXT, (uint64_t)k, NULL);
@@ -656,7 +660,7 @@ open_client(struct ws_loop *l, struct ws_client *c, const struct ws_request *r)
 		return;
 	c->state = OPEN;
 	ws_poll_rest(&l->poll, &c->conn);
-	ws_framer_init(&c->framer, 1, WS_CLIENT_MESSAGE_MAX);
+	ws_framer_init(&c->in.framer, 1, WS_CLIENT_MESSAGE_MAX);
 	ws_wheel_clear(&l->wheel, &c->deadline);
 	heard(l, c);
 	l->counters[WS_OPENED]++;
@@ -667,17 +671,19 @@ static void
 take_head(struct ws_loop *l, struct ws_client *c, unsigned char *data,
     size_t len)
 {
+	const char *full = l->stop != 0 ? "shutting down" : "too many clients";
 	struct ws_request r;
-	ssize_t n = ws_request(&r, (const char *)data, len);
+	ssize_t n = ws_request(&c->in.head, &l->o.http, (const char *)data, len,
+	    &r);
 
 	if (n == WS_MORE) {
 		carry(l, c, data, len);
 		return;
 	}
-	if (n == WS_BAD || r.status != 101)
+	if (n == WS_BAD || (r.status != 101 && l->stop == 0))
 		end_with_answer(l, c, r.status, r.why);
 	else if (c->refused)
-		end_with_answer(l, c, 503, "too many clients");
+		end_with_answer(l, c, 503, full);
 	else
 		open_client(l, c, &r);
 	carry(l, c, NULL, 0);

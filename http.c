@@ -3,28 +3,32 @@
  * HTTP/1.1 as far as a WebSocket server needs it: request heads (RFC 9112), and
  * answers to them.
  *
- * ws_request starts again at the first byte whenever more has come: there is
- * no state to keep for a client that has not said who it is, and a head is
- * 8 KiB at most. It goes byte by byte through
+ * A head is read once as it comes, by a state machine whose state is struct
+ * ws_head, 8 bytes:
  *
- *   METHOD SP TARGET SP VERSION CR LF, then per field NAME ':' VALUE CR LF,
- *   then CR LF
+ *   *(CR LF), METHOD SP TARGET SP VERSION CR LF, then per field
+ *   NAME ':' VALUE CR LF, then CR LF
  *
- * so that a byte which no request can have there is refused when it is seen
- * and not when, perhaps never, the head ends: a TLS ClientHello on the wrong
- * port, or a bare line feed, which is how requests are smuggled past a proxy
- * that reads lines otherwise. Hosts are checked where they end, as an address
- * in brackets cannot be told from half of one before that. What a field says is
- * noted on the way in struct head, and weighed when the head is whole, as one
- * field can come before or after another. Nothing is skipped or repaired (RFC
- * 9112 section 2.2 lets a server be lenient, section 11.2 says what that costs).
+ * A byte which no request can have at its place is refused when it is seen and
+ * not when, perhaps never, the head ends: a TLS ClientHello on the wrong port,
+ * or a bare line feed, which is how requests are smuggled past a proxy that
+ * reads lines otherwise. Hosts are checked where they end, as an address in
+ * brackets cannot be told from half of one before that. If 32 KiB come byte by
+ * byte, each byte is looked at once or twice, not 32,768 times.
+ *
+ * When the head is whole, and known to be lines of that form, a second walk
+ * over these lines (inspect) collects what its fields say, and judge weighs it,
+ * as one field can come before or after another. Nothing is repaired (RFC 9112
+ * section 2.2 lets a server be lenient, section 11.2 says what that costs);
+ * empty lines before the request line are skipped, because that section asks
+ * for it, and count as bytes of the head.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "ws.h"
 
-#define KEY_LEN 24 /* 16 bytes in base64: 22 characters and "==" */
+#define KEY_LEN WS_KEY_LEN /* 22 characters and "==" */
 #define SCHEME_MAX 8 /* bytes of "https://" */
 
 /*
@@ -37,12 +41,13 @@ static const char token[256] =
     "\0abcdefghijklmno" "pqrstuvwxyz\0\0\0^_"
     "`abcdefghijklmno" "pqrstuvwxyz\0|\0~";
 
-/* Refusals, and the fields that RFC 9110 section 15 wants with them. */
-static const struct refusal {
+/* Answers, and the fields that RFC 9110 section 15 wants with them. */
+static const struct status {
 	int status;
 	const char *phrase;
 	const char *fields;
-} refusals[] = {
+} statuses[] = {
+	{ 200, "OK", "" },
 	{ 405, "Method Not Allowed", "Allow: GET\r\n" },
 	{ 408, "Request Timeout", "" },
 	{ 426, "Upgrade Required", "Upgrade: websocket\r\n"
@@ -52,9 +57,14 @@ static const struct refusal {
 	{ 400, "Bad Request", "" }
 };
 
-enum { OTHER, CONNECT, GET, OPTIONS, PRI };
+enum { OTHER, CONNECT, GET, HEAD, OPTIONS, PRI };
 static const char *const methods[] = {
-	"", "CONNECT", "GET", "OPTIONS", "PRI"
+	"", "CONNECT", "GET", "HEAD", "OPTIONS", "PRI"
+};
+
+/* Where in a head. */
+enum {
+	START, EMPTY, METHOD, TARGET, VERSION, LF, FIELD, NAME, VALUE, END
 };
 
 /* Of the URIs that a request may be for in absolute-form. */
@@ -62,14 +72,17 @@ static const char *const schemes[] = {
 	"http://", "https://", "ws://", "wss://"
 };
 
-/* What a request head has said so far. */
-struct head {
+/* What a whole head says. */
+struct said {
 	unsigned method;              /* index in methods */
+	struct ws_text target;
 	int minor;                    /* HTTP/1.minor */
 	int upgrade, connection;      /* websocket, upgrade were listed there */
 	int body;                     /* bytes would follow the head */
-	unsigned hosts, keys;         /* fields of that name */
+	unsigned keys;                /* fields of that name */
 	unsigned version;             /* 1: one field, and it says 13 */
+	int no_token;                 /* a subprotocol that is none was offered */
+	const char *subprotocol;      /* the first offered that we have */
 	struct ws_text key;
 };
 
@@ -309,27 +322,54 @@ begins_target(unsigned method, struct ws_text t)
 	return t.s[0] == '/' || scheme(t) != NULL;
 }
 
+/* An absolute-form's authority and what follows that. */
+static void
+split_target(struct ws_text t, struct ws_text *authority, struct ws_text *path)
+{
+	size_t i, n = strlen(scheme(t));
+
+	if (n > t.len)
+		n = t.len;
+	for (i = n; i < t.len && t.s[i] != '/' && t.s[i] != '?'; i++)
+		;
+	authority->s = t.s + n;
+	authority->len = i - n;
+	path->s = t.s + i;
+	path->len = t.len - i;
+}
+
 /* Whether it may end there: RFC 9112 section 3.2. */
 static int
 is_target(unsigned method, struct ws_text t)
 {
-	size_t n, host, port;
+	struct ws_text path;
+	size_t host, port;
 
-	if (method != CONNECT) {
-		if (t.s[0] == '/' || t.s[0] == '*')
-			return 1;
-		n = strlen(scheme(t));
-		if (t.len < n)
-			return 0;
-		t.s += n;
-		t.len -= n;
-		for (n = 0; n < t.len && t.s[n] != '/' && t.s[n] != '?'; n++)
-			;
-		t.len = n;
-	}
+	if (method != CONNECT && (t.s[0] == '/' || t.s[0] == '*'))
+		return 1;
+	if (method != CONNECT)
+		split_target(t, &t, &path);
 	/* RFC 9110 section 4.2.1: no URI of these has an empty host. */
 	return is_authority(t, &host, &port) && host > 0 &&
 	    (method != CONNECT || port > 1);
+}
+
+/* Whether a target, not CONNECT's, is that path, with a query or without. */
+static int
+has_path(struct ws_text target, const char *path)
+{
+	struct ws_text t = target, authority;
+	const char *query;
+	size_t n = strlen(path);
+
+	if (t.s[0] != '/' && t.s[0] != '*')
+		split_target(t, &authority, &t);
+	query = memchr(t.s, '?', t.len);
+	if (query != NULL)
+		t.len = (size_t)(query - t.s);
+	if (t.len == 0) /* RFC 9110 section 4.2.3 */
+		return strcmp(path, "/") == 0;
+	return t.len == n && memcmp(t.s, path, n) == 0;
 }
 
 static unsigned
@@ -344,39 +384,85 @@ method(struct ws_text t)
 	return m;
 }
 
-/* Notes one field. NULL, or what makes the request malformed. */
-static const char *
-field(struct head *h, struct ws_text name, struct ws_text value)
+/*
+ * Subprotocols that a client offers, in its order of preference: one field or
+ * several, RFC 6455 section 11.3.4. The first that is one of names is chosen.
+ */
+static void
+offer(struct said *x, struct ws_text list, const char *const *names)
 {
-	size_t host, port;
+	struct ws_text t;
+	const char *comma;
+	size_t i, k, n;
 
-	if (same(name, "host")) {
-		/*
-		 * RFC 9112 section 3.2. An empty one is right: it says that
-		 * what the client was given has no authority.
-		 */
-		if (h->hosts++ != 0)
-			return "more than one Host header";
-		if (!is_authority(value, &host, &port))
-			return "bad Host header";
-	} else if (same(name, "upgrade"))
-		h->upgrade |= lists(value, "websocket");
+	for (;;) {
+		comma = memchr(list.s, ',', list.len);
+		n = comma != NULL ? (size_t)(comma - list.s) : list.len;
+		t = trim(list.s, n);
+		for (i = 0; i < t.len; i++)
+			if (token[(unsigned char)t.s[i]] == '\0')
+				x->no_token = 1;
+		for (k = 0; names[k] != NULL && x->subprotocol == NULL; k++)
+			if (t.len == strlen(names[k]) &&
+			    memcmp(t.s, names[k], t.len) == 0)
+				x->subprotocol = names[k];
+		if (comma == NULL)
+			return;
+		list.s += n + 1;
+		list.len -= n + 1;
+	}
+}
+
+/* Notes one field. */
+static void
+field(struct said *x, const struct ws_http *o, struct ws_text name,
+    struct ws_text value)
+{
+	if (same(name, "upgrade"))
+		x->upgrade |= lists(value, "websocket");
 	else if (same(name, "connection"))
-		h->connection |= lists(value, "upgrade");
+		x->connection |= lists(value, "upgrade");
 	else if (same(name, "sec-websocket-version"))
-		h->version += same(value, "13") ? 1 : 2;
+		x->version += same(value, "13") ? 1 : 2;
 	else if (same(name, "sec-websocket-key")) {
-		h->key = value;
-		h->keys++;
+		x->key = value;
+		x->keys++;
 	} else if (same(name, "content-length"))
-		h->body |= !same(value, "0");
+		x->body |= !same(value, "0");
 	else if (same(name, "transfer-encoding"))
-		h->body = 1;
-	return NULL;
+		x->body = 1;
+	else if (o != NULL && o->subprotocols != NULL &&
+	    same(name, "sec-websocket-protocol"))
+		offer(x, value, o->subprotocols);
+}
+
+/* What a head says that ends at end and is known to be right line by line. */
+static void
+inspect(struct said *x, const struct ws_http *o, const char *p,
+    const char *end)
+{
+	struct ws_text name;
+	const char *eol;
+
+	while (*p == '\r')
+		p += 2;
+	p = (const char *)memchr(p, ' ', (size_t)(end - p)) + 1;
+	x->target.s = p;
+	p = memchr(p, ' ', (size_t)(end - p));
+	x->target.len = (size_t)(p - x->target.s);
+	p = memchr(p, '\r', (size_t)(end - p));
+	x->minor = p[-1] - '0';
+	for (p += 2; *p != '\r'; p = eol + 2) {
+		name.s = p;
+		p = memchr(p, ':', (size_t)(end - p));
+		name.len = (size_t)(p++ - name.s);
+		eol = memchr(p, '\r', (size_t)(end - p));
+		field(x, o, name, trim(p, (size_t)(eol - p)));
+	}
 }
 
 static int
-answer(struct ws_request *r, int status, const char *why)
+deserves(struct ws_request *r, int status, const char *why)
 {
 	r->status = status;
 	r->why = why;
@@ -385,175 +471,234 @@ answer(struct ws_request *r, int status, const char *why)
 
 /* The status that a whole head deserves. */
 static int
-judge(struct ws_request *r, const struct head *h)
+judge(struct ws_request *r, const struct said *x, const struct ws_http *o,
+    unsigned hosts)
 {
 	/* RFC 9112 section 3.2: HTTP/1.0 may go without. */
-	if (h->hosts == 0 && h->minor > 0)
-		return answer(r, 400, "no Host header");
-	if (h->method != GET)
-		return answer(r, 405, "only GET is served here");
-	/* RFC 9110 section 7.8: HTTP/1.0 cannot upgrade. */
-	if (!h->upgrade || !h->connection || h->minor == 0)
-		return answer(r, 426, "a WebSocket upgrade is needed here");
-	if (h->version != 1)
-		return answer(r, 426, "Sec-WebSocket-Version must be 13");
-	if (h->keys == 0)
-		return answer(r, 400, "no Sec-WebSocket-Key header");
-	if (h->keys > 1)
-		return answer(r, 400, "two Sec-WebSocket-Key headers");
-	if (!key_right(h->key))
-		return answer(r, 400, "bad Sec-WebSocket-Key");
+	if (hosts == 0 && x->minor > 0)
+		return deserves(r, 400, "no Host header");
+	/* A path may be both: an upgrade is none of HTTP/1.0's, see below. */
+	if (o != NULL && o->health != NULL &&
+	    (x->method == HEAD || x->method == OPTIONS ||
+	    (x->method == GET && (!x->upgrade || x->minor == 0))) &&
+	    has_path(x->target, o->health))
+		return deserves(r, 200, "ok");
+	if (x->method != GET)
+		return deserves(r, 405, "only GET is served here");
+	/* RFC 9110 section 7.8. */
+	if (x->minor == 0)
+		return deserves(r, 426,
+		    "HTTP/1.0 cannot upgrade (nginx: proxy_http_version 1.1)");
+	if (!x->upgrade || !x->connection)
+		return deserves(r, 426, "a WebSocket upgrade is needed here");
+	if (x->version != 1)
+		return deserves(r, 426, "Sec-WebSocket-Version must be 13");
+	if (x->keys == 0)
+		return deserves(r, 400, "no Sec-WebSocket-Key header");
+	if (x->keys > 1)
+		return deserves(r, 400, "two Sec-WebSocket-Key headers");
+	if (!key_right(x->key))
+		return deserves(r, 400, "bad Sec-WebSocket-Key");
+	if (x->no_token)
+		return deserves(r, 400, "bad Sec-WebSocket-Protocol");
 	/* What follows the head are frames. */
-	if (h->body)
-		return answer(r, 400, "an upgrade request has no body");
-	return answer(r, 101, "");
+	if (x->body)
+		return deserves(r, 400, "an upgrade request has no body");
+	r->key = x->key.s;
+	r->subprotocol = x->subprotocol;
+	return deserves(r, 101, "");
+}
+
+/* The Host field's value t is whole. NULL, or what is wrong. */
+static const char *
+host(struct ws_head *h, struct ws_text t)
+{
+	size_t n, port;
+
+	if (h->hosts != 0)
+		return "more than one Host header";
+	h->hosts = 1;
+	/* It may be empty: what the client was given has no authority. */
+	return is_authority(t, &n, &port) ? NULL : "bad Host header";
+}
+
+/*
+ * Takes byte c, with what came before it of the same part. NULL, or what is
+ * wrong with it. END is left to the caller.
+ */
+static const char *
+take(struct ws_head *h, struct ws_text part, unsigned char c)
+{
+	static const char http[] = "HTTP/1.";
+	size_t n = part.len;
+
+	switch (h->state) {
+	case EMPTY:
+		h->state = START;
+		return c == '\n' ? NULL : "bare carriage return";
+	case START:
+		h->mark = h->at;
+		if (c == '\r') {
+			h->state = EMPTY;
+			return NULL;
+		}
+		if (c == 0x16)
+			/* A handshake record, RFC 8446 section 5.1. */
+			return "TLS on a port without TLS";
+		h->state = METHOD;
+		return token[c] == '\0' ? "not HTTP" : NULL;
+	case METHOD:
+		if (c != ' ')
+			return token[c] == '\0' ? "not HTTP" : NULL;
+		h->method = (unsigned char)method(part);
+		if (h->method == PRI) /* RFC 9113 section 3.4 */
+			return "HTTP/2 is not spoken here";
+		break;
+	case TARGET:
+		if (c == ' ' && n > 0) {
+			if (!is_target(h->method, part))
+				return "bad request target";
+			break;
+		}
+		part.len++;
+		if (c <= ' ' || c >= 0x7f ||
+		    (n < SCHEME_MAX && !begins_target(h->method, part)))
+			return "bad request target";
+		return NULL;
+	case VERSION:
+		if (n == sizeof(http) && c == '\r')
+			break;
+		if (n == sizeof(http) - 1 && c >= '0' && c <= '9')
+			return NULL;
+		return n >= sizeof(http) - 1 || c != http[n] ?
+		    "not HTTP/1.x" : NULL;
+	case LF:
+		h->state = FIELD;
+		return c == '\n' ? NULL : "bare carriage return";
+	case FIELD:
+		h->mark = h->at;
+		if (c == '\r') {
+			h->state = END;
+			return NULL;
+		}
+		h->state = NAME;
+		n = 0;
+		/* FALLTHROUGH */
+	case NAME:
+		if (c == ' ' || c == '\t')
+			return "white space around a header's name";
+		if (c != ':' || n == 0)
+			return token[c] == '\0' ?
+			    "bad character in a header's name" : NULL;
+		h->host = (unsigned char)same(part, "host");
+		break;
+	case VALUE:
+		if (c == '\r') {
+			h->state = LF;
+			return h->host ? host(h, trim(part.s, n)) : NULL;
+		}
+		return (c < ' ' && c != '\t') || c == 0x7f ?
+		    "control character in a header" : NULL;
+	}
+	/* The next part begins behind c. */
+	h->mark = (unsigned short)(h->at + 1);
+	h->state++;
+	return NULL;
 }
 
 /* see ws.h */
 ssize_t
-ws_request(struct ws_request *r, const char *head, size_t len)
+ws_request(struct ws_head *h, const struct ws_http *o, const char *head,
+    size_t len, struct ws_request *r)
 {
-	static const char http[] = "HTTP/1.";
-	enum { METHOD, TARGET, VERSION, LF, FIELD, NAME, VALUE, END } state;
-	struct head h = { 0 };
-	struct ws_text name = { NULL, 0 }, part;
-	const char *why = NULL;
-	size_t mark = 0; /* where the part under way begins */
-	size_t i, n;
+	struct said x = { 0 };
+	struct ws_text part;
+	const char *why;
 	unsigned char c;
 
-	r->key[0] = '\0';
-	state = METHOD;
-	for (i = 0; i < len && i < WS_HEAD_MAX; i++) {
-		c = (unsigned char)head[i];
-		n = i - mark;
-		part.s = head + mark;
-		part.len = n;
-		switch (state) {
-		case METHOD:
-			if (c == ' ' && n > 0) {
-				h.method = method(part);
-				if (h.method == PRI) /* RFC 9113 section 3.4 */
-					why = "HTTP/2 is not spoken here";
-				mark = i + 1;
-				state = TARGET;
-			} else if (c == 0x16 && n == 0)
-				/* A handshake record, RFC 8446 section 5.1. */
-				why = "TLS on a port without TLS";
-			else if (token[c] == '\0')
-				why = "not HTTP";
-			break;
-		case TARGET:
-			if (c == ' ' && n > 0) {
-				if (!is_target(h.method, part))
-					why = "bad request target";
-				mark = i + 1;
-				state = VERSION;
-				break;
-			}
-			part.len++;
-			if (c <= ' ' || c >= 0x7f ||
-			    (n < SCHEME_MAX && !begins_target(h.method, part)))
-				why = "bad request target";
-			break;
-		case VERSION:
-			if (n == sizeof(http) && c == '\r')
-				state = LF;
-			else if (n == sizeof(http) - 1 && c >= '0' && c <= '9')
-				h.minor = c - '0';
-			else if (n >= sizeof(http) - 1 || c != http[n])
-				why = "not HTTP/1.x";
-			break;
-		case LF:
-			if (c != '\n')
-				why = "bare carriage return";
-			state = FIELD;
-			break;
-		case FIELD:
-			if (c == '\r') {
-				state = END;
-				break;
-			}
-			mark = i;
-			n = 0;
-			state = NAME;
-			/* FALLTHROUGH */
-		case NAME:
-			if (c == ':' && n > 0) {
-				name = part;
-				mark = i + 1;
-				state = VALUE;
-			} else if (c == ' ' || c == '\t')
-				why = "white space around a header's name";
-			else if (token[c] == '\0')
-				why = "bad character in a header's name";
-			break;
-		case VALUE:
-			if (c == '\r') {
-				why = field(&h, name, trim(part.s, n));
-				state = LF;
-			} else if ((c < ' ' && c != '\t') || c == 0x7f)
-				why = "control character in a header";
-			break;
-		case END:
-			if (c != '\n') {
-				why = "bare carriage return";
-				break;
-			}
-			if (judge(r, &h) == 400)
+	r->key = r->subprotocol = NULL;
+	for (; h->at < len && h->at < WS_HEAD_MAX; h->at++) {
+		c = (unsigned char)head[h->at];
+		if (h->state == END && c == '\n') {
+			h->at++;
+			x.method = h->method;
+			inspect(&x, o, head, head + h->at);
+			if (judge(r, &x, o, h->hosts) == 400)
 				return WS_BAD;
-			if (r->status == 101) {
-				memcpy(r->key, h.key.s, KEY_LEN);
-				r->key[KEY_LEN] = '\0';
-			}
-			return (ssize_t)(i + 1);
+			return h->at;
 		}
+		if (h->state == VALUE && c >= ' ' && c != 0x7f)
+			continue; /* most bytes of most heads */
+		part.s = head + h->mark;
+		part.len = (size_t)(h->at - h->mark);
+		why = h->state == END ? "bare carriage return" :
+		    take(h, part, c);
 		if (why != NULL) {
-			answer(r, 400, c == '\n' ? "bare line feed" : why);
+			deserves(r, 400, c == '\n' ? "bare line feed" : why);
 			return WS_BAD;
 		}
 	}
-	if (i < WS_HEAD_MAX)
+	if (len < WS_HEAD_MAX)
 		return WS_MORE;
-	answer(r, 431, "request head over 8192 bytes");
+	deserves(r, 431, "request head over 32 KiB");
 	return WS_BAD;
+}
+
+/* see ws.h */
+int
+ws_is_token(const char *s)
+{
+	size_t i;
+
+	for (i = 0; s[i] != '\0'; i++)
+		if (token[(unsigned char)s[i]] == '\0')
+			return 0;
+	return i > 0;
 }
 
 /* ------------------------------------------------------------------ answers */
 
 /* see ws.h */
 size_t
-ws_accept(char out[WS_ANSWER_MAX], const char *key)
+ws_accept(char out[WS_ANSWER_MAX], const struct ws_request *r)
 {
+	const char *name = r->subprotocol;
 	char proof[WS_ACCEPT_KEY];
 
-	ws_accept_key(proof, key);
+	ws_accept_key(proof, r->key);
+	/* 131 bytes, and 26 + WS_SUBPROTOCOL_MAX < 282 with a subprotocol. */
 	return (size_t)snprintf(out, WS_ANSWER_MAX,
 	    "HTTP/1.1 101 Switching Protocols\r\n"
 	    "Upgrade: websocket\r\n"
 	    "Connection: Upgrade\r\n"
 	    "Sec-WebSocket-Accept: %s\r\n"
-	    "\r\n", proof);
+	    "%s%s%s"
+	    "\r\n", proof, name != NULL ? "Sec-WebSocket-Protocol: " : "",
+	    name != NULL ? name : "", name != NULL ? "\r\n" : "");
 }
 
 /* see ws.h */
 size_t
-ws_refuse(char out[WS_ANSWER_MAX], int status, const char *why)
+ws_answer(char out[WS_ANSWER_MAX], const struct ws_head *h, int status,
+    const char *why)
 {
-	const struct refusal *f = refusals;
+	const struct status *a = statuses;
+	size_t length;
 	int n = 0;
 
-	while (f->status != status && f->status != 400)
-		f++;
+	while (a->status != status && a->status != 400)
+		a++;
 	/* The longest head, of 426, has 191 bytes: 192 + 256 < 512. */
 	while (n < 256 && why[n] != '\0')
 		n++;
-	return (size_t)snprintf(out, WS_ANSWER_MAX,
+	length = (size_t)snprintf(out, WS_ANSWER_MAX,
 	    "HTTP/1.1 %d %s\r\n"
 	    "%s"
 	    "Connection: close\r\n"
 	    "Content-Type: text/plain\r\n"
 	    "Content-Length: %d\r\n"
 	    "\r\n"
-	    "%.*s\n", f->status, f->phrase, f->fields, n + 1, n, why);
+	    "%.*s\n", a->status, a->phrase, a->fields, n + 1, n, why);
+	/* RFC 9110 section 9.3.2: the same head, and no body. */
+	return h != NULL && h->method == HEAD ? length - (size_t)n - 1 : length;
 }

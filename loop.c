@@ -388,10 +388,11 @@ uncount_ip(struct ws_loop *l, struct ws_ip *ip)
 
 /* Too many are being refused to hear out this one as well. */
 static void
-refuse_at_once(int fd)
+refuse_at_once(const struct ws_loop *l, int fd)
 {
 	char answer[WS_ANSWER_MAX];
-	size_t n = ws_refuse(answer, 503, "too many clients");
+	size_t n = ws_answer(answer, NULL, 503, l->stop != 0 ?
+	    "shutting down" : "too many clients");
 
 	if (send(fd, answer, n, MSG_NOSIGNAL) == (ssize_t)n)
 		shutdown(fd, SHUT_WR);
@@ -400,7 +401,7 @@ refuse_at_once(int fd)
 static void
 new_client(struct ws_loop *l, int fd, int tls)
 {
-	int refused = l->clients >= l->max_clients;
+	int refused = l->stop != 0 || l->clients >= l->max_clients;
 	struct ws_ip *ip = NULL;
 	struct ws_client *c = NULL;
 	unsigned char key[8];
@@ -414,7 +415,7 @@ new_client(struct ws_loop *l, int fd, int tls)
 		c = ws_client_new(l, fd, tls, refused);
 	if (c == NULL) { /* no time to read its request, or no memory */
 		if (refused && !tls)
-			refuse_at_once(fd);
+			refuse_at_once(l, fd);
 		l->counters[refused ? WS_REFUSED : WS_LOST]++;
 		uncount_ip(l, ip);
 		close(fd);
@@ -767,9 +768,13 @@ ws_loop_stop(struct ws_loop *l)
 	l->stop = l->now + (int64_t)l->o.drain * 1000 + 1;
 	if (window > (int64_t)l->clients * DRAIN_EACH)
 		window = (int64_t)l->clients * DRAIN_EACH;
-	/* Who comes now is refused by the kernel, and can go elsewhere. */
+	/*
+	 * Who comes now is refused by the kernel, and can go elsewhere; or gets
+	 * a 503, where somebody asks for that.
+	 */
 	for (p = &l->listeners; (gone = *p) != NULL;)
-		if (gone->conn.kind == WS_CONN_LISTENER) {
+		if (gone->conn.kind == WS_CONN_LISTENER &&
+		    l->o.http.health == NULL) {
 			*p = gone->next;
 			ws_poll_kill(&l->poll, &gone->conn);
 		} else {

@@ -24,12 +24,15 @@
 
 #define LISTENERS_MAX WS_SETUP_LISTENERS
 #define QUEUE_TOTAL_DEFAULT 67108864
+#define SUBPROTOCOLS_MAX 16
 
 enum { EXIT_OK, EXIT_FAILED, EXIT_USAGE };
 
 static struct {
 	const char *listen[LISTENERS_MAX], *tls_listen[LISTENERS_MAX];
 	int nlisten, ntls_listen;
+	const char *subprotocols[SUBPROTOCOLS_MAX + 1];
+	int nsubprotocols;
 	const char *user;
 	mode_t control_mode;
 	gid_t control_group;
@@ -45,9 +48,10 @@ static const char usage_text[] =
     "usage: wshub [-hnqVv] [-c cert] [-k key] [-L address] [-l address]\n"
     "             [-s path] [-u user[:group]] [--control-group group]\n"
     "             [--control-mode mode] [--drain seconds]\n"
-    "             [--heartbeat seconds] [--max-clients number]\n"
-    "             [--max-per-ip number] [--ping seconds] [--queue bytes]\n"
-    "             [--queue-total bytes]\n"
+    "             [--health path] [--heartbeat seconds]\n"
+    "             [--max-clients number] [--max-per-ip number]\n"
+    "             [--ping seconds] [--queue bytes] [--queue-total bytes]\n"
+    "             [--subprotocol name]\n"
     "       wshub ctl [-s path] [json ...]\n";
 
 static const char help_text[] =
@@ -61,6 +65,8 @@ static const char help_text[] =
     "  --control-mode OCT     its mode (0660)\n"
     "  --control-group GROUP  its group, a name or a number\n"
     "  -u, --user USER[:GROUP]  who root is to become, numbers too (nobody)\n"
+    "  --health PATH          what GET, HEAD and OPTIONS of it get: 200\n"
+    "  --subprotocol NAME     chosen when a client offers it; repeatable\n"
     "  --heartbeat SEC        the {\"action\":\"hb\"} period, 0: none (60)\n"
     "  --ping SEC             silence before a Ping, 0: none (25)\n"
     "  --max-clients N        then 503 (what RLIMIT_NOFILE allows)\n"
@@ -110,7 +116,7 @@ number(const char *option, const char *s, int base, unsigned long min,
 
 enum {
 	CONTROL_MODE = 256, CONTROL_GROUP, HEARTBEAT, PING, MAX_CLIENTS,
-	MAX_PER_IP, QUEUE, QUEUE_TOTAL, DRAIN
+	MAX_PER_IP, QUEUE, QUEUE_TOTAL, DRAIN, HEALTH, SUBPROTOCOL
 };
 
 static const struct option options[] = {
@@ -129,6 +135,8 @@ static const struct option options[] = {
 	{ "queue", required_argument, NULL, QUEUE },
 	{ "queue-total", required_argument, NULL, QUEUE_TOTAL },
 	{ "drain", required_argument, NULL, DRAIN },
+	{ "health", required_argument, NULL, HEALTH },
+	{ "subprotocol", required_argument, NULL, SUBPROTOCOL },
 	{ "version", no_argument, NULL, 'V' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 }
@@ -196,6 +204,33 @@ check_address(const char *address)
 		    address);
 }
 
+/* What a request target's path can be. */
+static void
+check_health(const char *path)
+{
+	size_t i;
+
+	for (i = 0; path[i] > ' ' && path[i] < 0x7f; i++)
+		if (path[i] == '?' || path[i] == '#')
+			break;
+	if (path[0] != '/' || path[i] != '\0')
+		usage("--health %s: not a path: /, then printable ASCII but "
+		    "no space, ? or #", path);
+	setup.loop.http.health = path;
+}
+
+static void
+add_subprotocol(const char *name)
+{
+	if (!ws_is_token(name) || strlen(name) > WS_SUBPROTOCOL_MAX)
+		usage("--subprotocol %s: not a token of 1 to %d of A-Za-z0-9"
+		    "!#$%%&'*+-.^_`|~", name, WS_SUBPROTOCOL_MAX);
+	if (o.nsubprotocols == SUBPROTOCOLS_MAX)
+		usage("more than %d subprotocols", SUBPROTOCOLS_MAX);
+	o.subprotocols[o.nsubprotocols++] = name;
+	setup.loop.http.subprotocols = o.subprotocols;
+}
+
 static void
 read_options(int argc, char **argv)
 {
@@ -261,6 +296,12 @@ read_options(int argc, char **argv)
 		case DRAIN:
 			setup.loop.drain = (unsigned)number("drain", optarg, 10, 0,
 			    3600);
+			break;
+		case HEALTH:
+			check_health(optarg);
+			break;
+		case SUBPROTOCOL:
+			add_subprotocol(optarg);
 			break;
 		case 'n':
 			o.check = 1;

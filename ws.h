@@ -233,40 +233,68 @@ size_t ws_close_frame(unsigned char out[2 + WS_CONTROL_MAX], unsigned code,
 
 /* ----------------------------------------------------------------- http.c */
 
-#define WS_HEAD_MAX 8192   /* bytes of a request head, blank line included */
+#define WS_HEAD_MAX 32768  /* bytes of a request head, blank line included */
 #define WS_ANSWER_MAX 512  /* bytes of any HTTP answer */
+#define WS_KEY_LEN 24      /* Sec-WebSocket-Key: 16 bytes in base64 */
+#define WS_SUBPROTOCOL_MAX 255 /* bytes of a subprotocol's name */
 
-/* The opening handshake, RFC 6455 section 4.2 and RFC 9112. */
+/* What is served beside ws:// itself. */
+struct ws_http {
+	const char *health; /* a path that GET, HEAD and OPTIONS get 200 for */
+	const char *const *subprotocols; /* names, the last followed by NULL */
+};
+
+/* Reads a request head as it comes; zeroed is the start. */
+struct ws_head {
+	unsigned short at;    /* bytes seen */
+	unsigned short mark;  /* where the part of it begins that at is in */
+	unsigned char state;
+	unsigned char method; /* once it is known */
+	unsigned char host;   /* the field under way is Host */
+	unsigned char hosts;  /* fields of that name */
+};
+
+/* What it asks for: RFC 6455 section 4.2 and RFC 9112. */
 struct ws_request {
-	int status;      /* 101, or the status to refuse with */
-	const char *why; /* static words for a refusal's body and the log */
-	char key[25];    /* Sec-WebSocket-Key, NUL-terminated, when 101 */
+	int status;      /* 101, or what to answer instead */
+	const char *why; /* static words for an answer's body and the log */
+	const char *key; /* when 101: WS_KEY_LEN bytes in the head */
+	const char *subprotocol; /* when 101: which of o's to speak, or NULL */
 };
 
 /*
- * Reads a request head, from its first byte: call again with all of it when
- * more has come; nothing is kept between calls.
+ * Reads a request head, of which len bytes are at head: call again with all of
+ * it (wherever it is by then) and the same *h when more has come. What was
+ * given before is not read again until the head is whole. o is NULL or what
+ * is served beside ws://; a subprotocol is chosen in the client's order.
  *
- * >= 0     bytes of the head, blank line included; what follows are frames.
- *          r->status is 101, 405 or 426.
+ * > 0      bytes of the head, blank line included; what follows are frames.
+ *          r->status is 101, 200 (o->health), 405 or 426.
  * WS_MORE  right so far, and len < WS_HEAD_MAX.
  * WS_BAD   r->status is 400, as soon as an offending byte is there (in a Host
  *          header or the authority of a target: when that ends), or when the
  *          head is whole but wrong; or 431.
+ *
+ * Only after WS_MORE it is to be called again.
  */
-ssize_t ws_request(struct ws_request *r, const char *head, size_t len);
+ssize_t ws_request(struct ws_head *h, const struct ws_http *o,
+    const char *head, size_t len, struct ws_request *r);
 
 /* Writes the 101 answer, section 4.2.2 (no NUL); returns its length. */
-size_t ws_accept(char out[WS_ANSWER_MAX], const char *key);
+size_t ws_accept(char out[WS_ANSWER_MAX], const struct ws_request *r);
 
 /*
- * Writes a whole refusal (no NUL): status line, the header fields that the
+ * Writes any other answer (no NUL): status line, the header fields that the
  * status demands (Allow, Upgrade, Sec-WebSocket-Version, Retry-After),
- * Connection: close, Content-Length, and why with a newline as text/plain.
- * why is cut to 256 bytes; status is 400, 405, 408, 426, 431 or 503. Returns
- * the answer's length.
+ * Connection: close, Content-Length, and, unless h is of a HEAD request, why
+ * with a newline as text/plain. h may be NULL. why is cut to 256 bytes; status
+ * is 200, 400, 405, 408, 426, 431 or 503. Returns the answer's length.
  */
-size_t ws_refuse(char out[WS_ANSWER_MAX], int status, const char *why);
+size_t ws_answer(char out[WS_ANSWER_MAX], const struct ws_head *h, int status,
+    const char *why);
+
+/* 1 if s (NUL-terminated) is a token, RFC 9110 section 5.6.2. */
+int ws_is_token(const char *s);
 
 /* ----------------------------------------------------------------- json.c */
 
@@ -780,7 +808,10 @@ struct ws_client {
 	struct ws_client *next_dirty;
 	struct ws_tls *tls;
 	/* And what it does not. */
-	struct ws_framer framer;
+	union {
+		struct ws_head head;     /* before it is open */
+		struct ws_framer framer; /* and then */
+	} in;
 	unsigned char *carry;   /* input that is not whole */
 	struct ws_ip *ip;
 	struct ws_alarm deadline;
@@ -833,6 +864,7 @@ struct ws_options {
 	                       TLS records; 0: no limit */
 	int log_level;      /* lines of a higher one are not made */
 	void (*log)(int level, const char *line); /* no newline; NULL: none */
+	struct ws_http http;
 };
 
 #define WS_BACKENDS_MAX 256 /* connections to the control sockets */

@@ -41,11 +41,17 @@ check_answer(const char *request, const char *answer, const char *status,
 	if (body == NULL)
 		return;
 	body += 4;
+	if (strncmp(request, "HEAD ", 5) == 0) {
+		EXPECT(*body == '\0', "HEAD: \"%s\"", answer);
+		return;
+	}
 	p = strstr(answer, "\r\nContent-Length: ");
 	EXPECT(p != NULL && (size_t)atol(p + 18) == strlen(body) &&
 	    strlen(body) > 1 && strchr(body, '\n') == body + strlen(body) - 1,
 	    "\"%.60s\": no line in \"%s\"", request, answer);
 }
+
+#define WHOLE_HEAD 32768
 
 static void
 test_refusals(const struct hub *h)
@@ -75,7 +81,7 @@ test_refusals(const struct hub *h)
 		BAD("GET ftp://b/ HTTP/1.1\r\nHost: a\r\n\r\n"),
 		BAD("GET /\xc3\xa9 HTTP/1.1\r\nHost: a\r\n\r\n"),
 		BAD("GET / HTTP/1.1\r\nHost: a:b\r\n\r\n"),
-		BAD("\r\n\r\n"),
+		BAD("\r\n\n"),
 		BAD("hello, is there anybody?\r\n"),
 		BAD("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"),
 		BAD("GET / HTTP/1.1\r\nHost: a\r\n" UPGRADE_LINES "\r\n"),
@@ -90,6 +96,13 @@ test_refusals(const struct hub *h)
 		    "ab", "405 Method Not Allowed\r\n", "\r\nAllow: GET\r\n"),
 		OTHER("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n",
 		    "405 Method Not Allowed\r\n", "\r\nAllow: GET\r\n"),
+		OTHER("HEAD / HTTP/1.1\r\nHost: a:b\r\n\r\n",
+		    "400 Bad Request\r\n", ""),
+		OTHER("OPTIONS / HTTP/1.1\r\nHost: a\r\n\r\n",
+		    "405 Method Not Allowed\r\n", "\r\nAllow: GET\r\n"),
+		OTHER("GET / HTTP/1.0\r\nConnection: close\r\n\r\n",
+		    "426 Upgrade Required\r\n", "\r\n\r\nHTTP/1.0 cannot "
+		    "upgrade (nginx: proxy_http_version 1.1)\n"),
 		OTHER("GET / HTTP/1.1\r\nHost: a\r\n\r\n",
 		    "426 Upgrade Required\r\n", "\r\nUpgrade: websocket\r\n"),
 		OTHER("GET / HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -101,7 +114,7 @@ test_refusals(const struct hub *h)
 		    "426 Upgrade Required\r\n",
 		    "\r\nSec-WebSocket-Version: 13\r\n"),
 	};
-	char answer[4096], head[10000];
+	char answer[4096], head[WHOLE_HEAD + 100];
 	size_t i, fill;
 
 	CASE("HTTP: 400, 405 and 426, whole, and then the end");
@@ -110,23 +123,23 @@ test_refusals(const struct hub *h)
 		check_answer(t[i].request, answer, t[i].status, t[i].lines);
 	}
 
-	CASE("HTTP: a head of 8192 bytes is taken, one byte more is a 431");
+	CASE("HTTP: a head of 32768 bytes is taken, one byte more is a 431");
 	for (i = 0; i < 2; i++) {
-		fill = 8192 + i - strlen("GET / HTTP/1.1\r\n" UPGRADE
+		fill = WHOLE_HEAD + i - strlen("GET / HTTP/1.1\r\n" UPGRADE
 		    "X: \r\n\r\n");
 		snprintf(head, sizeof head, "GET / HTTP/1.1\r\n" UPGRADE
 		    "X: %0*d\r\n\r\n", (int)fill, 0);
-		EXPECT(strlen(head) == 8192 + i, "%zu bytes", strlen(head));
+		EXPECT(strlen(head) == WHOLE_HEAD + i, "%zu bytes", strlen(head));
 		if (i == 1) {
 			ask(h, head, strlen(head), answer);
-			check_answer("8193 bytes", answer, "431 ", "");
+			check_answer("32769 bytes", answer, "431 ", "");
 		} else {
 			struct client c;
 
 			memset(&c, 0, sizeof c);
 			c.fd = dial(h->port[0], 0);
 			put(c.fd, head, strlen(head));
-			EXPECT(take_opening(&c) == 0, "8192 bytes: not in");
+			EXPECT(take_opening(&c) == 0, "32768 bytes: not in");
 			leave(&c);
 		}
 	}
@@ -137,7 +150,7 @@ test_refusals(const struct hub *h)
 
 		put(fd, "GET / HTTP/1.1\r\nX: ", 19);
 		memset(head, 'x', sizeof head);
-		for (i = 0; i < 50; i++)
+		for (i = 0; i < 20; i++)
 			put(fd, head, sizeof head);
 		shutdown(fd, SHUT_WR);
 		get_all(fd, answer, sizeof answer, &i);
@@ -186,6 +199,15 @@ test_opening(const struct hub *h)
 	EXPECT(take_opening(&c) == 0, "\"%.*s\"", (int)c.len, (char *)c.buf);
 	leave(&c);
 
+	CASE("opening: after empty lines");
+	memset(&c, 0, sizeof c);
+	c.fd = dial(h->port[0], 0);
+	put(c.fd, "\r\n\r\n\r", 5);
+	nap(2);
+	put(c.fd, "\n" REQUEST, sizeof REQUEST);
+	EXPECT(take_opening(&c) == 0, "\"%.*s\"", (int)c.len, (char *)c.buf);
+	leave(&c);
+
 	CASE("opening: a request in two writes, at every byte");
 	for (i = 1; i < sizeof REQUEST - 1; i++) {
 		memset(&c, 0, sizeof c);
@@ -216,6 +238,119 @@ test_opening(const struct hub *h)
 		FRAME(&c, 0x8a, "", 0);
 		leave(&c);
 	}
+}
+
+/* The head of an upgrade's answer and nothing behind it. */
+static void
+read_head(int fd, char head[4096])
+{
+	size_t n = 0;
+
+	while (n < 4095 && recv(fd, head + n, 1, 0) == 1) {
+		head[++n] = '\0';
+		if (n > 4 && strcmp(head + n - 4, "\r\n\r\n") == 0)
+			return;
+	}
+	EXPECT(0, "half a head: \"%.*s\"", (int)n, head);
+}
+
+static void
+test_subprotocols(const struct hub *h)
+{
+	static const struct {
+		const char *fields, *want;
+	} t[] = {
+		{ "", NULL }, { "Sec-WebSocket-Protocol: other\r\n", NULL },
+		{ "Sec-WebSocket-Protocol: a, v2.chat\r\n", "v2.chat" },
+		{ "Sec-WebSocket-Protocol: chat,v2.chat\r\n", "chat" },
+		{ "Sec-WebSocket-Protocol: a\r\nsec-websocket-protocol: chat"
+		  "\r\n", "chat" }
+	};
+	char request[512], head[4096], line[100];
+	size_t i;
+	int fd;
+
+	CASE("--subprotocol: chosen if it is offered");
+	for (i = 0; i < sizeof t / sizeof *t; i++) {
+		snprintf(request, sizeof request, "GET / HTTP/1.1\r\n" UPGRADE
+		    "%s\r\n", t[i].fields);
+		fd = dial(h->port[0], 0);
+		put(fd, request, strlen(request));
+		read_head(fd, head);
+		snprintf(line, sizeof line, "\r\nSec-WebSocket-Protocol: %s\r\n",
+		    t[i].want != NULL ? t[i].want : "");
+		EXPECT(strncmp(head, "HTTP/1.1 101 ", 13) == 0 &&
+		    (t[i].want != NULL ? strstr(head, line) != NULL :
+		    strstr(head, "-Protocol") == NULL), "%s: \"%s\"",
+		    t[i].fields, head);
+		close(fd);
+	}
+	ask(h, "GET / HTTP/1.1\r\n" UPGRADE "Sec-WebSocket-Protocol: a b\r\n"
+	    "\r\n", sizeof("GET / HTTP/1.1\r\n" UPGRADE
+	    "Sec-WebSocket-Protocol: a b\r\n\r\n") - 1, head);
+	check_answer("a b", head, "400 ", "\nbad Sec-WebSocket-Protocol\n");
+}
+
+/* What balancers send: HAProxy, nginx, keepalived, curl. */
+static const char *const probes[] = {
+	"GET /health HTTP/1.0\r\n\r\n", "OPTIONS /health HTTP/1.0\r\n\r\n",
+	"HEAD /health HTTP/1.1\r\nHost: a\r\n\r\n",
+	"GET /health?x=y HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+	"OPTIONS http://a/health HTTP/1.1\r\nHost: a\r\n\r\n"
+};
+
+static void
+probe_all(const struct hub *h)
+{
+	char answer[4096];
+	size_t i;
+
+	for (i = 0; i < sizeof probes / sizeof *probes; i++) {
+		ask(h, probes[i], strlen(probes[i]), answer);
+		check_answer(probes[i], answer, "200 OK\r\n",
+		    probes[i][0] == 'H' ? "" : "\r\n\r\nok\n");
+	}
+}
+
+static void
+test_health(const struct hub *h)
+{
+	static const char request[] = "GET /health HTTP/1.1\r\n" UPGRADE "\r\n";
+	char answer[4096];
+	struct client c;
+
+	CASE("--health: 200 to what load balancers send, and it counts as right");
+	probe_all(h);
+	EXPECT(counter(h, "bad requests") == 0, "%lld are counted",
+	    counter(h, "bad requests"));
+	ask(h, "GET /healthy HTTP/1.0\r\n\r\n", 26, answer);
+	check_answer("/healthy", answer, "426 ", "");
+	ask(h, "POST /health HTTP/1.0\r\n\r\n", 26, answer);
+	check_answer("POST", answer, "405 ", "");
+	memset(&c, 0, sizeof c);
+	c.fd = dial(h->port[0], 0);
+	put(c.fd, request, sizeof request - 1);
+	EXPECT(take_opening(&c) == 0, "an upgrade there: not in");
+
+	CASE("--health: 200 also where no client gets in any more");
+	ask(h, REQUEST, sizeof REQUEST - 1, answer);
+	check_answer("a second client", answer, "503 ", "\ntoo many clients\n");
+	probe_all(h);
+	leave(&c);
+}
+
+static void
+health(void)
+{
+	struct hub h = { 0 };
+
+	START(&h, QUIET_HUB, "--subprotocol", "chat",
+	    "--subprotocol", "v2.chat");
+	test_subprotocols(&h);
+	STOP(&h);
+	START(&h, QUIET_HUB, "--health", "/health", "--max-clients", "1");
+	test_health(&h);
+	STOP(&h);
 }
 
 static void
@@ -912,6 +1047,7 @@ backends(void)
 
 static struct test_group all_groups[] = {
 	{ .name = "http", .run = http },
+	{ .name = "health", .run = health },
 	{ .name = "frames", .run = frames },
 	{ .name = "messages", .run = messages },
 	{ .name = "backends", .run = backends },

@@ -57,6 +57,10 @@ usage(void)
 		{ "--queue-total", { "0", "64M", "-1",
 		    "99999999999999999999" }, "--queue-total" },
 		{ "--drain", { "3601", "-1", "" }, "--drain" },
+		{ "--health", { "", "health", "/a b", "/?", "/#", "/\xc3\xa9" },
+		    "--health" },
+		{ "--subprotocol", { "", "a b", "a,b", "a/b", "\xc3\xa9" },
+		    "--subprotocol" },
 		{ "--control-mode", { "1000", "8", "rw", "-1", "", "0660x" },
 		    "not an octal number of 0 to 0777" },
 	};
@@ -88,6 +92,12 @@ usage(void)
 	}
 	many[i] = NULL;
 	refused(2, "more than 32 listeners", many);
+	for (i = 0; i < 34; i += 2) {
+		many[i] = "--subprotocol";
+		many[i + 1] = "a";
+	}
+	many[i] = NULL;
+	refused(2, "more than 16 subprotocols", many);
 }
 
 static void
@@ -111,6 +121,7 @@ options(void)
 		{ "-n", "--queue", "1073741824", "--queue-total",
 		    "2147483647" },
 		{ "-n", "--max-clients", "1048576", "--max-per-ip", "1" },
+		{ "-n", "--health", "/", "--subprotocol", "a.b!c" },
 		{ "-n", "--control-mode", "0" },
 		{ "-n", "--control-mode", "0777" },
 	};
@@ -391,12 +402,28 @@ wedge(struct client *c, const struct hub *h)
 	free(p);
 }
 
+/* A 503 that ends like that. */
+static void
+told(const struct hub *h, const char *request, const char *end)
+{
+	char answer[4096];
+	size_t len;
+	int fd = dial(h->port[0], 0);
+
+	put(fd, request, strlen(request));
+	EXPECT(get_all(fd, answer, sizeof answer, &len) &&
+	    strncmp(answer, "HTTP/1.1 503 ", 13) == 0 && len > strlen(end) &&
+	    strcmp(answer + len - strlen(end), end) == 0, "%s: \"%s\"", request,
+	    answer);
+	close(fd);
+}
+
 static void
 signals(void)
 {
 	static const int both[] = { SIGTERM, SIGINT };
-	struct hub h = { 0 };
-	struct client c, d;
+	struct hub h = { 0 }, g = { 0 };
+	struct client c, d, e;
 	long long begun;
 	int i, fd;
 	pid_t hub;
@@ -432,6 +459,19 @@ signals(void)
 	SAY(fd, "{\"action\":\"sendToDevice\",\"device\":\"x\",\"data\":1}\n",
 	    "OK 0\n");
 	close(fd);
+
+	CASE("TERM: with --health everybody gets a 503 while it drains");
+	START(&g, QUIET_HUB, "--drain", "60", "--queue", "100000000",
+	    "--health", "/up");
+	wedge(&e, &g);
+	kill(g.pid, SIGTERM);
+	EXPECT(await(g.log, "draining 1 clients"), "it does not drain");
+	told(&g, "GET /up HTTP/1.0\r\n\r\n", "\r\n\r\nshutting down\n");
+	told(&g, "HEAD /up HTTP/1.0\r\n\r\n", "\r\n\r\n");
+	told(&g, REQUEST, "\r\n\r\nshutting down\n");
+	kill(g.pid, SIGTERM);
+	ENDED(&g, 0);
+	leave(&e);
 
 	CASE("TERM, and INT after it: that ends it at once");
 	begun = now();

@@ -23,7 +23,7 @@ information(void)
 	static const char *const words[] = {
 		"--listen", "--tls-listen", "--cert", "--key", "--control ",
 		"--control-mode", "--control-group", "--user", "--heartbeat",
-		"--ping", "--max-clients", "--max-per-ip", "--queue ",
+		"--ping", "--health", "--subprotocol", "--max-clients", "--max-per-ip", "--queue ",
 		"--queue-total", "--drain", "-n", "-q", "-v", "-V", "-h",
 		"wshub ctl [-s path] [json ...]"
 	};

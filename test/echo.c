@@ -58,6 +58,7 @@ struct peer {
 	int fd;
 	enum state state;
 	time_t deadline; /* 0: none */
+	struct ws_head head;
 	struct ws_framer framer;
 	struct bytes message; /* as much as there is of it */
 	struct bytes out;
@@ -169,16 +170,17 @@ use(struct peer *p)
 	ssize_t n = 0;
 
 	if (p->state == HEAD) {
-		n = ws_request(&r, (char *)p->in, p->have);
+		n = ws_request(&p->head, NULL, (char *)p->in, p->have,
+		    &r);
 		if (n == WS_MORE)
 			return;
 		if (n == WS_BAD || r.status != 101) {
 			add(p, &p->out, answer,
-			    ws_refuse(answer, r.status, r.why));
+			    ws_answer(answer, &p->head, r.status, r.why));
 			change(p, ENDING, END_SECONDS);
 			return;
 		}
-		add(p, &p->out, answer, ws_accept(answer, r.key));
+		add(p, &p->out, answer, ws_accept(answer, &r));
 		ws_framer_init(&p->framer, 1, MESSAGE_MAX);
 		change(p, OPEN, 0);
 		used = (size_t)n;

@@ -36,21 +36,46 @@ place(const void *data, size_t len)
 #define ALL HOST UP CO VE KE
 #define END "\r\n"
 
-/* Tries head at every split, and with more after it. */
+static const char *const speaks[] = { "chat", "v2.chat", "x!#$%&'*+-.^_`|~",
+    NULL };
+static const struct ws_http serves = { "/health", speaks };
+static const struct ws_http *beside; /* what is served beside ws:// */
+
+/* A call with the input right before an unmapped page. */
+static ssize_t
+request(struct ws_head *h, const char *head, size_t len, struct ws_request *r)
+{
+	memset(r, 0xee, sizeof(*r));
+	return ws_request(h, beside, place(head, len), len, r);
+}
+
+/* A head's beginning, at once. */
+static ssize_t
+read_head(const char *head, size_t len, struct ws_request *r)
+{
+	struct ws_head h = { 0 };
+
+	return request(&h, head, len, r);
+}
+
+/*
+ * Tries every beginning of head: at once, in two parts, and byte by byte; and
+ * with more after it.
+ */
 static void
 head_is(const char *head, size_t len, int status)
 {
 	static char more[WS_HEAD_MAX + 64];
-	struct ws_request r;
-	ssize_t n, want = status == 400 || status == 431 ? WS_BAD :
+	struct ws_head bytes = { 0 }, parts;
+	struct ws_request r, s;
+	ssize_t n, m, want = status == 400 || status == 431 ? WS_BAD :
 	    (ssize_t)len;
 	size_t i;
 
+	memcpy(more, head, len);
+	memcpy(more + len, "\r\n\x81\x80\n\0 :x", 9);
 	for (i = 0; i <= len + 9; i++) {
-		memset(&r, 0xee, sizeof(r));
-		memcpy(more, head, len);
-		memcpy(more + len, "\r\n\x81\x80\n\0 :x", 9);
-		n = ws_request(&r, place(more, i), i);
+		n = read_head(more, i, &r);
 		if (i < len) {
 			EXPECT(n == WS_MORE,
 			    "%zu bytes of \"%.*s\": %zd, %d %s", i, (int)i,
@@ -58,6 +83,18 @@ head_is(const char *head, size_t len, int status)
 			    n == WS_BAD ? r.why : "");
 			if (n != WS_MORE)
 				return;
+			/* Of a long head not each of its bytes. */
+			if (len > 5000 && i > 300 && i < len - 300)
+				i += 99;
+			memset(&parts, 0, sizeof(parts));
+			n = request(&parts, more, i, &s);
+			m = request(&bytes, more, i, &s);
+			EXPECT(n == WS_MORE && m == WS_MORE && bytes.at == i,
+			    "%zu bytes of \"%.*s\": %zd, %zd, at %u", i,
+			    (int)i, head, n, m, bytes.at);
+			m = request(&parts, more, len, &s);
+			EXPECT(m == want && s.status == status, "\"%s\" cut at "
+			    "%zu: %zd, %d", head, i, m, s.status);
 			continue;
 		}
 		EXPECT(n == want, "\"%s\", %zu of %zu bytes: %zd, not %zd",
@@ -68,8 +105,14 @@ head_is(const char *head, size_t len, int status)
 		    r.status, r.why, status);
 		EXPECT((strlen(r.why) != 0) == (status != 101) &&
 		    strlen(r.why) < 64, "%d: \"%s\"", status, r.why);
-		EXPECT(strlen(r.key) == (status == 101 ? 24 : 0),
-		    "%d: key \"%.25s\"", status, r.key);
+		EXPECT((r.key != NULL) == (status == 101),
+		    "%d: key %s", status, r.key != NULL ? "" : "lacks");
+		if (i == len) {
+			m = request(&bytes, more, i, &s);
+			EXPECT(m == want && s.status == status &&
+			    s.subprotocol == r.subprotocol && s.why == r.why,
+			    "\"%s\" byte by byte: %zd, %d", head, m, s.status);
+		}
 	}
 }
 
@@ -142,6 +185,7 @@ static const char *const real[] = {
 
 static const char *const odd[] = {
 	GET ALL END,
+	"\r\n" GET ALL END, "\r\n\r\n\r\n\r\n\r\n" GET ALL END,
 	"GET /chat HTTP/1.9\r\n" ALL END,
 	GET "Host:\r\n" UP CO VE KE END,
 	GET "hOST:\t h:80\t \r\n" UP CO VE KE END,
@@ -165,7 +209,8 @@ static const char *const odd[] = {
 
 static const char *const bad[] = {
 	/* the request line */
-	" ", "\r", "\n", "\x7f", "\x80", ":", "(", "GET\t", "GET\r", "GET\n",
+	" ", "\r\r", "\rG", "\n", "\r\n\n", "\r\n ", "\r\n\r\r",
+	"\r\n\r\n\x16", "\x7f", "\x80", ":", "(", "GET\t", "GET\r", "GET\n",
 	"\x16", "G\x16", "GET  ", "GET \r", "GET \n", "GET \t",
 	"GET /\r", "GET /\n", "GET /\t", "GET /\x1f", "GET /\x7f", "GET /  ",
 	"GET / \r", "GET / \n", "GET / h", "GET / HTTP/1.1 ",
@@ -345,6 +390,132 @@ authorities(void)
 		head_is(no_targets[i], strlen(no_targets[i]), 400);
 }
 
+static const char *const healthy[] = {
+	"GET /health HTTP/1.1\r\n" HOST END, "HEAD /health HTTP/1.1\r\n" HOST END,
+	"OPTIONS /health HTTP/1.1\r\n" HOST END, "GET /health HTTP/1.0\r\n" END,
+	"HEAD /health HTTP/1.0\r\n" END, "OPTIONS /health HTTP/1.0\r\n" END,
+	"\r\nGET /health HTTP/1.0\r\n" END,
+	"GET /health?a=b HTTP/1.1\r\n" HOST END,
+	"GET /health? HTTP/1.1\r\nHost:\r\n" CO END,
+	"GET http://h/health HTTP/1.1\r\n" HOST END,
+	"GET https://[::1]:443/health?x HTTP/1.1\r\n" HOST END,
+	"GET /health HTTP/1.1\r\n" HOST "Upgrade: h2c\r\n" CO END,
+	/* one that ignores it, RFC 9110 section 7.8 */
+	"GET /health HTTP/1.0\r\n" HOST UP CO VE KE END
+}, *const not_healthy[] = {
+	"POST /health HTTP/1.1\r\n" HOST END, "PUT /health HTTP/1.0\r\n" END,
+	"head /health HTTP/1.1\r\n" HOST END,
+	"HEAD / HTTP/1.1\r\n" HOST END, "HEAD /healt HTTP/1.1\r\n" HOST END,
+	"HEAD /health/ HTTP/1.1\r\n" HOST END,
+	"HEAD //health HTTP/1.1\r\n" HOST END,
+	"HEAD /Health HTTP/1.1\r\n" HOST END,
+	"HEAD /?/health HTTP/1.1\r\n" HOST END,
+	"HEAD http://h HTTP/1.1\r\n" HOST END,
+	"HEAD http://health HTTP/1.1\r\n" HOST END,
+	"OPTIONS * HTTP/1.1\r\n" HOST END,
+	"CONNECT health:80 HTTP/1.1\r\n" HOST END
+};
+
+static void
+health(void)
+{
+	static const struct ws_http root = { "/", NULL };
+	struct ws_request r;
+	size_t i;
+
+	heads("--health's path without --health: as any other", 405,
+	    &healthy[1], 2);
+	beside = &serves;
+	heads("--health's path: 200 to GET, HEAD and OPTIONS", 200, healthy,
+	    LEN(healthy));
+	heads("other methods, other paths: 405", 405, not_healthy,
+	    LEN(not_healthy));
+
+	CASE("who asks for WebSocket at --health's path gets that");
+	head_is("GET /health HTTP/1.1\r\n" ALL END,
+	    strlen("GET /health HTTP/1.1\r\n" ALL END), 101);
+	head_is("GET /health HTTP/1.1\r\n" END,
+	    strlen("GET /health HTTP/1.1\r\n" END), 400);
+	head_is("GET /health HTTP/1.1\r\n" HOST UP END,
+	    strlen("GET /health HTTP/1.1\r\n" HOST UP END), 426);
+
+	CASE("--health /: an absolute-form without a path means it");
+	beside = &root;
+	for (i = 0; i < 3; i++) {
+		static const char *const t[] = { "/", "http://h", "ws://h?a" };
+		char head[100];
+
+		snprintf(head, sizeof(head), "GET %s HTTP/1.0\r\n" END, t[i]);
+		head_is(head, strlen(head), 200);
+	}
+	read_head("GET / HTTP/1.0\r\n" END, 18, &r);
+	EXPECT(strcmp(r.why, "ok") == 0, "%s", r.why);
+	beside = NULL;
+}
+
+#define PR "Sec-WebSocket-Protocol:"
+
+static void
+subprotocols(void)
+{
+	static const struct {
+		const char *fields, *want; /* NULL: 400 */
+	} t[] = {
+		{ "", "" }, { PR "\r\n", "" }, { PR " ,\t, \r\n", "" },
+		{ PR " chat\r\n", "chat" }, { PR "chat\t\r\n", "chat" },
+		{ "sec-websocket-PROTOCOL: chat\r\n", "chat" },
+		{ PR " Chat\r\n", "" }, { PR " cha\r\n", "" },
+		{ PR " chat2\r\n", "" }, { PR " v2\r\n", "" },
+		{ PR " v2.chat, chat\r\n", "v2.chat" },
+		{ PR " chat, v2.chat\r\n", "chat" },
+		{ PR " other,v2.chat,,other\r\n", "v2.chat" },
+		{ PR " other\r\n", "" },
+		{ PR " a\r\nX: chat\r\n" PR " v2.chat\r\n" PR "chat\r\n",
+		  "v2.chat" },
+		{ PR " x!#$%&'*+-.^_`|~\r\n", "x!#$%&'*+-.^_`|~" },
+		{ PR " a b\r\n", NULL }, { PR " chat;q=1\r\n", NULL },
+		{ PR " chat, a/b\r\n", NULL }, { PR " \"chat\"\r\n", NULL },
+		{ PR " chat\r\n" PR " @\r\n", NULL }, { PR " \xc3\xa4\r\n", NULL },
+		{ PR " a=\r\n", NULL }, { PR " chat\tv2.chat\r\n", NULL }
+	};
+	char head[500], answer[WS_ANSWER_MAX], line[100];
+	struct ws_request r;
+	size_t i, n;
+
+	CASE("subprotocols: the first offered that is known; a token, or 400");
+	beside = &serves;
+	for (i = 0; i < LEN(t); i++) {
+		snprintf(head, sizeof(head), GET ALL "%s" END, t[i].fields);
+		head_is(head, strlen(head), t[i].want != NULL ? 101 : 400);
+		if (t[i].want == NULL)
+			continue;
+		read_head(head, strlen(head), &r);
+		EXPECT(strcmp(r.subprotocol ? r.subprotocol : "", t[i].want) ==
+		    0, "%s: %s", t[i].fields, r.subprotocol);
+		n = ws_accept(answer, &r);
+		answer[n] = '\0';
+		snprintf(line, sizeof(line), "\r\n" PR " %s\r\n\r\n",
+		    t[i].want);
+		EXPECT(n > 100 && (*t[i].want == '\0' ? strstr(answer, PR) ==
+		    NULL : strcmp(answer + n - strlen(line), line) == 0),
+		    "%s: %s", t[i].fields, answer);
+	}
+
+	CASE("subprotocols: without a list none is chosen, nor looked at");
+	beside = NULL;
+	for (i = 0; i < LEN(t); i++) {
+		snprintf(head, sizeof(head), GET ALL "%s" END, t[i].fields);
+		head_is(head, strlen(head), 101);
+		read_head(head, strlen(head), &r);
+		EXPECT(r.subprotocol == NULL, "%s", r.subprotocol);
+	}
+
+	CASE("a token is one of its characters, or more");
+	EXPECT(!ws_is_token("") && ws_is_token("a") && ws_is_token(speaks[2]) &&
+	    !ws_is_token("a b") && !ws_is_token("a,") && !ws_is_token("\xc3\xa4"),
+	    "ws_is_token");
+}
+
 /* A good head of exactly len bytes. */
 static void
 padded(char *out, size_t len)
@@ -361,6 +532,7 @@ static void
 requests(void)
 {
 	static char head[WS_HEAD_MAX + 200];
+	struct ws_head h;
 	struct ws_request r;
 	ssize_t n;
 	size_t i, len;
@@ -384,10 +556,13 @@ requests(void)
 	heads("no upgrade, no version 13: 426", 426, upgrade, LEN(upgrade));
 
 	authorities();
+	health();
+	subprotocols();
 
 	CASE("the key comes out");
-	n = ws_request(&r, GET ALL END, strlen(GET ALL END));
-	EXPECT(n > 0 && strcmp(r.key, KEY) == 0, "%zd, \"%.25s\"", n, r.key);
+	n = read_head(GET ALL END, strlen(GET ALL END), &r);
+	EXPECT(n > 0 && memcmp(r.key, KEY, WS_KEY_LEN) == 0, "%zd, \"%.24s\"", n,
+	    r.key);
 
 	CASE("NUL is refused anywhere in a head");
 	head_is("\0", 1, 400);
@@ -408,7 +583,7 @@ requests(void)
 				continue;
 			memcpy(head, real[0], len);
 			head[i] = (char)c;
-			n = ws_request(&r, place(head, i + 1), i + 1);
+			n = read_head(head, i + 1, &r);
 			EXPECT(n == WS_BAD && r.status == 400,
 			    "0x%02x at %zu: %zd", (unsigned)c, i, n);
 			if (i > 0 && c == '\n')
@@ -423,37 +598,66 @@ requests(void)
 			continue;
 		memcpy(head, real[0], len);
 		head[i] = '\r';
-		n = ws_request(&r, place(head, i + 2), i + 2);
+		n = read_head(head, i + 2, &r);
 		EXPECT(n == WS_BAD && r.status == 400, "at %zu: %zd", i, n);
 	}
 
 	CASE("why: words for somebody with curl");
-	ws_request(&r, "\x16", 1);
+	read_head("\x16", 1, &r);
 	EXPECT(strcmp(r.why, "TLS on a port without TLS") == 0, "%s", r.why);
-	ws_request(&r, "PRI ", 4);
+	read_head("PRI ", 4, &r);
 	EXPECT(strcmp(r.why, "HTTP/2 is not spoken here") == 0, "%s", r.why);
-	ws_request(&r, GET "\n", strlen(GET "\n"));
+	read_head(GET "\n", strlen(GET "\n"), &r);
 	EXPECT(strcmp(r.why, "bare line feed") == 0, "%s", r.why);
-	ws_request(&r, GET "Host :", strlen(GET "Host :"));
+	read_head(GET "Host :", strlen(GET "Host :"), &r);
 	EXPECT(strcmp(r.why, "white space around a header's name") == 0, "%s",
 	    r.why);
-	ws_request(&r, GET END, strlen(GET END));
+	read_head(GET END, strlen(GET END), &r);
 	EXPECT(strcmp(r.why, "no Host header") == 0, "%s", r.why);
-	ws_request(&r, GET HOST END, strlen(GET HOST END));
+	read_head(GET HOST END, strlen(GET HOST END), &r);
 	EXPECT(strcmp(r.why, "a WebSocket upgrade is needed here") == 0, "%s",
 	    r.why);
 
-	CASE("a head of 8192 bytes is right, one of 8193 is 431");
+	EXPECT(WS_HEAD_MAX == 32768, "WS_HEAD_MAX is %d", WS_HEAD_MAX);
+	read_head("GET / HTTP/1.0\r\n" END, 18, &r);
+	EXPECT(strcmp(r.why,
+	    "HTTP/1.0 cannot upgrade (nginx: proxy_http_version 1.1)") == 0,
+	    "%s", r.why);
+
+	CASE("a head of 32768 bytes is right, one of 32769 is 431");
 	padded(head, WS_HEAD_MAX);
 	head_is(head, WS_HEAD_MAX, 101);
 	padded(head, WS_HEAD_MAX - 1);
 	head_is(head, WS_HEAD_MAX - 1, 101);
 	padded(head, WS_HEAD_MAX + 1);
 	head_is(head, WS_HEAD_MAX, 431);
-	n = ws_request(&r, place(head, WS_HEAD_MAX + 1), WS_HEAD_MAX + 1);
+	n = read_head(head, WS_HEAD_MAX + 1, &r);
 	EXPECT(n == WS_BAD && r.status == 431, "whole: %zd", n);
 	memset(head, 'x', sizeof(head));
 	head_is(head, WS_HEAD_MAX, 431);
+
+	CASE("empty lines before the request line count");
+	for (i = 0; i < WS_HEAD_MAX; i += 2)
+		memcpy(head + i, "\r\n", 2);
+	head_is(head, WS_HEAD_MAX, 431);
+	len = WS_HEAD_MAX - strlen(GET ALL END);
+	len -= len % 2;
+	memcpy(head + len, GET ALL END, strlen(GET ALL END));
+	head_is(head, len + strlen(GET ALL END), 101);
+
+	CASE("32 KiB byte by byte: none is looked at anew");
+	padded(head, WS_HEAD_MAX);
+	memset(&h, 0, sizeof(h));
+	for (i = 1; i < WS_HEAD_MAX; i++) {
+		n = ws_request(&h, beside, head, i, &r);
+		EXPECT(n == WS_MORE && h.at == i, "%zu: %zd, %u", i, n, h.at);
+		/* What was seen may be anything now, but for the fields. */
+		if (i > 600)
+			memset(head + 500, '\n', i - 600);
+	}
+	padded(head, WS_HEAD_MAX);
+	n = ws_request(&h, beside, head, WS_HEAD_MAX, &r);
+	EXPECT(n == WS_HEAD_MAX && r.status == 101, "%zd, %d", n, r.status);
 
 	CASE("what is wrong before the limit is 400, after it 431");
 	padded(head, WS_HEAD_MAX + 100);
@@ -487,32 +691,58 @@ answers(void)
 		    "1") "\n" },
 		{ 503, "full", ANSWER("503 Service Unavailable",
 		    "Retry-After: 5\r\n", "5") "full\n" },
+		{ 200, "ok", ANSWER("200 OK", "", "3") "ok\n" },
 		{ 999, "?", ANSWER("400 Bad Request", "", "2") "?\n" }
 	};
 	static const char accept[] = "HTTP/1.1 101 Switching Protocols\r\n"
 	    "Upgrade: websocket\r\nConnection: Upgrade\r\n"
 	    "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 	char *out = arena + ARENA - WS_ANSWER_MAX, why[1001];
+	char name[WS_SUBPROTOCOL_MAX + 1];
+	char *key = (char *)test_guard(KEY, WS_KEY_LEN);
+	struct ws_head get = { 0 }, head = { 0 };
+	const struct ws_head *of[3] = { NULL, &get, &head };
+	struct ws_request r;
 	const char *body, *length;
-	size_t i, n;
+	size_t i, k, n, want;
+
+	ws_request(&get, NULL, "GET ", 4, &r);
+	ws_request(&head, NULL, "HEAD ", 5, &r);
 
 	CASE("the 101 answer, with the key of RFC 6455 section 1.3");
-	n = ws_accept(out, KEY);
+	r.key = key;
+	r.subprotocol = NULL;
+	n = ws_accept(out, &r);
 	EXPECT(n == strlen(accept) && memcmp(out, accept, n) == 0,
 	    "%zu bytes: %.*s", n, (int)n, out);
 
-	CASE("the text of every refusal");
+	CASE("with the longest name of a subprotocol it is not cut");
+	memset(name, 'n', WS_SUBPROTOCOL_MAX);
+	name[WS_SUBPROTOCOL_MAX] = '\0';
+	r.subprotocol = name;
+	n = ws_accept(out, &r);
+	EXPECT(n == strlen(accept) + 26 + WS_SUBPROTOCOL_MAX &&
+	    memcmp(out + n - 5, "n\r\n\r\n", 5) == 0, "%zu bytes: %.*s", n,
+	    (int)n, out);
+
+	CASE("the text of every other answer; to HEAD without its body");
 	for (i = 0; i < LEN(t); i++) {
-		n = ws_refuse(out, t[i].status, t[i].why);
-		EXPECT(n == strlen(t[i].want) && memcmp(out, t[i].want, n) == 0,
-		    "%d: %zu bytes: %.*s", t[i].status, n, (int)n, out);
+		for (k = 0; k < 3; k++) {
+			n = ws_answer(out, of[k], t[i].status, t[i].why);
+			want = strlen(t[i].want) -
+			    (k == 2 ? strlen(t[i].why) + 1 : 0);
+			EXPECT(n == want && memcmp(out, t[i].want, n) == 0,
+			    "%d: %zu bytes: %.*s", t[i].status, n, (int)n, out);
+		}
 	}
+
+	test_unguard(key, WS_KEY_LEN);
 
 	CASE("a long why is cut to fit, and Content-Length is right");
 	for (i = 0; i < 6 * 1000; i++) {
 		memset(why, 'w', sizeof(why));
 		why[i / 6] = '\0';
-		n = ws_refuse(out, t[i % 6].status, why);
+		n = ws_answer(out, NULL, t[i % 6].status, why);
 		if (n >= WS_ANSWER_MAX) {
 			EXPECT(0, "%d: %zu bytes", t[i % 6].status, n);
 			continue;

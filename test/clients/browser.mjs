@@ -1,6 +1,7 @@
 /*
  * Chromium, driven by playwright-core, with examples/browser.html from the
- * disk and examples/backend.php, against a hub that has --heartbeat 1.
+ * disk and examples/backend.php, against a hub that has --heartbeat 1 and
+ * --subprotocol v2.chat.
  *
  * wshub: ISC licence, see LICENSE.
  *
@@ -146,6 +147,19 @@ test("a message of 900 kB, and one of null; heartbeats are not shown", async () 
 	same(900002, await page.evaluate(() => window.longest), "the longest");
 	await page.waitForFunction(() => window.heartbeats >= 1);
 	same("2", await page.textContent("#count"), "the count");
+	await page.context().close();
+});
+
+test("a subprotocol: chosen if it is known, else Chromium closes", async () => {
+	const page = await open(example(WS));
+	const ask = (protocols) => page.evaluate(([url, list]) =>
+		new Promise((resolve) => {
+			const ws = new WebSocket(url, list);
+			ws.onopen = () => resolve(ws.protocol);
+			ws.onerror = () => resolve("failed");
+		}), [WS, protocols]);
+	same("v2.chat", await ask(["other", "v2.chat"]), "of two");
+	same("failed", await ask(["other"]), "of an unknown one");
 	await page.context().close();
 });
 

@@ -1,5 +1,6 @@
 /*
- * Clients of npm's ws against a hub that has --heartbeat 1 and --ping 1, and
+ * Clients of npm's ws against a hub that has --heartbeat 1, --ping 1 and
+ * --subprotocol for v2.chat and graphql-ws, and
  * hub.js with ws for a WebSocket, and with a clock and sockets of paper.
  *
  * wshub: ISC licence, see LICENSE.
@@ -61,7 +62,7 @@ class Client {
 		this.got = [];
 		this.pings = 0;
 		this.heartbeats = 0;
-		this.ws = new WebSocket(url, options);
+		this.ws = new WebSocket(url, options.protocols ?? [], options);
 		this.opened = new Promise((resolve, reject) =>
 			this.ws.once("open", resolve).once("error", reject));
 		this.closed = new Promise((resolve) =>
@@ -117,6 +118,18 @@ test("ws: device id, message, Close", async () => {
 	same('{"a":[1,null,"ü"]}', await c.next(), "the message");
 	c.ws.close(4321, "bye");
 	same(4321, (await within(5000, "Close", c.closed))[0], "the code");
+});
+
+test("a subprotocol that is offered and known is chosen, the first of them", async () => {
+	for (const [protocols, chosen] of [[["v2.chat"], "v2.chat"],
+		[["x", "graphql-ws", "v2.chat"], "graphql-ws"]]) {
+		const c = await Client.open(WS, { protocols });
+		same(chosen, c.ws.protocol, "the subprotocol");
+		await c.end();
+	}
+	const c = new Client(WS, { protocols: ["unknown"] });
+	same("Server sent no subprotocol", await within(5000, "the error",
+		c.opened.then(() => "open", (error) => error.message)), "ws");
 });
 
 test("5,000 messages in one write arrive in order", async () => {

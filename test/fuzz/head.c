@@ -50,6 +50,10 @@ deserved(const char *head, size_t len, const struct ws_request *r)
 	const char *v;
 	size_t n, i;
 
+	while (*head == '\r') {
+		head += 2;
+		len -= 2;
+	}
 	MUST(memcmp(head, "GET ", 4) == 0, "101 for something else than GET");
 	MUST(head[4] == '/' || has(head + 4, 8, "://"), "101 for no target");
 	v = only_field(head, len, "Host", &n);
@@ -62,16 +66,35 @@ deserved(const char *head, size_t len, const struct ws_request *r)
 	MUST(v != NULL && has(v, n, "13"), "101 for another version");
 	v = only_field(head, len, "Sec-WebSocket-Key", &n);
 	MUST(v != NULL && n >= 24, "101 without a key");
-	for (i = 0; i + 24 <= n && memcmp(v + i, r->key, 24) != 0; i++)
-		;
-	MUST(i + 24 <= n && strlen(r->key) == 24, "the key is not there");
+	MUST(r->key >= v && r->key + WS_KEY_LEN <= v + n,
+	    "the key is not there");
+	if (r->subprotocol != NULL)
+		MUST(has(head, len, "\nSec-WebSocket-Protocol:") &&
+		    has(head, len, r->subprotocol), "it is not offered");
 	MUST(has(head, len, "\nUpgrade:") && has(head, len, "websocket") &&
 	    has(head, len, "\nConnection:"), "101 for no upgrade");
+}
+
+/* All of len bytes, in pieces: one of at bytes and one of the rest. */
+static ssize_t
+in_two(const struct ws_http *o, const char *head, size_t at, size_t len,
+    struct ws_request *r)
+{
+	struct ws_head h = { 0 };
+	char *less = fuzz_copy(head, at);
+	ssize_t n = ws_request(&h, o, less, at, r);
+
+	free(less);
+	return n == WS_MORE ? ws_request(&h, o, head, len, r) : n;
 }
 
 int
 fuzz_head(const uint8_t *data, size_t len)
 {
+	static const char *const names[] = { "chat", "a.b", NULL };
+	static const struct ws_http serves = { "/health", names };
+	const struct ws_http *o;
+	struct ws_head h = { 0 }, begun;
 	struct ws_request r, part;
 	char answer[WS_ANSWER_MAX];
 	char *head, *less;
@@ -83,16 +106,17 @@ fuzz_head(const uint8_t *data, size_t len)
 	if (len == 0)
 		return 0;
 	seed = data[0];
+	o = seed & 1 ? &serves : NULL;
 	head = fuzz_copy(data + 1, --len);
-	n = ws_request(&r, head, len);
+	n = ws_request(&h, o, head, len, &r);
 	MUST(n != WS_MORE || len < WS_HEAD_MAX, "more than is allowed");
 	MUST(n == WS_MORE || n == WS_BAD || (n > 0 && (size_t)n <= len),
 	    "%zd of %zu bytes", n, len);
 	if (n == WS_BAD)
 		MUST(r.status == 400 || r.status == 431, "%d", r.status);
 	if (n > 0) {
-		MUST(r.status == 101 || r.status == 405 || r.status == 426,
-		    "%d", r.status);
+		MUST(r.status == 101 || r.status == 405 || r.status == 426 ||
+		    (r.status == 200 && o != NULL), "%d", r.status);
 		MUST(memcmp(head + n - 4, "\r\n\r\n", 4) == 0,
 		    "ends elsewhere");
 		for (at = 0; head[at] != '\r'; at++)
@@ -110,7 +134,8 @@ fuzz_head(const uint8_t *data, size_t len)
 		if (i == 2 && n > 0)
 			at = (size_t)n - 1;
 		less = fuzz_copy(head, at);
-		p = ws_request(&part, less, at);
+		memset(&begun, 0, sizeof begun);
+		p = ws_request(&begun, o, less, at, &part);
 		if (n == WS_MORE)
 			MUST(p == WS_MORE, "%zu bytes: %zd, and all: more", at,
 			    p);
@@ -122,13 +147,17 @@ fuzz_head(const uint8_t *data, size_t len)
 			    r.status && part.why == r.why), "%zu bytes: %zd",
 			    at, p);
 		free(less);
+		p = in_two(o, head, at, len, &part);
+		MUST(p == n && (n == WS_MORE || (part.status == r.status &&
+		    part.why == r.why && part.subprotocol == r.subprotocol)),
+		    "cut at %zu: %zd, and at once: %zd", at, p, n);
 	}
 	if (n == WS_MORE) {
 		free(head);
 		return 0;
 	}
-	size = r.status == 101 ? ws_accept(answer, r.key) :
-	    ws_refuse(answer, r.status, r.why);
+	size = r.status == 101 ? ws_accept(answer, &r) :
+	    ws_answer(answer, &h, r.status, r.why);
 	MUST(size > 40 && size < sizeof answer &&
 	    memcmp(answer, "HTTP/1.1 ", 9) == 0, "an answer of %zu", size);
 	free(head);

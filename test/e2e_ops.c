@@ -70,7 +70,7 @@ reports(void)
 	join(&a, &h);
 	join(&b, &h);
 	fd = dial(h.port[0], 0);
-	put(fd, "\r\n\r\n", 4);
+	put(fd, "x\r\n\r\n", 5);
 	while (recv(fd, text, sizeof text, 0) > 0)
 		;
 	close(fd);

@@ -35,7 +35,7 @@ PREFIX = /usr/local
 MANDIR = $(PREFIX)/share/man
 DESTDIR =
 
-OBJ = main.o keeper.o privileges.o sandbox.o log.o ctl.o service.o loop.o \
+OBJ = main.o keeper.o privdrop.o sandbox.o log.o ctl.o service.o loop.o \
     client.o wheel.o poll.o listen.o control.o hub.o queue.o json.o http.o ws.o \
     tls.o entropy.o memory.o
 C = $(CC) -std=c99 $(WARN) $(CFLAGS)

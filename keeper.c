@@ -330,7 +330,7 @@ run_hub(int fd, struct ws_tls_config *tls)
 		ws_loop_certify(l, tls);
 		ws_tls_config_drop(tls);
 	}
-	ws_privileges_drop(setup->uid, setup->gid, setup->control);
+	ws_privdrop(setup->uid, setup->gid, setup->control);
 	for (i = 0; i < setup->n; i++) {
 		if (ws_loop_listen(l, setup->fd[i], setup->tls[i]) != 0)
 			ws_die("%s", strerror(errno));

@@ -23,7 +23,6 @@
 #include "ws.h"
 
 #define LISTENERS_MAX WS_SETUP_LISTENERS
-#define QUEUE_TOTAL_DEFAULT 67108864
 #define SUBPROTOCOLS_MAX 16
 
 enum { EXIT_OK, EXIT_FAILED, EXIT_USAGE };
@@ -36,7 +35,7 @@ static struct {
 	const char *user;
 	mode_t control_mode;
 	gid_t control_group;
-	int check;
+	int check, queue_total;
 } o = { .control_mode = 0660, .control_group = (gid_t)-1 };
 
 static struct ws_setup setup; /* not initialised: that is 8 KB of the binary */
@@ -64,7 +63,7 @@ static const char help_text[] =
     "  -s, --control PATH     the backends' socket (wshub.sock)\n"
     "  --control-mode OCT     its mode (0660)\n"
     "  --control-group GROUP  its group, a name or a number\n"
-    "  -u, --user USER[:GROUP]  who root is to become, numbers too (nobody)\n"
+    "  -u, --user USER[:GROUP]  who root becomes, names or numbers (nobody)\n"
     "  --health PATH          what GET, HEAD and OPTIONS of it get: 200\n"
     "  --subprotocol NAME     chosen when a client offers it; repeatable\n"
     "  --heartbeat SEC        the {\"action\":\"hb\"} period, 0: none (60)\n"
@@ -72,7 +71,8 @@ static const char help_text[] =
     "  --max-clients N        then 503 (what RLIMIT_NOFILE allows)\n"
     "  --max-per-ip N         then 503; a /64 counts as one (no limit)\n"
     "  --queue BYTES          unsent bytes a client may have (1048576)\n"
-    "  --queue-total BYTES    and all together, 1/8 of memory at most (67108864)\n"
+    "  --queue-total BYTES    and all clients, or 1/8 of memory if less "
+    "(67108864)\n"
     "  --drain SEC            how long shutdown may take (5)\n"
     "  -n                     check options, certificate and key, and exit\n"
     "  -q, -v                 log less, more\n"
@@ -142,7 +142,7 @@ static const struct option options[] = {
 	{ NULL, 0, NULL, 0 }
 };
 
-/* The number of a user or group: 1, or 0 if it is none. (-1 stands for none.) */
+/* The number of a user or group: 1, or 0 if it is none. (-1 is no id.) */
 static int
 numeric_id(const char *s, unsigned long *id)
 {
@@ -292,6 +292,7 @@ read_options(int argc, char **argv)
 		case QUEUE_TOTAL:
 			setup.loop.queue_total = number("queue-total", optarg, 10,
 			    1, LONG_MAX);
+			o.queue_total = 1;
 			break;
 		case DRAIN:
 			setup.loop.drain = (unsigned)number("drain", optarg, 10, 0,
@@ -487,7 +488,7 @@ set_defaults(void)
 {
 	static const struct ws_options usual = {
 		.heartbeat = 60, .ping = 25, .drain = 5, .queue = 1048576,
-		.log = ws_log
+		.queue_total = 67108864, .log = ws_log
 	};
 
 	setup.loop = usual;
@@ -499,12 +500,11 @@ set_defaults(void)
 static void
 fit_memory(void)
 {
-	uint64_t memory = ws_memory("");
+	uint64_t share = ws_memory("") / 8;
 
-	setup.loop.queue_total = QUEUE_TOTAL_DEFAULT;
-	if (memory / 8 == 0 || memory / 8 >= QUEUE_TOTAL_DEFAULT)
+	if (share == 0 || share >= setup.loop.queue_total)
 		return;
-	setup.loop.queue_total = (size_t)(memory / 8);
+	setup.loop.queue_total = (size_t)share;
 	ws_say(WS_LOG_INFO, "--queue-total %lu: an eighth of the memory there "
 	    "is", (unsigned long)setup.loop.queue_total);
 }
@@ -529,7 +529,7 @@ main(int argc, char **argv)
 		return EXIT_OK;
 	}
 	setup.loop.log_level = ws_log_level;
-	if (setup.loop.queue_total == 0)
+	if (!o.queue_total)
 		fit_memory();
 	raise_limit();
 	open_sockets();

@@ -20,7 +20,7 @@
  *   entropy.c  random bytes
  *   memory.c   how much memory there is
  *   sandbox.c  pledge and unveil, here and elsewhere
- *   privileges.c  what root gives up
+ *   privdrop.c what root gives up
  *   keeper.c   the two processes, signals
  *
  * main -> keeper -> loop -> { control -> { hub, json },
@@ -1109,14 +1109,14 @@ int ws_keeper_run(struct ws_setup *s);
  */
 int ws_entropy(void *buf, size_t len);
 
-/* ----------------------------------------------------------- privileges.c */
+/* ------------------------------------------------------------- privdrop.c */
 
 /*
  * Where this process is root: an empty root directory, no other group, that
  * user. control is the control socket's path. Ends the process if it cannot
  * become that user; where it is that one anyway, what fails is a warning.
  */
-void ws_privileges_drop(uid_t uid, gid_t gid, const char *control);
+void ws_privdrop(uid_t uid, gid_t gid, const char *control);
 
 /* --------------------------------------------------------------- memory.c */
 

@@ -198,7 +198,7 @@ only_in(gid_t gid)
 
 /* see ws.h */
 void
-ws_privileges_drop(uid_t uid, gid_t gid, const char *control)
+ws_privdrop(uid_t uid, gid_t gid, const char *control)
 {
 	int root = uid == 0;
 

@@ -354,7 +354,10 @@ is_target(unsigned method, struct ws_text t)
 	    (method != CONNECT || port > 1);
 }
 
-/* Whether a target, not CONNECT's, is that path, with a query or without. */
+/*
+ * Whether a target, not CONNECT's, is path, which begins with a slash, with a
+ * query or without.
+ */
 static int
 has_path(struct ws_text target, const char *path)
 {
@@ -368,7 +371,7 @@ has_path(struct ws_text target, const char *path)
 	if (query != NULL)
 		t.len = (size_t)(query - t.s);
 	if (t.len == 0) /* RFC 9110 section 4.2.3 */
-		return strcmp(path, "/") == 0;
+		return n == 1;
 	return t.len == n && memcmp(t.s, path, n) == 0;
 }
 
@@ -444,8 +447,7 @@ inspect(struct said *x, const struct ws_http *o, const char *p,
 	struct ws_text name;
 	const char *eol;
 
-	while (*p == '\r')
-		p += 2;
+	/* No space is in empty lines before it. */
 	p = (const char *)memchr(p, ' ', (size_t)(end - p)) + 1;
 	x->target.s = p;
 	p = memchr(p, ' ', (size_t)(end - p));

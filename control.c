@@ -19,7 +19,7 @@
 
 #include "ws.h"
 
-#define OBJECT_WORK 16 /* deliveries that reading an object is worth */
+#define OBJECT_WORK 16 /* deliveries that reading a text is worth */
 #define QUOTE_MAX 64 /* bytes of a backend's words quoted back to it */
 
 enum { BETWEEN, TEXT, RESYNC };
@@ -380,7 +380,6 @@ end_text(struct feed *f, const char *piece, size_t n)
 		text.len = c->len + n;
 	}
 	c->objects++;
-	f->h->left -= OBJECT_WORK;
 	c->state = BETWEEN;
 	if (f->held != NULL)
 		ws_hub_approach(f->h, f->held->device);
@@ -408,6 +407,7 @@ take_text(struct feed *f, const char *piece, size_t len)
 	ssize_t n = ws_json_scan(&c->json, piece, len);
 	size_t used = n >= 0 ? (size_t)n : len;
 
+	f->h->left -= OBJECT_WORK;
 	if (n == WS_BAD)
 		used = c->json.offset - c->len;
 	if (n >= 0 && c->len + used <= WS_TEXT_MAX) {

@@ -537,7 +537,7 @@ struct ws_control {
 /*
  * Obeys what is whole in len more bytes, and appends the replies to c->out.
  * Returns how many bytes it took: fewer than len if h->left, which deliveries
- * and objects take from, was used up. The rest is to be given again. At most
+ * and texts take from, was used up. The rest is to be given again. At most
  * two objects are obeyed beyond that.
  */
 size_t ws_control_feed(struct ws_hub *h, struct ws_control *c,

@@ -307,6 +307,48 @@ fair_reads(void)
 	end();
 }
 
+static size_t first_send;
+
+static void
+note_send(int h)
+{
+	if (first_send == 0)
+		first_send = world_waiting(h);
+}
+
+/* Each of two bytes is answered by forty. */
+static void
+errors_are_bounded(void)
+{
+	static char garbage[40000];
+	size_t i;
+	int backend;
+
+	CASE("errors stop a backend that does not read, as replies do");
+	begin(&usual);
+	backend = world_connect(control);
+	world_put(backend, "{}\n", 3); /* it writes lines */
+	steps(2);
+	for (i = 0; i < sizeof garbage; i++)
+		garbage[i] = i % 2 == 0 ? 'x' : '\n';
+	world_window(backend, 0);
+	world_put(backend, garbage, sizeof garbage);
+	steps(2);
+	world_window(backend, 4 << 20);
+	first_send = 0;
+	world_sent = note_send;
+	steps(1);
+	world_sent = NULL;
+	EXPECT(first_send > 65536 && first_send < 2 * 65536,
+	    "%zu bytes waited", first_send);
+	steps(100);
+	EXPECT(l->counters[WS_OBJECT_ERRORS] == 1 + sizeof garbage / 2,
+	    "%llu errors",
+	    (unsigned long long)l->counters[WS_OBJECT_ERRORS]);
+	world_leave(backend);
+	end();
+}
+
 /* ----------------------------------------------------------------- memory */
 
 static void
@@ -720,6 +762,7 @@ int
 main(void)
 {
 	fair_turns();
+	errors_are_bounded();
 	idle_backends();
 	fair_reads();
 	total_as_it_grows();

@@ -896,6 +896,14 @@ ws_client_ring(struct ws_alarm *deadline, void *arg)
 	switch (c->state) {
 	case HELLO:
 	case HEAD:
+		/* The request may be there, and not read yet. Not so with TLS,
+		 * where reading may cost a millisecond: that has its turn. */
+		if (c->state == HEAD && c->tls == NULL) {
+			c->conn.revents = POLLIN;
+			ws_client_serve(l, c);
+			if (c->conn.dead || c->state != HEAD)
+				return;
+		}
 		if (c->state == HELLO ||
 		    (c->tls != NULL && ws_tls_handshaking(c->tls))) {
 			l->counters[WS_TLS_FAILURES]++;

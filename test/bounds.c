@@ -692,6 +692,27 @@ unread_pong(void)
 	end();
 }
 
+/* The request comes in time, but a turn so long that nobody read it. */
+static void
+unread_request(void)
+{
+	CASE("nobody is late whose request is there, and was not read");
+	begin(&usual);
+	(void)dial(0);
+	steps(2);
+	world_put(clients[0].h, request, sizeof request - 1);
+	world_now += 11000000000;
+	world_fault.call = WORLD_POLL;
+	world_fault.at = world_calls[WORLD_POLL] + 1;
+	world_fault.many = 1;
+	world_fault.error = EINTR;
+	steps(1);
+	world_fault.many = 0;
+	steps(2);
+	EXPECT(take_answer(&clients[0]) == 101, "it is not let in");
+	end();
+}
+
 static void
 refused_at_once(void)
 {
@@ -777,6 +798,7 @@ main(void)
 	silent_connections();
 	slow_links();
 	unread_pong();
+	unread_request();
 	refused_at_once();
 	return test_end();
 }

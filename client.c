@@ -523,8 +523,9 @@ drop_client(struct ws_loop *l, struct ws_client *c)
 {
 	if (c->state <= OPEN) { /* else it was counted before */
 		l->counters[WS_CUT_OFF]++;
-		say_client(l, WS_LOG_NOTE, c, "dropped", "what it began to "
-		    "send is not finished, and --queue-total is reached");
+		say_client(l, WS_LOG_NOTE, c, "dropped", "--queue-total is "
+		    "reached, and a request, frame or TLS record of it is not "
+		    "whole");
 	}
 	release(l, c);
 	c->aborted = 1;

@@ -124,7 +124,7 @@ publish_some(const struct work *w, struct flow *f, unsigned each)
 	int64_t at;
 
 	if (f->over == 0 && ((w->end != 0 && poll(&end, 1, 0) == 1) ||
-	    (w->seconds != 0 && now() - f->begun > w->seconds * 1000000000))) {
+	    (w->lasting != 0 && now() - f->begun > w->lasting))) {
 		f->over = 1;
 		f->due = (unsigned long)f->published * each;
 	}
@@ -159,6 +159,10 @@ receive(const struct work *w, struct flow *f, struct client *c)
 		if (f->got < f->due)
 			f->latency[f->got++] =
 			    (double)(now() - f->sent[marks[i]]) / 1000;
+	}
+	if (c->gone) {
+		f->over = 1;
+		f->due = f->got;
 	}
 }
 
@@ -200,6 +204,10 @@ deliver(const struct work *w)
 			    f.due);
 			give_up("time");
 		}
+	}
+	if (f.due == 0) {
+		f.due = 1; /* it went before anything came */
+		f.latency[0] = 0;
 	}
 	r.rate = (double)f.due / ((double)(now() - f.begun) / 1e9);
 	usleep(20000); /* the scheduler's count may lag */

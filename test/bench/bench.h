@@ -61,7 +61,7 @@ struct work {
 	unsigned slow;   /* of the clients do not read */
 	int64_t pause;   /* ns from one message to the next; 0: as fast as goes */
 	int end;         /* once this can be read from it is over; 0: none */
-	int64_t seconds; /* or once so many have passed; 0: no end */
+	int64_t lasting; /* or once so many ns have passed; 0: no end */
 };
 
 #define FAN(n, bytes, window, number) { .fanout = 1, .clients = n, \
@@ -77,7 +77,10 @@ struct result {
 #define ROUNDS 5
 extern int rounds; /* 1: quick */
 
-/* Clients are in: publishes, and waits until all is delivered. */
+/*
+ * Clients are in: publishes, and waits until all is delivered, or until a
+ * client is gone.
+ */
 struct result deliver(const struct work *w);
 
 void title(const char *words, const char *columns);

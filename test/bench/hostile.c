@@ -34,7 +34,7 @@ struct crowd {
 	unsigned from, n;
 	unsigned pings;      /* so many each has under way */
 	const char *object;  /* a backend pipelines it without end, or NULL */
-	int busy;            /* it gets its share of the CPU, not just the rest */
+	int busy;            /* it gets a share of the CPU, not the rest */
 };
 
 static struct shared {
@@ -157,112 +157,35 @@ disperse(pid_t pid)
 		give_up("a crowd that ended by itself");
 }
 
-/* --------------------------------------------------------------- fairness */
+/* ---------------------------------------------------------------- figures */
 
-/*
- * Lets a client enter again and again until then, and notes how long each took.
- * The last one may take longer: what hangs is measured as well.
- */
-static pid_t
-newcomer(unsigned i, int64_t until)
+/* A row's: p50, p99 and max of two kinds of time, and three more. */
+enum { PEAK = 6, RATE, CUT_OFF, FIGURES };
+
+static const double parts[] = { 0.5, 0.99, 1 };
+
+/* Medians of the rounds; but the greatest maximum, peak and number cut off. */
+static void
+sum_up(double f[][FIGURES], int n, double *all)
 {
-	pid_t pid = fork();
-	int64_t began;
-
-	if (pid != 0)
-		return pid;
-	while ((began = now()) < until && shared->entered < SAMPLES) {
-		clients_join(i, i + 1, 1, 0);
-		shared->entrance[shared->entered++] =
-		    (double)(now() - began) / 1e6;
-		clients_leave(i, i + 1);
-		usleep(20000);
-	}
-	_exit(0);
-}
-
-struct fairness {
-	double reply[3], entrance[3]; /* ms: p50, p99, max */
-	double peak, rate, cut_off;
-};
-
-/* One backend and one newcomer at a time beside another backend, or none. */
-static struct fairness
-beside(enum which server, const char *object, double seconds)
-{
-	static double reply[SAMPLES];
-	struct crowd w = { .n = rounds == 1 ? 500 : 3000, .object = object };
-	struct fairness f;
-	double idle;
-	unsigned long n = 0, frames;
-	int64_t begun, until, began;
-	pid_t pid, other;
-	int backend, status;
-
-	server_start(server, 0);
-	pid = crowd(&w);
-	backend = server_backend();
-	idle = server_memory();
-	server_forget_peak();
-	shared->stage = WORKING;
-	usleep(200000);
-	begun = now();
-	frames = shared->frames;
-	until = begun + (int64_t)(seconds * 1e9);
-	other = newcomer(w.n, until);
-	while ((began = now()) < until && n < SAMPLES) {
-		server_ask(backend, "{\"action\":\"sendToDevice\","
-		    "\"device\":\"nobody\",\"data\":1}", "OK 0\n");
-		reply[n++] = (double)(now() - began) / 1e6;
-		usleep(5000);
-	}
-	if (other == -1 || waitpid(other, &status, 0) != other || status != 0)
-		give_up("a newcomer");
-	f.rate = (double)(shared->frames - frames) /
-	    ((double)(now() - begun) / 1e9);
-	f.peak = server_peak() - idle;
-	f.cut_off = (double)shared->gone;
-	f.reply[0] = quantile(reply, n, 0.5);
-	f.reply[1] = quantile(reply, n, 0.99);
-	f.reply[2] = quantile(reply, n, 1);
-	n = shared->entered;
-	f.entrance[0] = quantile(shared->entrance, n, 0.5);
-	f.entrance[1] = quantile(shared->entrance, n, 0.99);
-	f.entrance[2] = quantile(shared->entrance, n, 1);
-	disperse(pid);
-	close(backend);
-	server_stop();
-	return f;
-}
-
-/* Medians of the rounds' figures; of maxima and peaks the greatest. */
-static struct fairness
-sum_up(const struct fairness *f, int n)
-{
-	static const struct {
-		size_t at;
-		double part;
-	} figures[] = {
-#define AT(field) offsetof(struct fairness, field)
-		{ AT(reply[0]), 0.5 }, { AT(reply[1]), 0.5 },
-		{ AT(reply[2]), 1 }, { AT(entrance[0]), 0.5 },
-		{ AT(entrance[1]), 0.5 }, { AT(entrance[2]), 1 },
-		{ AT(peak), 1 }, { AT(rate), 0.5 }, { AT(cut_off), 1 }
-#undef AT
-	};
-	struct fairness all;
 	double x[ROUNDS];
-	size_t k;
-	int i;
+	int i, k;
 
-	for (k = 0; k < sizeof figures / sizeof *figures; k++) {
+	for (k = 0; k < FIGURES; k++) {
 		for (i = 0; i < n; i++)
-			memcpy(&x[i], (const char *)&f[i] + figures[k].at,
-			    sizeof *x);
-		x[0] = quantile(x, (unsigned long)n, figures[k].part);
-		memcpy((char *)&all + figures[k].at, x, sizeof *x);
+			x[i] = f[i][k];
+		all[k] = quantile(x, (unsigned long)n, k % 3 == 2 ||
+		    k == PEAK ? 1 : 0.5);
 	}
-	return all;
+}
+
+static void
+print_figures(const double *f)
+{
+	int k;
+
+	for (k = 0; k < FIGURES; k++)
+		printf(" %8.*f", k == CUT_OFF ? 0 : k == PEAK ? 1 : 2, f[k]);
 }
 
 /* "old: words" or just the words. */
@@ -271,8 +194,92 @@ print_name(enum which server, const char *words)
 {
 	char name[64];
 
-	snprintf(name, sizeof name, "%s%s", server == OLD ? "old: " : "", words);
+	snprintf(name, sizeof name, "%s%s", server == OLD ? "old: " : "",
+	    words);
 	printf("%-31s", name);
+}
+
+/* --------------------------------------------------------------- fairness */
+
+/*
+ * Sleeps until the next of a series is due, and returns when that was. What a
+ * stall delays counts from then, not from when the stall let it begin.
+ */
+static int64_t
+next_due(int64_t *due, int64_t every)
+{
+	int64_t t = *due, early = t - now();
+
+	*due += every;
+	if (early > 0)
+		usleep((useconds_t)(early / 1000));
+	return t;
+}
+
+/*
+ * Lets a client enter every 20 ms until then, and notes how long each took. The
+ * last one may take longer: what hangs is measured as well.
+ */
+static pid_t
+newcomer(unsigned i, int64_t until)
+{
+	pid_t pid = fork();
+	int64_t due = now(), began;
+
+	if (pid != 0)
+		return pid;
+	while ((began = next_due(&due, 20000000)) < until &&
+	    shared->entered < SAMPLES) {
+		clients_join(i, i + 1, 1, 0);
+		shared->entrance[shared->entered++] =
+		    (double)(now() - began) / 1e6;
+		clients_leave(i, i + 1);
+	}
+	_exit(0);
+}
+
+/* One backend and one newcomer at a time beside another backend, or none. */
+static void
+beside(enum which server, const char *object, double seconds, double *f)
+{
+	static double reply[SAMPLES];
+	struct crowd w = { .n = rounds == 1 ? 500 : 3000, .object = object };
+	double idle;
+	unsigned long n = 0, frames;
+	int64_t begun, until, began, due;
+	pid_t pid, other;
+	int backend, status, i;
+
+	server_start(server, 0);
+	pid = crowd(&w);
+	backend = server_backend();
+	idle = server_memory();
+	server_forget_peak();
+	shared->stage = WORKING;
+	usleep(200000);
+	begun = due = now();
+	frames = shared->frames;
+	until = begun + (int64_t)(seconds * 1e9);
+	other = newcomer(w.n, until);
+	while ((began = next_due(&due, 5000000)) < until && n < SAMPLES) {
+		server_ask(backend, "{\"action\":\"sendToDevice\","
+		    "\"device\":\"nobody\",\"data\":1}", "OK 0\n");
+		reply[n++] = (double)(now() - began) / 1e6;
+	}
+	if (other == -1 || waitpid(other, &status, 0) != other || status != 0)
+		give_up("a newcomer");
+	f[RATE] = (double)(shared->frames - frames) / 1e6 /
+	    ((double)(now() - begun) / 1e9);
+	f[PEAK] = (server_peak() - idle) / 1e6;
+	f[CUT_OFF] = (double)shared->gone;
+	for (i = 0; i < 3; i++) {
+		f[i] = quantile(reply, n, parts[i]);
+		f[3 + i] = quantile(shared->entrance, shared->entered,
+		    parts[i]);
+	}
+	disperse(pid);
+	close(backend);
+	server_stop();
 }
 
 static void
@@ -285,38 +292,33 @@ fairness(void)
 		{ "it pipelines objects", TINY },
 		{ "it pipelines lines", TINY "\n" }
 	};
-	struct fairness f[OLD + 1][ROUNDS], all;
+	double f[OLD + 1][ROUNDS][FIGURES], all[FIGURES], rate = 0;
 	int n = rounds == 1 ? 1 : 3, i, s;
-	double rate = 0;
 	size_t k;
 
 	title("3,000 clients, and a backend that pipelines multicasts of 31 B: "
-	    "another backend's\nreply, and a client from connect() to its first "
-	    "message, ms; the hub's peak beyond\nidle, MB; deliveries, millions "
-	    "a second; clients cut off",
+	    "another backend's\nreply, due every 5 ms, and a new client's "
+	    "first message, due every 20 ms, in ms;\nthe hub's peak beyond "
+	    "idle, MB; deliveries, millions a second; clients cut off",
 	    "reply p50      p99      max  new p50      p99      max     peak"
 	    "      M/s  cut off ours/old");
 	for (k = 0; k < sizeof table / sizeof *table; k++) {
 		for (i = 0; i < n; i++)
 			for (s = OLD; s >= OURS; s--)
 				if (server_there(s))
-					f[s][i] = beside(s, table[k].object,
-					    rounds == 1 ? 1 : 8);
+					beside(s, table[k].object,
+					    rounds == 1 ? 1 : 8, f[s][i]);
 		for (s = OLD; s >= OURS; s--) {
 			if (!server_there(s))
 				continue;
-			all = sum_up(f[s], n);
+			sum_up(f[s], n, all);
 			print_name(s, table[k].name);
-			printf(" %8.2f %8.2f %8.2f %8.2f %8.2f %8.2f %8.1f "
-			    "%8.2f %8.0f", all.reply[0], all.reply[1],
-			    all.reply[2], all.entrance[0], all.entrance[1],
-			    all.entrance[2], all.peak / 1e6, all.rate / 1e6,
-			    all.cut_off);
-			if (s == OURS && server_there(OLD) && all.rate > 0)
-				printf(" %8.2f", all.rate / rate);
+			print_figures(all);
+			if (s == OURS && server_there(OLD) && rate > 0)
+				printf(" %8.2f", all[RATE] / rate);
 			putchar('\n');
 			fflush(stdout);
-			rate = all.rate;
+			rate = all[RATE];
 		}
 	}
 }
@@ -372,46 +374,70 @@ silent_connections(void)
 
 /* ------------------------------------------------------------------ pings */
 
+/* To some clients at 20 messages a second, calm and beside pinging ones. */
 static void
-pings(void)
+beside_pings(enum which server, double *f)
 {
-	struct work w = FAN(500, 200, 64, 200);
+	struct work w = FAN(500, 200, 64, 100);
 	struct crowd pingers = { .from = 500, .n = 200, .pings = 16 };
-	struct result calm, r;
-	double seconds;
+	struct result r;
+	double idle = 0;
+	int64_t begun = 0;
 	pid_t pid;
-	int s;
+	int k;
 
 	w.pause = 50000000;
 	if (rounds == 1)
 		w.messages = 20;
+	server_start(server, w.clients);
+	clients_join(0, w.clients, 64, 0);
+	server_settle();
+	pid = crowd(&pingers);
+	for (k = 0; k < 2; k++) {
+		if (k == 1) {
+			idle = server_memory();
+			server_forget_peak();
+			shared->stage = WORKING;
+			usleep(100000);
+			begun = now();
+			shared->pongs = 0;
+		}
+		r = deliver(&w);
+		f[3 * k] = r.p50 / 1000;
+		f[3 * k + 1] = r.p99 / 1000;
+		f[3 * k + 2] = r.max / 1000;
+	}
+	f[PEAK] = (server_peak() - idle) / 1e6;
+	f[RATE] = (double)shared->pongs / 1e6 / ((double)(now() - begun) / 1e9);
+	f[CUT_OFF] = (double)shared->gone;
+	disperse(pid);
+	clients_leave(0, w.clients);
+	server_stop();
+}
+
+static void
+pings(void)
+{
+	double f[OLD + 1][ROUNDS][FIGURES], all[FIGURES];
+	int n = rounds == 1 ? 1 : 3, i, s;
+
 	title("Deliveries to 500 clients, 20 a second, ms: calm, and while 200 "
-	    "others send Pings as\nfast as they can, 16 under way each",
-	    " calm p50      p99      max      p50      p99      max  Pings/s"
-	    "  cut off");
+	    "others send Pings as\nfast as they can, 16 under way each; the "
+	    "hub's peak, MB; Pings, millions a second",
+	    " calm p50      p99      max      p50      p99      max     peak"
+	    "      M/s  cut off");
+	for (i = 0; i < n; i++)
+		for (s = OLD; s >= OURS; s--)
+			if (server_there(s))
+				beside_pings(s, f[s][i]);
 	for (s = OLD; s >= OURS; s--) {
 		if (!server_there(s))
 			continue;
-		server_start(s, w.clients);
-		clients_join(0, w.clients, 64, 0);
-		server_settle();
-		pid = crowd(&pingers);
-		calm = deliver(&w);
-		shared->stage = WORKING;
-		usleep(100000);
-		seconds = (double)now() / 1e9;
-		shared->pongs = 0;
-		r = deliver(&w);
-		seconds = (double)now() / 1e9 - seconds;
+		sum_up(f[s], n, all);
 		print_name(s, "pings");
-		printf(" %8.2f %8.2f %8.2f %8.2f %8.2f %8.2f %8.0f %8lu\n",
-		    calm.p50 / 1000, calm.p99 / 1000, calm.max / 1000,
-		    r.p50 / 1000, r.p99 / 1000, r.max / 1000,
-		    (double)shared->pongs / seconds, shared->gone);
+		print_figures(all);
+		putchar('\n');
 		fflush(stdout);
-		disperse(pid);
-		clients_leave(0, w.clients);
-		server_stop();
 	}
 }
 
@@ -442,21 +468,23 @@ preempted(void)
 {
 	struct crowd quiet = { .from = 1, .n = 5000, .busy = 1 };
 	struct work w = { .clients = 1, .size = 200, .ahead = 16,
-	    .messages = 4000000, .seconds = 40 };
+	    .messages = 4000000 };
 	struct result r;
+	double seconds = rounds == 1 ? 4 : 40, longest;
+	unsigned long dropped;
+	int64_t until;
 	pid_t pid, other;
 	int s, status;
 
-	if (rounds == 1) {
+	if (rounds == 1)
 		quiet.n = 1000;
-		w.seconds = 4;
-	}
 	title("A hub with --ping 2 and 5,000 quiet clients, stopped 70 ms in "
-	    "every 100 for 40 s, while\na backend keeps it busy with one client: "
-	    "how many were dropped as silent, their\nPongs a second, and ms of a "
-	    "delivery to the one",
-	    "  dropped  Pongs/s      p50      p99      max");
+	    "every 100 for 40 s, while\na backend keeps it busy with one "
+	    "client: how many were dropped as silent, their Pongs\na second, "
+	    "and the longest that a delivery to the one took, ms",
+	    "  dropped  Pongs/s      max");
 	server_ping = 2;
+	clients_may_go = 1;
 	for (s = OLD; s >= OURS; s--) {
 		if (!server_there(s))
 			continue;
@@ -467,20 +495,32 @@ preempted(void)
 		shared->stage = WORKING;
 		shared->pings = 0;
 		other = preempt();
-		r = deliver(&w);
+		dropped = 0;
+		longest = 0;
+		until = now() + (int64_t)(seconds * 1e9);
+		while ((w.lasting = until - now()) > 0) {
+			r = deliver(&w);
+			if (r.max > longest)
+				longest = r.max;
+			if (!client[0].gone)
+				continue;
+			dropped++;
+			clients_leave(0, 1);
+			clients_join(0, 1, 1, 0);
+		}
 		shared->stage = READY;
 		if (other == -1 || waitpid(other, &status, 0) != other)
 			give_up("whoever stops the hub");
 		print_name(s, "preempted");
-		printf(" %8lu %8.0f %8.2f %8.2f %8.2f\n", shared->gone,
-		    (double)shared->pings / (double)w.seconds, r.p50 / 1000,
-		    r.p99 / 1000, r.max / 1000);
+		printf(" %8lu %8.0f %8.2f\n", shared->gone + dropped,
+		    (double)shared->pings / seconds, longest / 1000);
 		fflush(stdout);
 		disperse(pid);
 		clients_leave(0, 1);
 		server_stop();
 	}
 	server_ping = 0;
+	clients_may_go = 0;
 }
 
 /* ----------------------------------------------------------- memory peaks */

@@ -38,6 +38,7 @@ struct client {
 	unsigned nhead;         /* bytes of it that came */
 	uint64_t left;          /* bytes of its payload that did not */
 	unsigned long frames, pings, pongs; /* that came whole */
+	size_t cut;      /* bytes of a Ping that is not all out */
 	int gone;        /* the server closed the connection */
 	struct tls *tls;
 };
@@ -169,8 +170,11 @@ void clients_connect(unsigned from, unsigned end);
  */
 unsigned client_take(struct client *c, unsigned *marks, unsigned room);
 
-/* Sends n Pings without payload, at most PINGS_MAX. */
-#define PINGS_MAX 64
+/*
+ * Sends n Pings without payload by ws://, at most PINGS_MAX, as far as the
+ * socket takes them: the next time goes on where that was.
+ */
+#define PINGS_MAX 700
 void client_ping(struct client *c, unsigned n);
 
 /* A server may close connections; otherwise that ends the bench. */

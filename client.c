@@ -318,7 +318,7 @@ io_error(const struct ws_client *c)
 	return c->tls != NULL ? ws_tls_error(c->tls) : strerror(errno);
 }
 
-/* Of TLS, what is kept of records; of a request or a frame, what is there. */
+/* Bytes of a request, frame or TLS record, either way, that is not whole. */
 static size_t
 kept_input(const struct ws_client *c)
 {
@@ -326,8 +326,8 @@ kept_input(const struct ws_client *c)
 }
 
 /*
- * A call to TLS is over, before which before was kept. What is kept begins to
- * wait now, unless something waits already.
+ * After a call to TLS: counts the change. before is what was kept until then.
+ * What is kept now begins to wait, unless something waits already.
  */
 static void
 count_kept(struct ws_loop *l, struct ws_client *c, size_t before)

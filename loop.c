@@ -62,7 +62,7 @@ struct ws_backend {
 	char *rest;   /* what was read, and did not fit in a slice */
 	size_t at, len; /* len bytes of it, from there */
 	unsigned char queued; /* in the run queue */
-	unsigned char more;   /* there was more to read than one read takes */
+	unsigned char more;   /* the last read filled the buffer */
 	unsigned char mute;   /* it does not take replies any more */
 	unsigned char ended;
 };
@@ -710,8 +710,8 @@ ws_loop_step(struct ws_loop *l, int timeout)
 	n = ws_poll_wait(&l->poll, timeout);
 	begun = read_clock(l);
 	/*
-	 * A sleep much longer than asked for is the machine's, or ours if we
-	 * were stopped. No peer could answer in it: it counts for no deadline.
+	 * A sleep much longer than asked for: the machine slept, or this
+	 * process was stopped. No peer could answer: it counts for no deadline.
 	 */
 	late = l->now - before - l->poll.timeout;
 	if (l->poll.timeout >= 0 && late > OVERSLEEP) {
@@ -744,7 +744,10 @@ ws_loop_poll(struct ws_loop *l, struct pollfd *fds, uint32_t room,
 
 	ws_client_flush_all(l);
 	(void)read_clock(l);
-	/* It may learn from them which are ready, and we not: so look again. */
+	/*
+	 * The caller learns from its own poll which are ready; the loop does
+	 * not: so the next step polls everything.
+	 */
 	ws_poll_scan_next(&l->poll);
 	memcpy(fds, l->poll.fds, n * sizeof *fds);
 	*timeout = l->poll.dead != NULL || l->run != NULL ? 0 :

@@ -7,7 +7,8 @@
  * full, and halved when three quarters of it are empty.
  *
  * All queues of a loop count together what they hold (*total): each frame once,
- * however many queues it is in, and the rings.
+ * however many queues it is in, and the rings, twice: one frame for all clients
+ * can double every ring before anything is done about it.
  */
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -68,13 +69,13 @@ resize(struct ws_queue *q, size_t *total, unsigned shift)
 	}
 	for (i = 0; i < q->count; i++)
 		ring[i] = q->ring[(q->first + i) & MASK(q)];
-	*total -= ring_bytes(q);
+	*total -= 2 * ring_bytes(q);
 	if (q->ring != q->small)
 		free(q->ring);
 	q->ring = ring;
 	q->shift = (unsigned char)shift;
 	q->first = 0;
-	*total += ring_bytes(q);
+	*total += 2 * ring_bytes(q);
 	return 0;
 }
 

@@ -463,7 +463,7 @@ size_t ws_frame_cost(const struct ws_frame *f);
 /*
  * Frames to send to a client, in order. *total, here and below, is what all
  * queues of a loop hold: ws_frame_cost of each frame once, however many queues
- * it is in, and the bytes of their rings.
+ * it is in, and twice the bytes of their rings, as these may double at once.
  */
 struct ws_queue {
 	struct ws_frame **ring; /* small, or memory of its own */
@@ -803,8 +803,9 @@ struct ws_client {
 	unsigned char aborted;  /* reset rather than closed: it does not read */
 	unsigned short carried; /* bytes in carry */
 	struct ws_queue queue;
-	uint32_t ahead;         /* bytes before the Ping, not acknowledged */
-	uint32_t written;       /* and then given to the socket, with these */
+	uint32_t ahead;         /* bytes that the peer takes before the Ping */
+	uint32_t written;       /* bytes in the kernel when last asked, and
+	                           those written since */
 	struct ws_client *next_dirty;
 	struct ws_tls *tls;
 	/* And what it does not. */

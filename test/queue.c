@@ -114,7 +114,7 @@ check(unsigned step)
 	EXPECT(q.count == count && q.sent == sent && q.unsent == unsent - sent,
 	    "step %u: %u frames, %u bytes unsent; the model has %u, %zu", step,
 	    q.count, q.unsent, count, unsent - sent);
-	EXPECT(total == cost + ws_queue_held(&q) - q.unsent,
+	EXPECT(total == cost + 2 * (ws_queue_held(&q) - q.unsent),
 	    "step %u: %zu bytes in all, not %zu", step, total, cost);
 }
 

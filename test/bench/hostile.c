@@ -201,19 +201,28 @@ print_name(enum which server, const char *words)
 
 /* --------------------------------------------------------------- fairness */
 
-/*
- * Sleeps until the next of a series is due, and returns when that was. What a
- * stall delays counts from then, not from when the stall let it begin.
- */
-static int64_t
-next_due(int64_t *due, int64_t every)
+static void
+sleep_until(int64_t t)
 {
-	int64_t t = *due, early = t - now();
+	int64_t early = t - now();
 
-	*due += every;
 	if (early > 0)
 		usleep((useconds_t)(early / 1000));
-	return t;
+}
+
+/*
+ * What was due at *due is done: notes how long that took, and moves *due on. A
+ * stall counts for all that would have been due in it, and would be done now.
+ */
+static void
+note_times(double *times, volatile unsigned long *n, int64_t *due,
+    int64_t every)
+{
+	int64_t t = now();
+
+	for (; *due <= t; *due += every)
+		if (*n < SAMPLES)
+			times[(*n)++] = (double)(t - *due) / 1e6;
 }
 
 /*
@@ -224,15 +233,14 @@ static pid_t
 newcomer(unsigned i, int64_t until)
 {
 	pid_t pid = fork();
-	int64_t due = now(), began;
+	int64_t due = now();
 
 	if (pid != 0)
 		return pid;
-	while ((began = next_due(&due, 20000000)) < until &&
-	    shared->entered < SAMPLES) {
+	while (due < until) {
+		sleep_until(due);
 		clients_join(i, i + 1, 1, 0);
-		shared->entrance[shared->entered++] =
-		    (double)(now() - began) / 1e6;
+		note_times(shared->entrance, &shared->entered, &due, 20000000);
 		clients_leave(i, i + 1);
 	}
 	_exit(0);
@@ -246,7 +254,7 @@ beside(enum which server, const char *object, double seconds, double *f)
 	struct crowd w = { .n = rounds == 1 ? 500 : 3000, .object = object };
 	double idle;
 	unsigned long n = 0, frames;
-	int64_t begun, until, began, due;
+	int64_t begun, until, due;
 	pid_t pid, other;
 	int backend, status, i;
 
@@ -261,10 +269,11 @@ beside(enum which server, const char *object, double seconds, double *f)
 	frames = shared->frames;
 	until = begun + (int64_t)(seconds * 1e9);
 	other = newcomer(w.n, until);
-	while ((began = next_due(&due, 5000000)) < until && n < SAMPLES) {
+	while (due < until) {
+		sleep_until(due);
 		server_ask(backend, "{\"action\":\"sendToDevice\","
 		    "\"device\":\"nobody\",\"data\":1}", "OK 0\n");
-		reply[n++] = (double)(now() - began) / 1e6;
+		note_times(reply, &n, &due, 5000000);
 	}
 	if (other == -1 || waitpid(other, &status, 0) != other || status != 0)
 		give_up("a newcomer");

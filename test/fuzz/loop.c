@@ -58,7 +58,7 @@ held(void)
 			continue;
 		bytes += c->carried;
 		if (c->queue.ring != c->queue.small)
-			bytes += sizeof *c->queue.ring << c->queue.shift;
+			bytes += 2 * sizeof *c->queue.ring << c->queue.shift;
 		for (at = 0; at < c->queue.count; at++) {
 			f = in_queue(&c->queue, at);
 			for (k = 0; k < n && seen[k] != f; k++)

@@ -11,7 +11,7 @@
 # depend on it and is built anew only when a setting changes.
 #
 # BearSSL's sources are built in build/, once for each compiler and its flags,
-# and are themselves left as they are.
+# and are themselves left as they are. AR, if it is set, is their archiver.
 
 set -u
 CFLAGS='' LDFLAGS=''
@@ -80,12 +80,12 @@ build_bearssl() {
 		esac
 	done
 	flags="$flags -ffunction-sections -fdata-sections"
-	out=$(pwd)/build/bearssl-$(printf '%s\n' "$tree $CC$flags" | cksum |
-	    tr -d ' ')
+	out=$(pwd)/build/bearssl-$(printf '%s\n' "$tree ${AR-} $CC$flags" |
+	    cksum | tr -d ' ')
 	[ ! -f "$out/libbearssl.a" ] || return 0
 	say "building BearSSL's $tree in ${out#"$(pwd)/"}"
 	mkdir -p "$out" || exit 1
-	ar=$($CC -print-prog-name=ar 2>/dev/null)
+	ar=${AR:-$($CC -print-prog-name=ar 2>/dev/null)}
 	if ! (
 		unset MAKEFLAGS MFLAGS MAKELEVEL
 		cd "$tree" && ${MAKE:-make} -j2 lib BUILD="$out" CC="$CC" \

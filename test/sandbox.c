@@ -19,6 +19,9 @@
 #include <poll.h>
 #include <signal.h>
 #include <time.h>
+#ifdef __APPLE__
+#include <sys/random.h>
+#endif
 #ifdef __linux__
 #include <sys/prctl.h>
 #include <sys/resource.h>

@@ -316,12 +316,13 @@ need() {
 	total
 }
 
-# node_modules NAME: sets modules to a directory with what package-lock.json
-# names, kept in test/build; ends the script with a skip if npm cannot.
+# node_modules NAME: sets modules to a directory with what the script's
+# directory's package-lock.json names, kept in test/build; ends the script with
+# a skip if npm cannot.
 node_modules() {
 	need node "$1"
 	need npm "$1"
-	modules=$top/test/build/clients
+	modules=$top/test/build/npm-${here##*/}
 	if cmp -s "$here/package-lock.json" "$modules/package-lock.json"; then
 		return
 	fi

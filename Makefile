@@ -1,9 +1,10 @@
 # wshub: ISC licence, see LICENSE.
 #
 #   make             the hub
-#   make deps        installs what is missing
+#   make deps        installs what is missing: sh setup, where make is
 #   make demo        shows it at work [PORT=8080 SECONDS=]
 #   make check       its tests: a C compiler, make and sh are enough
+#   make tests       builds them, and does not run them
 #   make check-all   and those that need more (valgrind, PHP, a browser ...)
 #   make fuzz        looks for more: clang with libFuzzer [SECONDS=60]
 #   make bench       what a delivery costs, beside a bare send and other servers

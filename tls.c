@@ -106,6 +106,7 @@ struct ws_tls_config {
 	unsigned char *store;       /* the cache's */
 	br_skey_decoder_context key; /* owns the numbers of the key */
 	unsigned char slack[KEY_SLACK];
+	int explicit; /* the key describes its curve instead of naming it */
 	br_x509_certificate *chain;
 	size_t nchain;
 	unsigned char *der;         /* the certificates, one after the other */
@@ -124,19 +125,47 @@ struct ws_tls {
 	unsigned char closed; /* by us */
 };
 
-/* What blocks a PEM text has. */
-enum { OTHER, CERT, KEY, LOCKED, FOREIGN, KINDS };
+/* What blocks a PEM text has; those of other labels are refused. */
+enum { NONE, OTHER, CERT, KEY, LOCKED, FOREIGN, KINDS };
 
+static const struct {
+	const char *label;
+	int kind;
+} labels[] = {
+	{ "CERTIFICATE", CERT },
+	{ "X509 CERTIFICATE", CERT },
+	{ "PRIVATE KEY", KEY },
+	{ "RSA PRIVATE KEY", KEY },
+	{ "EC PRIVATE KEY", KEY },
+	{ "ENCRYPTED PRIVATE KEY", LOCKED },
+	{ "DSA PRIVATE KEY", FOREIGN },
+	{ "OPENSSH PRIVATE KEY", FOREIGN },
+	{ "PUBLIC KEY", OTHER },
+	{ "RSA PUBLIC KEY", OTHER },
+	{ "EC PARAMETERS", OTHER },
+	{ "DH PARAMETERS", OTHER },
+	{ "X9.42 DH PARAMETERS", OTHER },
+	{ "DSA PARAMETERS", OTHER },
+	{ "CERTIFICATE REQUEST", OTHER },
+	{ "NEW CERTIFICATE REQUEST", OTHER },
+	{ "X509 CRL", OTHER }
+};
+
+/* A PEM text that is being read. */
 struct pem {
 	br_pem_decoder_context decoder;
 	struct ws_text left;
-	int ended;
+	unsigned line;     /* where left begins, from 1 */
+	unsigned begun;    /* where the block begins */
+	const char *whose; /* for errors, which go to words */
+	char *words;
 };
 
-struct scan {
-	unsigned seen[KINDS];
-	int broken; /* a block of the kind that was wanted */
-};
+/*
+ * In DER, a curve that is described rather than named has the kind of its
+ * field: 1.2.840.10045.1, and one number more.
+ */
+#define EXPLICIT_CURVE "\x06\x07\x2a\x86\x48\xce\x3d\x01"
 
 static unsigned char lent_in[BR_SSL_BUFSIZE_INPUT];
 static unsigned char lent_out[BR_SSL_BUFSIZE_OUTPUT];
@@ -227,61 +256,216 @@ static void *(*const volatile forget)(void *, int, size_t) = memset;
 /* ------------------------------------------------------- configurations */
 
 static int
+starts(struct ws_text text, const char *what)
+{
+	size_t len = strlen(what);
+
+	return text.len >= len && memcmp(text.s, what, len) == 0;
+}
+
+static int
 contains(struct ws_text text, const char *what)
 {
-	size_t i, len = strlen(what);
-
-	for (i = 0; i + len <= text.len; i++)
-		if (memcmp(text.s + i, what, len) == 0)
+	for (; text.len > 0; text.s++, text.len--)
+		if (starts(text, what))
 			return 1;
 	return 0;
 }
 
 /*
- * The next event of a PEM text, 0 at its end. BearSSL's decoder acts on whole
- * lines, and the last may lack its end; and 0.6 does not see a banner's name
- * before a carriage return.
+ * PEM is read in RFC 7468's lax form: a banner may have white space around it,
+ * and base64 or another banner beside it in its line. Whatever else looks like
+ * a part of a block is an error, so that no block is left out unnoticed.
  */
 static int
-pem_event(struct pem *p)
+pem_fail(const struct pem *p, const char *why)
 {
-	const char *cr;
-	size_t n;
-	int event;
+	return ws_fail(p->words, "line %u of the %s: %s", p->line, p->whose,
+	    why);
+}
 
-	while ((event = br_pem_decoder_event(&p->decoder)) == 0) {
-		if (p->left.len == 0) {
-			if (p->ended++)
-				return 0;
-			p->left.s = "\n";
-			p->left.len = 1;
+static void
+pem_skip(struct pem *p, size_t n)
+{
+	p->left.s += n;
+	p->left.len -= n;
+}
+
+/* Skips white space and byte order marks, and counts the lines. */
+static void
+pem_skip_space(struct pem *p)
+{
+	static const char mark[] = "\xef\xbb\xbf";
+
+	while (p->left.len > 0) {
+		if (starts(p->left, mark)) {
+			pem_skip(p, sizeof mark - 1);
+			continue;
 		}
-		cr = memchr(p->left.s, '\r', p->left.len);
-		n = cr == NULL ? p->left.len : (size_t)(cr - p->left.s);
-		n = n == 0 ? 1 :
-		    br_pem_decoder_push(&p->decoder, p->left.s, n);
-		p->left.s += n;
-		p->left.len -= n;
+		if (memchr(" \t\v\f\r\n", *p->left.s, 6) == NULL)
+			return;
+		if (*p->left.s == '\n' ||
+		    (*p->left.s == '\r' && !starts(p->left, "\r\n")))
+			p->line++;
+		pem_skip(p, 1);
 	}
-	return event;
+}
+
+/* Takes the rest of the line, or what precedes two dashes in it. */
+static struct ws_text
+pem_line(struct pem *p, int dashes)
+{
+	struct ws_text line = p->left;
+
+	while (p->left.len > 0 && *p->left.s != '\n' && *p->left.s != '\r' &&
+	    !(dashes && starts(p->left, "--")))
+		pem_skip(p, 1);
+	line.len -= p->left.len;
+	return line;
+}
+
+/*
+ * Takes a banner that begins with what; 0 if there is none. The five dashes at
+ * its end cannot be the next one's as well.
+ */
+static int
+pem_banner(struct pem *p, const char *what, struct ws_text *label)
+{
+	struct ws_text rest = p->left;
+	size_t len = strlen(what), dashes = 0;
+
+	if (!starts(rest, what))
+		return 0;
+	label->s = rest.s + len;
+	while (len < rest.len && rest.s[len] != '-')
+		len++;
+	label->len = (size_t)(rest.s + len - label->s);
+	rest.s += len;
+	rest.len -= len;
+	for (; starts(rest, "-"); dashes++) {
+		rest.s++;
+		rest.len--;
+	}
+	if (dashes < 5 || (dashes < 10 && (starts(rest, "BEGIN ") ||
+	    starts(rest, "END "))))
+		return 0;
+	pem_skip(p, len + 5);
+	return 1;
+}
+
+/* 1 for what must be a line of a block: no comment is like that. */
+static int
+is_base64(struct ws_text line)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	    "abcdefghijklmnopqrstuvwxyz0123456789+/";
+	size_t i;
+
+	for (i = 0; i < line.len; i++)
+		if (memchr(digits, line.s[i], sizeof digits - 1) == NULL)
+			return 0;
+	return line.len >= 48;
 }
 
 static int
-pem_kind(const char *name)
+pem_kind(struct ws_text label)
 {
-	static const char end[] = "PRIVATE KEY";
-	size_t len = strlen(name);
+	size_t i;
 
-	if (strcmp(name, "CERTIFICATE") == 0 ||
-	    strcmp(name, "X509 CERTIFICATE") == 0)
-		return CERT;
-	if (len < sizeof end - 1 ||
-	    strcmp(name + len - (sizeof end - 1), end) != 0)
-		return OTHER;
-	if (strcmp(name, end) == 0 || strcmp(name, "RSA PRIVATE KEY") == 0 ||
-	    strcmp(name, "EC PRIVATE KEY") == 0)
-		return KEY;
-	return strcmp(name, "ENCRYPTED PRIVATE KEY") == 0 ? LOCKED : FOREIGN;
+	for (i = 0; i < sizeof labels / sizeof *labels; i++)
+		if (label.len == strlen(labels[i].label) &&
+		    starts(label, labels[i].label))
+			return labels[i].kind;
+	return NONE;
+}
+
+/*
+ * Takes the next BEGIN banner and returns the kind of its block: NONE at the
+ * end of the text, -1 if what comes first is more than a comment.
+ */
+static int
+pem_begin(struct pem *p, struct ws_text *label)
+{
+	struct ws_text line;
+	int kind;
+
+	for (;;) {
+		pem_skip_space(p);
+		if (p->left.len == 0)
+			return NONE;
+		if (pem_banner(p, "-----BEGIN ", label)) {
+			kind = pem_kind(*label);
+			if (kind == NONE)
+				return pem_fail(p, "a block of an unknown "
+				    "kind");
+			p->begun = p->line;
+			pem_skip_space(p);
+			/* A header says that an old form's is encrypted. */
+			if (kind == KEY && starts(p->left, "Proc-Type:"))
+				kind = LOCKED;
+			return kind;
+		}
+		line = pem_line(p, 0);
+		if (memchr(line.s, '\0', line.len) != NULL)
+			return pem_fail(p, "a NUL byte: PEM is plain text "
+			    "(not DER, not UTF-16)");
+		if (starts(line, "-----B") ||
+		    (contains(line, "BEGIN") && contains(line, "--")))
+			return pem_fail(p, "\"-----BEGIN ...-----\" is "
+			    "misspelt");
+		if (contains(line, "-----END "))
+			return pem_fail(p, "END without BEGIN");
+		if (is_base64(line))
+			return pem_fail(p, "base64, but there is no "
+			    "\"-----BEGIN ...-----\" before it");
+	}
+}
+
+/* Pushes a line; BearSSL's decoder acts on whole lines. Returns its event. */
+static int
+pem_push(struct pem *p, struct ws_text line)
+{
+	br_pem_decoder_push(&p->decoder, line.s, line.len);
+	br_pem_decoder_push(&p->decoder, "\n", 1);
+	return br_pem_decoder_event(&p->decoder);
+}
+
+/*
+ * Takes the rest of a block, up to its END banner, and decodes it to push. If
+ * that is NULL, what is in the block does not matter.
+ */
+static int
+pem_block(struct pem *p, struct ws_text label,
+    void (*push)(void *, const void *, size_t), void *arg)
+{
+	static const struct ws_text begin = { "-----BEGIN X-----", 17 };
+	static const struct ws_text finish = { "-----END X-----", 15 };
+	struct ws_text line;
+
+	br_pem_decoder_init(&p->decoder);
+	(void)pem_push(p, begin);
+	br_pem_decoder_setdest(&p->decoder, push, arg);
+	for (;;) {
+		pem_skip_space(p);
+		if (p->left.len == 0) {
+			p->line = p->begun;
+			return pem_fail(p, "the block that begins here has no "
+			    "END");
+		}
+		if (pem_banner(p, "-----END ", &line))
+			break;
+		line = pem_line(p, 1);
+		if (line.len == 0)
+			return pem_fail(p, "\"-----END ...-----\" is wanted "
+			    "here, or base64");
+		if (push != NULL && pem_push(p, line) != 0)
+			return pem_fail(p, "bad base64");
+	}
+	if (line.len != label.len || memcmp(line.s, label.s, line.len) != 0)
+		return pem_fail(p, "END has another label than its BEGIN");
+	if (push != NULL && pem_push(p, finish) != BR_PEM_END_OBJ)
+		return pem_fail(p, "bad base64");
+	return 0;
 }
 
 static void
@@ -298,9 +482,15 @@ static void
 push_key(void *arg, const void *data, size_t len)
 {
 	struct ws_tls_config *c = arg;
+	struct ws_text der;
 
-	if (br_skey_decoder_last_error(&c->key) == BR_ERR_X509_TRUNCATED)
-		br_skey_decoder_push(&c->key, data, len);
+	if (br_skey_decoder_last_error(&c->key) != BR_ERR_X509_TRUNCATED)
+		return;
+	br_skey_decoder_push(&c->key, data, len);
+	der.s = data;
+	der.len = len;
+	if (br_skey_decoder_last_error(&c->key) == BR_ERR_X509_UNEXPECTED)
+		c->explicit = contains(der, EXPLICIT_CURVE);
 }
 
 /*
@@ -308,48 +498,38 @@ push_key(void *arg, const void *data, size_t len)
  * every CERT, or the first KEY. The DER of a key goes right into the decoder,
  * so that the only copies of it are c->key and the PEM decoder's, wiped here.
  */
-static void
-scan(struct scan *s, struct ws_tls_config *c, struct ws_text text, int want)
+static int
+scan(struct ws_tls_config *c, struct ws_text text, int want,
+    unsigned seen[KINDS], char words[WS_TLS_WORDS])
 {
 	struct pem p;
-	int event, kind = OTHER;
+	struct ws_text label;
+	br_x509_certificate *cert;
+	int kind, r = 0;
 
-	memset(s, 0, sizeof *s);
-	br_pem_decoder_init(&p.decoder);
+	memset(seen, 0, KINDS * sizeof *seen);
 	p.left = text;
-	p.ended = 0;
-	while ((event = pem_event(&p)) != 0) {
-		if (event == BR_PEM_BEGIN_OBJ) {
-			kind = pem_kind(br_pem_decoder_name(&p.decoder));
-			s->seen[kind]++;
-			br_pem_decoder_setdest(&p.decoder, NULL, NULL);
-			if (kind == want && kind == CERT) {
-				c->chain[c->nchain].data = c->der + c->nder;
-				br_pem_decoder_setdest(&p.decoder, push_cert,
-				    c);
-			} else if (kind == want && s->seen[kind] == 1) {
-				br_skey_decoder_init(&c->key);
-				br_pem_decoder_setdest(&p.decoder, push_key,
-				    c);
-			}
-			continue;
-		}
-		if (event == BR_PEM_ERROR && kind == KEY &&
-		    contains(text, "Proc-Type: 4,ENCRYPTED")) {
-			s->seen[KEY]--;
-			s->seen[LOCKED]++;
-		} else if (event == BR_PEM_ERROR && kind == want)
-			s->broken = 1;
-		else if (kind == want && kind == CERT) {
-			c->chain[c->nchain].data_len = (size_t)(c->der +
-			    c->nder - c->chain[c->nchain].data);
-			c->nchain++;
-		}
-		kind = OTHER;
+	p.line = 1;
+	p.whose = want == CERT ? "certificates" : "private key";
+	p.words = words;
+	while (r == 0 && (kind = pem_begin(&p, &label)) > NONE) {
+		seen[kind]++;
+		if (kind == want && kind == CERT) {
+			cert = &c->chain[c->nchain++];
+			cert->data = c->der + c->nder;
+			r = pem_block(&p, label, push_cert, c);
+			cert->data_len = (size_t)(c->der + c->nder -
+			    cert->data);
+			if (r == 0 && cert->data_len == 0)
+				r = pem_fail(&p, "the block is empty");
+		} else if (kind == want && seen[kind] == 1) {
+			br_skey_decoder_init(&c->key);
+			r = pem_block(&p, label, push_key, c);
+		} else
+			r = pem_block(&p, label, NULL, NULL);
 	}
-	if (kind == want)
-		s->broken = 1;
 	forget(&p, 0, sizeof p);
+	return r == 0 ? kind : -1;
 }
 
 /*
@@ -443,33 +623,36 @@ load(struct ws_tls_config *c, struct ws_text chain, struct ws_text key,
 {
 	static const char odd[] = "%s is of an unsupported kind: RSA of 2048 "
 	    "to 4096 bits, or EC (P-256, P-384, P-521) is wanted";
-	struct scan certs, keys;
+	static const char explicit[] = "%s has a curve of its own (explicit "
+	    "parameters), which is unsupported: P-256, P-384 or P-521 is "
+	    "wanted, by name";
+	unsigned certs[KINDS], keys[KINDS];
 	br_x509_decoder_context leaf;
 	const br_x509_pkey *pub;
+	struct ws_text der;
 	int error;
 
-	scan(&certs, c, chain, CERT);
-	scan(&keys, c, key, KEY);
-	if (certs.broken)
-		return ws_fail(words, "broken PEM in a certificate");
-	if (c->nchain == 0 && keys.seen[CERT] != 0 && certs.seen[KEY] +
-	    certs.seen[LOCKED] + certs.seen[FOREIGN] != 0)
+	if (scan(c, chain, CERT, certs, words) == -1 ||
+	    scan(c, key, KEY, keys, words) == -1)
+		return -1;
+	if (c->nchain == 0 && keys[CERT] != 0 && certs[KEY] + certs[LOCKED] +
+	    certs[FOREIGN] != 0)
 		return ws_fail(words, "certificate and key are swapped");
 	if (c->nchain == 0)
 		return ws_fail(words, "no certificate: a PEM block "
 		    "\"-----BEGIN CERTIFICATE-----\" is wanted");
-	if (keys.broken)
-		return ws_fail(words, "broken PEM in the private key");
-	if (keys.seen[KEY] == 0 && keys.seen[LOCKED] != 0)
+	if (keys[KEY] == 0 && keys[LOCKED] != 0)
 		return ws_fail(words, "the private key is encrypted: decrypt "
 		    "it with \"openssl pkey -in KEY -out NEWKEY\"");
-	if (keys.seen[KEY] == 0 && keys.seen[FOREIGN] != 0)
+	if (keys[KEY] == 0 && keys[FOREIGN] != 0)
 		return ws_fail(words, odd, "the private key");
-	if (keys.seen[KEY] == 0)
+	if (keys[KEY] == 0)
 		return ws_fail(words, "no private key: a PEM block "
 		    "\"-----BEGIN PRIVATE KEY-----\" is wanted");
 
 	error = br_skey_decoder_last_error(&c->key);
+	if (c->explicit)
+		return ws_fail(words, explicit, "the private key");
 	if (error == BR_ERR_X509_UNSUPPORTED ||
 	    error == BR_ERR_X509_LIMIT_EXCEEDED ||
 	    (error == 0 && c->key.key_type == BR_KEYTYPE_RSA &&
@@ -487,6 +670,10 @@ load(struct ws_tls_config *c, struct ws_text chain, struct ws_text key,
 	if (error == BR_ERR_X509_UNSUPPORTED ||
 	    error == BR_ERR_X509_LIMIT_EXCEEDED)
 		return ws_fail(words, odd, "the certificate's key");
+	der.s = (const char *)c->chain[0].data;
+	der.len = c->chain[0].data_len;
+	if (error == BR_ERR_X509_UNEXPECTED && contains(der, EXPLICIT_CURVE))
+		return ws_fail(words, explicit, "the certificate's key");
 	if (pub == NULL)
 		return ws_fail(words, "the first certificate is damaged "
 		    "(BearSSL error %d)", error);

@@ -695,22 +695,38 @@ wrong_pairs(void)
 		{ "p256.pem", "no-such.key", "no-such.key: No such file" },
 		{ ".", "p256.key", "not a file of at most" },
 		{ "p256.pem", "p256.pem/x", "Not a directory" },
-		{ "./half", "p256.key", "broken PEM in a certificate" },
-		{ "p256.pem", "./half-key", "broken PEM in the private key" },
+		{ "./half", "p256.key", "line 1 of the certificates: the "
+		    "block that begins here has no END" },
+		{ "p256.pem", "./half-key", "line 3 of the private key: bad "
+		    "base64" },
+		{ "./misspelt", "p256.key", "line 13 of the certificates: a "
+		    "block of an unknown kind" },
+		{ "p256.pem", "explicit.key", "the private key has a curve of "
+		    "its own" },
+		{ "explicit.pem", "p256.key", "the certificate's key has a "
+		    "curve of its own" },
 		{ "./empty", "p256.key", "no certificate" },
 		{ "p256.pem", "./empty", "no private key" },
 		{ "./fifo", "p256.key", "not a file of at most" },
 		{ "p256.pem", "./fifo", "not a file of at most" },
 		{ "./large", "p256.key", "not a file of at most 1048576" },
-		{ "./noise", "p256.key", "no certificate" },
+		{ "./noise", "p256.key", "line 1 of the certificates: a NUL "
+		    "byte" },
 	};
 	static char large[1048577];
-	char listener[32], chain[4200], key[4200];
+	char listener[32], chain[4200], key[4200], *text, *second;
 	struct stat st;
-	size_t i;
+	size_t i, len;
 
 	copy(cert("p256.pem"), "half", 300);
 	copy(cert("p256.key"), "half-key", 100);
+	text = slurp(cert("p256.pem"), &len);
+	second = strstr(text + 1, "-----BEGIN");
+	if (second == NULL)
+		give_up("p256.pem");
+	second[strlen("-----BEGIN ")] = 'K';
+	spill("misspelt", text, len);
+	free(text);
 	spill("empty", "", 0);
 	spill("noise", "\0\xff\x30\x82\n-----BEGIN", 14);
 	spill("large", large, sizeof large);
@@ -823,7 +839,8 @@ test_bad_renewals(struct hub *h, struct wss *old)
 	} t[] = {
 		{ "p384.pem", "rsa4096.key", 10000, KEPT "the private key "
 		    "does not belong" },
-		{ "p384.pem", "p384.key", 200, KEPT "broken PEM" },
+		{ "p384.pem", "p384.key", 200, KEPT "line 4 of the "
+		    "certificates: bad base64" },
 		{ "ed25519.pem", "ed25519.key", 10000, KEPT "the private key "
 		    "is of an unsupported kind" },
 		{ "p256.pem", "locked.key", 10000, KEPT "the private key is "

@@ -149,12 +149,13 @@ load_anchor(void)
 	struct ws_tls_config c;
 	br_x509_certificate one[2];
 	unsigned char der[2048];
-	struct scan s;
+	unsigned seen[KINDS];
+	char words[WS_TLS_WORDS];
 
 	memset(&c, 0, sizeof c);
 	c.chain = one;
 	c.der = der;
-	scan(&s, &c, pem, CERT);
+	scan(&c, pem, CERT, seen, words);
 	anchor.dn.data = anchor_dn;
 	br_x509_decoder_init(&d, add_dn, NULL);
 	br_x509_decoder_push(&d, one[0].data, one[0].data_len);
@@ -392,6 +393,19 @@ echo(struct pair *p, size_t len)
 	EXPECT(idle(p->t), "%d + %d kept", p->t->nin, p->t->nout);
 }
 
+/* 1 if the text ends where a block does; some dashes may follow. */
+static int
+whole(struct ws_text t)
+{
+	static const char end[] = "-----END CERTIFICATE";
+	size_t len = sizeof end - 1;
+
+	while (t.len > 0 && (t.s[t.len - 1] == '\n' ||
+	    t.s[t.len - 1] == '-'))
+		t.len--;
+	return t.len >= len && memcmp(t.s + t.len - len, end, len) == 0;
+}
+
 /* The words for a bad configuration. */
 static void
 bad(struct ws_text chain, struct ws_text key, const char *why)
@@ -469,41 +483,49 @@ test_configs(void)
 	bad_files("ed25519.pem", "p256.key", "certificate's key is of an");
 	bad_files("rsa5120.pem", "rsa5120.key", "unsupported kind: RSA");
 	bad_files("rsa1024.pem", "rsa1024.key", "unsupported kind: RSA");
+	bad_files("p256.pem", "explicit.key", "the private key has a curve of "
+	    "its own (explicit parameters), which is unsupported");
+	bad_files("p256.pem", "explicit-sec1.key", "(explicit parameters)");
+	bad_files("explicit.pem", "p256.key", "the certificate's key has a "
+	    "curve of its own (explicit parameters)");
 
 	CASE("texts that do not do");
 	chain = slurp("p256.pem");
 	key = slurp("p256.key");
 	bad(text(""), key, "no certificate");
 	bad(chain, text(""), "no private key");
-	bad(text("-----BEGIN CERTIFICATE-----\n"), key, "broken PEM in a");
-	bad(text("-----BEGIN CERTIFICATE-----\nTUlJ\n!\n"), key,
-	    "broken PEM in a");
+	bad(text("-----BEGIN CERTIFICATE-----\n"), key,
+	    "line 1 of the certificates: the block that begins here has no");
 	bad(text("-----BEGIN CERTIFICATE-----\nTUlJ\n"
 	    "-----END CERTIFICATE-----\n"), key, "certificate is damaged");
 	bad(text("-----BEGIN CERTIFICATE-----\n"
-	    "-----END CERTIFICATE-----\n"), key, "certificate is damaged");
-	bad(chain, text("-----BEGIN PRIVATE KEY-----\n"), "broken PEM in the");
+	    "-----END CERTIFICATE-----\n"), key,
+	    "line 2 of the certificates: the block is empty");
+	bad(text("-----BEGIN CERTIFICATE-----\n\1\n"
+	    "-----END CERTIFICATE-----\n"), key, "the block is empty");
+	bad(chain, text("-----BEGIN PRIVATE KEY-----\n"
+	    "-----END PRIVATE KEY-----\n"), "key is damaged");
 	bad(chain, text("-----BEGIN PRIVATE KEY-----\nTUlJ\n"
 	    "-----END PRIVATE KEY-----\n"), "key is damaged");
 	bad(chain, text("-----BEGIN DSA PRIVATE KEY-----\nTUlJ\n"
 	    "-----END DSA PRIVATE KEY-----\n"), "unsupported kind");
-	for (part = chain; part.len > 0; part.len -= part.len > 9 ? 9 : 1) {
+	for (part = chain; part.len > 0; part.len--) {
 		c = ws_tls_config_new(part, key, words);
-		EXPECT((c != NULL) == (words[0] == '\0'),
-		    "%u bytes of a chain: %s", (unsigned)part.len, words);
+		EXPECT((c != NULL) == (words[0] == '\0') && (c == NULL ||
+		    whole(part)), "%u bytes of a chain: %s",
+		    (unsigned)part.len, words);
 		ws_tls_config_drop(c);
 	}
-	/* "-----END " is enough for an end. */
 	for (part = key; part.len-- > 0;) {
 		c = ws_tls_config_new(chain, part, words);
-		EXPECT((c != NULL) == (part.len + 17 >= key.len),
+		EXPECT((c != NULL) == (part.len + 1 >= key.len),
 		    "%u bytes of a key: %s", (unsigned)part.len, words);
 		ws_tls_config_drop(c);
 	}
 
 	for (i = n = 0; i < 500; i++)
 		n += (size_t)snprintf(both + n, sizeof both - n,
-		    "-----BEGIN CERTIFICATE\n-----END \n");
+		    "-----BEGIN CERTIFICATE-----AA==-----END CERTIFICATE-----");
 	part.s = both;
 	part.len = n;
 	bad(part, key, "certificate is damaged");
@@ -538,6 +560,240 @@ test_configs(void)
 	ws_tls_config_drop(NULL);
 	ws_tls_free(NULL);
 	free((char *)chain.s);
+	free((char *)key.s);
+}
+
+/*
+ * PEM as people make it. A form says how one block is written: its BEGIN and
+ * END, what is before each line, how lines end, and what is after it all. It
+ * is taken (line 0), or refused for one of its lines.
+ */
+#define PRE "-----BEGIN %s-----"
+#define POST "-----END %s-----"
+
+enum { LINE_END = -1, LINE_AFTER = -2 };
+
+static const struct form {
+	const char *name, *begin, *indent, *eol, *end, *after;
+	int line;
+	const char *why;
+} forms[] = {
+	{ "as it should be", PRE, "", "\n", POST, "\n", 0, "" },
+	{ "CRLF", PRE, "", "\r\n", POST, "\r\n", 0, "" },
+	{ "lone CR", PRE, "", "\r", POST, "\r", 0, "" },
+	{ "empty lines", PRE, "", "\n\n", POST, "\n\n", 0, "" },
+	{ "no newline at the end", PRE, "", "\n", POST, "", 0, "" },
+	{ "a blank at the end of each line", PRE, "", " \n", POST, " \n", 0,
+	    "" },
+	{ "tabs, CRLF", PRE, "", "\t\r\n", POST, "\t\r\n", 0, "" },
+	{ "an indent", "    " PRE, "    ", "\n", "    " POST, "\n", 0, "" },
+	{ "a byte order mark", "\xef\xbb\xbf" PRE, "", "\n", POST, "\n", 0,
+	    "" },
+	{ "mark and indent", "\xef\xbb\xbf\t" PRE, "\t", "\r\n", POST,
+	    "\r\n", 0, "" },
+	{ "all in one line", PRE, "", " ", POST, " ", 0, "" },
+	{ "base64 beside the banners", PRE, "", "", POST, "", 0, "" },
+	{ "comments", "subject=CN = xn--begin-y\n---\nKey Attributes: <>\n"
+	    "    friendlyName: BEGIN - END\n" PRE, "", "\n", POST,
+	    "# the end\n-----\n", 0, "" },
+	{ "other blocks", "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n"
+	    "-----END EC PARAMETERS-----\n-----BEGIN PUBLIC KEY-----"
+	    "-----END PUBLIC KEY-----" PRE, "", "\n", POST,
+	    "-----BEGIN DH PARAMETERS-----\nnot:-base64\n"
+	    "-----END DH PARAMETERS-----", 0, "" },
+	{ "four dashes before BEGIN", "----BEGIN %s-----", "", "\n", POST,
+	    "\n", 1, "misspelt" },
+	{ "one line, blanks before BEGIN", "-----  BEGIN %s-----", "", " ",
+	    POST, "\n", 1, "misspelt" },
+	{ "one line, no dashes before BEGIN", "BEGIN %s-----", "", " ", POST,
+	    "\n", 1, "misspelt" },
+	{ "six", "-" PRE, "", "\n", POST, "\n", 1, "misspelt" },
+	{ "a blank before BEGIN", "----- BEGIN %s-----", "", "\n", POST, "\n",
+	    1, "misspelt" },
+	{ "four dashes after BEGIN", "-----BEGIN %s----", "", "\n", POST, "\n",
+	    1, "misspelt" },
+	{ "none", "-----BEGIN %s", "", "\n", POST, "\n", 1, "misspelt" },
+	{ "a quotation", "> " PRE, "> ", "\n", "> " POST, "\n", 1,
+	    "misspelt" },
+	{ "a C string", "\"" PRE, "", "\\n", POST, "\"\n", 1, "misspelt" },
+	{ "its newlines", PRE, "", "\\n", POST, "\n", 1, "bad base64" },
+	{ "a misspelt label", "-----BEGIN X%s-----", "", "\n",
+	    "-----END X%s-----", "\n", 1, "unknown kind" },
+	{ "a blank in it", "-----BEGIN %s -----", "", "\n", POST, "\n", 1,
+	    "unknown kind" },
+	{ "an unknown label", "-----BEGIN TRUSTED %s-----", "", "\n",
+	    "-----END TRUSTED %s-----", "\n", 1, "unknown kind" },
+	{ "a misspelt BEGIN", "-----BEGN %s-----", "", "\n", POST, "\n", 1,
+	    "misspelt" },
+	{ "another", "----BGIN %s----", "", "\n", "----END %s----", "\n", 2,
+	    "base64, but" },
+	{ "a typographer's", "\xe2\x80\x94\xe2\x80\x94" "BEGIN %s-----", "",
+	    "\n", "\xe2\x80\x94" "END %s-----", "\n", 1, "misspelt" },
+	{ "small letters", "-----begin %s-----", "", "\n", "-----end %s-----",
+	    "\n", 2, "base64, but" },
+	{ "no BEGIN, CRLF", "subject=", "", "\r\n", POST, "\n", 2,
+	    "base64, but" },
+	{ "no BEGIN, short lines", "...", ". ", "\n", POST, "\n", LINE_END,
+	    "END without BEGIN" },
+	{ "bad base64", PRE, "!", "\n", POST, "\n", 2, "bad base64" },
+	{ "the same, lone CR", PRE, "!", "\r", POST, "\n", 2, "bad base64" },
+	{ "a dash in base64", PRE, "-", "\n", POST, "\n", 2, "bad base64" },
+	{ "a comment in it", PRE "\nsubject=.\n", "", "\n", POST, "\n", 2,
+	    "bad base64" },
+	{ "a misspelt label at END", PRE, "", "\n", "-----END X%s-----", "\n",
+	    LINE_END, "another label" },
+	{ "four dashes before END", PRE, "", "\n", "----END %s-----", "\n",
+	    LINE_END, "is wanted here" },
+	{ "four after it, CRLF", PRE, "", "\r\n", "-----END %s----", "\r\n",
+	    LINE_END, "is wanted here" },
+	{ "none after it", PRE, "", "\n", "-----END %s", "\n", LINE_END, "" },
+	{ "no dashes before END", PRE, "", "\n", "END %s-----", "\n", LINE_END,
+	    "" },
+	{ "nine dashes between END and BEGIN", PRE, "", "\n", POST,
+	    "----BEGIN X509 CRL-----" "-----END X509 CRL-----\n", LINE_END,
+	    "is wanted here" },
+	{ "five", PRE, "", "\n", POST,
+	    "BEGIN X509 CRL-----" "-----END X509 CRL-----\n", LINE_END,
+	    "is wanted here" },
+	{ "five between BEGIN and END", "-----BEGIN X509 CRL-----END X509 CRL"
+	    "-----" PRE, "", "\n", POST, "\n", 1, "misspelt" },
+	{ "no END", PRE, "", "\n", "", "", LINE_AFTER, "" },
+	{ "END of another block as well", PRE, "", "\n",
+	    POST "-----END CERTIFICATE-----", "\n", LINE_END,
+	    "END without BEGIN" },
+};
+
+static size_t
+append(char *out, size_t n, const char *format, const char *label)
+{
+	const char *at = strstr(format, "%s");
+
+	if (at == NULL)
+		return n + (size_t)sprintf(out + n, "%s", format);
+	return n + (size_t)sprintf(out + n, "%.*s%s%s", (int)(at - format),
+	    format, label, at + 2);
+}
+
+/* Appends the block at *from in that form; LINE_END's line goes to *last. */
+static size_t
+reform(char *out, size_t n, const char **from, const struct form *f,
+    unsigned *last)
+{
+	static const struct form *plain = forms;
+	const char *s = strstr(*from, "-----BEGIN ") + 11;
+	const char *stop = strchr(s, '-');
+	char label[40];
+
+	if (f == NULL)
+		f = plain;
+	snprintf(label, sizeof label, "%.*s", (int)(stop - s), s);
+	n = append(out, n, f->begin, label);
+	n = append(out, n, f->eol, "");
+	*last = 2;
+	for (s = strchr(s, '\n') + 1; *s != '-'; s = stop + 1) {
+		stop = strchr(s, '\n');
+		n += (size_t)sprintf(out + n, "%s%.*s%s", f->indent,
+		    (int)(stop - s), s, f->eol);
+		++*last;
+	}
+	n = append(out, n, f->end, label);
+	n = append(out, n, f->after, label);
+	*from = s;
+	return n;
+}
+
+/* Each form for leaf, intermediate, root and key, and what comes of it. */
+static void
+test_forms(void)
+{
+	static const char *const places[] = {
+		"leaf", "intermediate", "root", "key"
+	};
+	static char made[2][16384], whole_chain[16384];
+	struct ws_text leaf = slurp("p256.pem"), root = slurp("ca.pem");
+	struct ws_text key = slurp("p256.key"), chain, made_key;
+	struct ws_tls_config *ref, *c;
+	const struct form *f;
+	const char *from;
+	char words[WS_TLS_WORDS], want[64];
+	unsigned line, last, size = 0, lines[4];
+	size_t n[2];
+	int i, place;
+
+	sprintf(whole_chain, "%s%s", leaf.s, root.s);
+	ref = ws_tls_config_new(text(whole_chain), key, words);
+	EXPECT(ref != NULL && ref->nchain == 3, "%s", words);
+	if (ref == NULL)
+		exit(1);
+	for (f = forms; f < forms + sizeof forms / sizeof *forms; f++) {
+		CASE(f->name);
+		for (place = 0; place < 4; place++) {
+			from = whole_chain;
+			line = 1;
+			n[0] = n[1] = 0;
+			for (i = 0; i < 3; i++) {
+				lines[i] = line;
+				n[0] = reform(made[0], n[0], &from,
+				    i == place ? f : NULL, &last);
+				line += last;
+				if (i == place)
+					size = last;
+			}
+			from = key.s;
+			n[1] = reform(made[1], 0, &from, place == 3 ? f : NULL,
+			    &last);
+			if (place == 3)
+				size = last;
+			lines[3] = 1;
+			line = f->line > 0 ? (unsigned)f->line : size;
+			/* Where nothing follows, it is where it begins. */
+			if (f->line == LINE_AFTER && place >= 2)
+				line = 1;
+			line += lines[place] - 1;
+			snprintf(want, sizeof want, "line %u of the %s: ",
+			    line, place == 3 ? "private key" : "certificates");
+			chain.s = made[0];
+			chain.len = n[0];
+			made_key.s = made[1];
+			made_key.len = n[1];
+			c = ws_tls_config_new(chain, made_key, words);
+			if (f->line == 0)
+				EXPECT(c != NULL && words[0] == '\0' &&
+				    c->nchain == ref->nchain &&
+				    c->nder == ref->nder && memcmp(c->der,
+				    ref->der, c->nder) == 0, "%s: %u "
+				    "certificates, \"%s\"", places[place],
+				    c == NULL ? 0 : (unsigned)c->nchain, words);
+			else
+				EXPECT(c == NULL && strncmp(words, want,
+				    strlen(want)) == 0 && strstr(words,
+				    f->why) != NULL, "%s: \"%s ... %s\" "
+				    "expected: %u certificates, \"%s\"",
+				    places[place], want, f->why, c == NULL ?
+				    0 : (unsigned)c->nchain, words);
+			ws_tls_config_drop(c);
+		}
+	}
+
+	CASE("UTF-16 after a chain, and DER");
+	n[0] = (size_t)sprintf(made[0], "%s", leaf.s);
+	for (i = 0; root.s[i] != '\0'; i++) {
+		made[0][n[0]++] = root.s[i];
+		made[0][n[0]++] = '\0';
+	}
+	chain.s = made[0];
+	chain.len = n[0];
+	for (line = 1, from = leaf.s; *from != '\0'; from++)
+		line += *from == '\n';
+	snprintf(want, sizeof want, "line %u of the certificates: a NUL byte",
+	    line);
+	bad(chain, key, want);
+	chain.s = (const char *)ref->der;
+	chain.len = ref->nder;
+	bad(chain, key, "of the certificates: a NUL byte");
+	ws_tls_config_drop(ref);
+	free((char *)leaf.s);
+	free((char *)root.s);
 	free((char *)key.s);
 }
 
@@ -1174,6 +1430,7 @@ main(void)
 	load_anchor();
 	poison();
 	test_configs();
+	test_forms();
 	test_suites();
 	test_pieces();
 	test_full();

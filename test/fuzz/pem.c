@@ -2,7 +2,8 @@
 /*
  * Certificates and keys. The first byte of the input says what follows: chain
  * and key as PEM, with a NUL between; or as DER, which is put into PEM here,
- * so that changes get as far as the decoders.
+ * so that changes get as far as the decoders. No block of a pair that is taken
+ * was left out: if its BEGIN or END is misspelt, it is refused.
  */
 #include "../../ws.h"
 #include "fuzz.h"
@@ -19,6 +20,44 @@ armour(char *out, const char *name, const uint8_t *der, size_t len)
 		out[n++] = '\n';
 	}
 	return n + (size_t)sprintf(out + n, "-----END %s-----\n", name);
+}
+
+/* How often that is in the text; *last is where it is the last time. */
+static size_t
+count(struct ws_text text, const char *what, size_t *last)
+{
+	size_t i, n = 0, len = strlen(what);
+
+	for (i = 0; i + len <= text.len; i++)
+		if (memcmp(text.s + i, what, len) == 0) {
+			*last = i;
+			n++;
+		}
+	return n;
+}
+
+static void
+check_blocks(struct ws_text chain, struct ws_text key)
+{
+	char words[WS_TLS_WORDS], *p;
+	struct ws_text *text;
+	size_t i, begin = 0, end = 0;
+
+	for (i = 0; i < 2; i++) {
+		text = i == 0 ? &chain : &key;
+		MUST(count(*text, "-----BEGIN ", &begin) ==
+		    count(*text, "-----END ", &end) && begin < end,
+		    "a block was left out");
+		p = (char *)(uintptr_t)text->s;
+		p[begin + 6] = 'A';
+		MUST(ws_tls_config_new(chain, key, words) == NULL,
+		    "\"BAGIN\" was taken");
+		p[begin + 6] = 'E';
+		p[end + 6] = 'M';
+		MUST(ws_tls_config_new(chain, key, words) == NULL,
+		    "\"EMD\" was taken");
+		p[end + 6] = 'N';
+	}
 }
 
 int
@@ -60,6 +99,8 @@ fuzz_pem(const uint8_t *data, size_t len)
 	MUST(config != NULL || words[0] != '\0', "no words");
 	for (n = 0; words[n] != '\0'; n++)
 		MUST(words[n] >= ' ', "words with a control character");
+	if (config != NULL)
+		check_blocks(chain, key);
 	free((char *)(uintptr_t)chain.s);
 	free((char *)(uintptr_t)key.s);
 	if (config != NULL) {

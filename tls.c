@@ -508,6 +508,7 @@ scan(struct ws_tls_config *c, struct ws_text text, int want,
 	int kind, r = 0;
 
 	memset(seen, 0, KINDS * sizeof *seen);
+	memset(&p, 0, sizeof p);
 	p.left = text;
 	p.line = 1;
 	p.whose = want == CERT ? "certificates" : "private key";

@@ -620,7 +620,7 @@ ends(void)
 static void
 halves(void)
 {
-	static unsigned char half[16000] = { 23, 3, 3, 0x40, 0x18 };
+	static unsigned char half[16000] = { 23, 3, 3, 0x40, 0 };
 	static struct wss *w[20];
 	struct hub h = { 0 };
 	struct wss *good;

@@ -271,7 +271,7 @@ test_preempted(int64_t ns)
 		do {
 			preempted = p.next_scan <= fake_now ? ns : 0;
 			n = ws_poll_wait(&p, -1);
-			fake_now += 2000;
+			fake_now += 200000;
 		} while (!is_ready(i, n) && fake_now - since < 60000000000);
 		preempted = 0;
 		hear(i);

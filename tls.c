@@ -503,7 +503,7 @@ scan(struct ws_tls_config *c, struct ws_text text, int want,
     unsigned seen[KINDS], char words[WS_TLS_WORDS])
 {
 	struct pem p;
-	struct ws_text label;
+	struct ws_text label = { NULL, 0 }; /* gcc -O3 does not see it set */
 	br_x509_certificate *cert;
 	int kind, r = 0;
 

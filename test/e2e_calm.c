@@ -140,25 +140,30 @@ cpu_time(void)
 
 /*
  * Nothing happens for a while: the loop does not turn, and no time is spent.
- * A loop that never sleeps would turn some thousand times.
+ * A loop that never sleeps would turn some thousand times. What came before may
+ * still be at work on a slow machine, so there are several tries.
  */
 #define IDLE(what) idle(__LINE__, what)
 static void
 idle(int line, const char *what)
 {
-	long long turns;
-	long ticks;
+	long long turns = 0;
+	long ticks = 0;
+	int i;
 
 	CASE(what);
-	TELL(2);
-	turns = counter(&h, "turns");
-	ticks = cpu_time();
-	nap(300); /* that is what is measured */
-	ticks = cpu_time() - ticks;
-	turns = counter(&h, "turns") - turns;
-	test_expect(turns < 25, __FILE__, line, "%lld turns in 300 ms", turns);
-	test_expect(ticks < (WRAPPED ? 25 : 6), __FILE__, line,
-	    "%ld ticks of CPU time in 300 ms", ticks);
+	for (i = 0; i < 5; i++) {
+		TELL(2);
+		turns = counter(&h, "turns");
+		ticks = cpu_time();
+		nap(300); /* that is what is measured */
+		ticks = cpu_time() - ticks;
+		turns = counter(&h, "turns") - turns;
+		if (turns < 25 && ticks < (WRAPPED ? 25 : 6))
+			return;
+	}
+	test_expect(0, __FILE__, line, "%lld turns and %ld ticks of CPU time "
+	    "in 300 ms", turns, ticks);
 }
 
 /* ------------------------------------------------------------- connections */

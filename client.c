@@ -37,10 +37,10 @@
 
 #define IOV_MANY 64       /* pieces handed to the kernel at once */
 #define READ_MAX WS_TLS_RECORD /* bytes of one read from a client */
-#define LINES_MAX 20      /* lines about clients in HUSH at the default level */
-#define HUSH 1000         /* ms */
-#define HELD_BITS 48      /* of a rank: bytes that are held */
-#define HELD_MASK (((uint64_t)1 << HELD_BITS) - 1)
+#define LOG_LINES 20      /* lines about clients in HUSH at the default level */
+#define LOG_WINDOW 1000         /* ms */
+#define RANK_BYTES_BITS 48      /* of a rank: bytes that are held */
+#define RANK_BYTES_MASK (((uint64_t)1 << RANK_BYTES_BITS) - 1)
 #define PONGS_MAX 32      /* frames queued before pongs replace another */
 #define REFUSED_TIME 2000 /* ms for a request that will be refused */
 #define LINGER_TIME 2000  /* ms for a peer to close after us */
@@ -62,38 +62,38 @@ kill_client(struct ws_loop *l, struct ws_client *c)
  * may come at once: those beyond LINES_MAX in HUSH are only counted.
  */
 static void
-say_client(struct ws_loop *l, int level, const struct ws_client *c,
-    const char *what, const char *why)
+log_client(struct ws_loop *l, int level, const struct ws_client *c,
+    const char *what, const char *reason)
 {
 	char name[WS_ADDRESS_MAX];
 
 	if (l->o.log == NULL || level > l->o.log_level)
 		return;
 	if (level <= WS_LOG_NOTE) {
-		if (l->now >= l->hush) {
-			ws_client_hushed(l);
-			l->hush = l->now + HUSH;
-			l->told = 0;
+		if (l->now >= l->log_window_end) {
+			ws_client_log_omitted(l);
+			l->log_window_end = l->now + LOG_WINDOW;
+			l->log_lines = 0;
 		}
-		if (l->told == LINES_MAX) {
-			l->hushed++;
+		if (l->log_lines == LOG_LINES) {
+			l->log_omitted++;
 			return;
 		}
-		l->told++;
+		l->log_lines++;
 	}
 	ws_address(c->conn.fd, 1, name);
 	ws_logf(&l->o, level, "client %s%s%s: %s: %s", name,
-	    c->device.id[0] ? " " : "", c->device.id, what, why);
+	    c->device.id[0] ? " " : "", c->device.id, what, reason);
 }
 
 /* see ws.h */
 void
-ws_client_hushed(struct ws_loop *l)
+ws_client_log_omitted(struct ws_loop *l)
 {
-	if (l->hushed != 0)
+	if (l->log_omitted != 0)
 		ws_logf(&l->o, WS_LOG_NOTE, "%u more clients: cut off or "
-		    "dropped", l->hushed);
-	l->hushed = 0;
+		    "dropped", l->log_omitted);
+	l->log_omitted = 0;
 }
 
 static void
@@ -123,28 +123,28 @@ unacknowledged(int fd)
 
 /* The peer spoke: the next Ping is due a silence later. */
 static void
-heard(struct ws_loop *l, struct ws_client *c)
+schedule_ping(struct ws_loop *l, struct ws_client *c)
 {
 	int64_t silence = (int64_t)l->o.ping * 1000;
 
 	c->pinged = 0;
-	if (l->o.ping == 0 || l->stop != 0)
+	if (l->o.ping == 0 || l->stop_at != 0)
 		return;
 	/* Up to a tenth earlier, so that clients that came together part. */
-	silence -= ws_jitter(&l->seed, (uint32_t)(silence / 10));
+	silence -= ws_jitter(&l->jitter_seed, (uint32_t)(silence / 10));
 	set_deadline(l, c, l->now + silence);
 }
 
 /* -------------------------------------------------------- queues and ends */
 
 static void
-drop_queue(struct ws_loop *l, struct ws_client *c)
+clear_queue(struct ws_loop *l, struct ws_client *c)
 {
 	l->counters[WS_UNDELIVERED] += ws_queue_clear(&c->queue, &l->queued);
 }
 
 static void
-make_dirty(struct ws_loop *l, struct ws_client *c)
+mark_dirty(struct ws_loop *l, struct ws_client *c)
 {
 	if (c->dirty)
 		return;
@@ -166,24 +166,24 @@ over_total(const struct ws_loop *l)
  * sent: only what a peer does not take is to count.
  */
 static int
-queue(struct ws_loop *l, struct ws_client *c, struct ws_frame *f)
+queue_frame(struct ws_loop *l, struct ws_client *c, struct ws_frame *f)
 {
 	struct ws_queue *q = &c->queue;
 
 	if (q->count == 0)
-		c->queue.progress = (uint32_t)l->now;
+		c->queue.taken_at = (uint32_t)l->now;
 	if (ws_queue_push(q, &l->queued, f) != 0) {
 		l->counters[WS_LOST]++;
-		say_client(l, WS_LOG_NOTE, c, "dropped", "out of memory");
+		log_client(l, WS_LOG_NOTE, c, "dropped", "out of memory");
 		kill_client(l, c);
 		return -1;
 	}
 	if ((q->unsent > l->o.queue / 2 && (c->conn.events & POLLOUT) == 0) ||
 	    over_total(l)) {
-		l->full = 1;
-		l->hub.left = 0;
+		l->flush_first = 1;
+		l->hub.budget = 0;
 	}
-	make_dirty(l, c);
+	mark_dirty(l, c);
 	return 0;
 }
 
@@ -205,8 +205,8 @@ queue_bytes(struct ws_loop *l, struct ws_client *c, const void *data,
 	f->start = 0;
 	f->len = len;
 	memcpy(ws_frame_bytes(f), data, len);
-	done = queue(l, c, f);
-	ws_frame_drop(f);
+	done = queue_frame(l, c, f);
+	ws_frame_release(f);
 	return done;
 }
 
@@ -218,7 +218,7 @@ ws_client_deliver(struct ws_device *d, struct ws_frame *f, void *arg)
 	struct ws_client *c = (struct ws_client *)
 	    ((char *)d - offsetof(struct ws_client, device));
 
-	if (c->state != OPEN || c->conn.dead || queue(l, c, f) != 0)
+	if (c->state != OPEN || c->conn.dead || queue_frame(l, c, f) != 0)
 		return 0;
 	l->counters[WS_DELIVERIES]++;
 	return 1;
@@ -231,15 +231,15 @@ end_client(struct ws_loop *l, struct ws_client *c)
 	c->state = ENDING;
 	ws_hub_leave(&l->hub, &c->device);
 	set_deadline(l, c, l->now + ENDING_TIME);
-	make_dirty(l, c);
+	mark_dirty(l, c);
 }
 
 static void
 end_with_close(struct ws_loop *l, struct ws_client *c, unsigned code,
-    const char *why)
+    const char *reason)
 {
 	unsigned char frame[2 + WS_CONTROL_MAX];
-	size_t n = ws_close_frame(frame, code, why);
+	size_t n = ws_close_frame(frame, code, reason);
 
 	if (queue_bytes(l, c, frame, n) == 0)
 		end_client(l, c);
@@ -247,15 +247,15 @@ end_with_close(struct ws_loop *l, struct ws_client *c, unsigned code,
 
 static void
 end_with_answer(struct ws_loop *l, struct ws_client *c, int status,
-    const char *why)
+    const char *reason)
 {
 	char answer[WS_ANSWER_MAX];
-	size_t n = ws_answer(answer, &c->in.head, status, why);
+	size_t n = ws_answer(answer, &c->in.head, status, reason);
 
 	if (status == 200) {
-		say_client(l, WS_LOG_DEBUG, c, "health", why);
+		log_client(l, WS_LOG_DEBUG, c, "health", reason);
 	} else {
-		say_client(l, WS_LOG_INFO, c, "refused", why);
+		log_client(l, WS_LOG_INFO, c, "refused", reason);
 		l->counters[status == 503 ? WS_REFUSED : WS_BAD_REQUESTS]++;
 	}
 	if (queue_bytes(l, c, answer, n) == 0)
@@ -268,12 +268,12 @@ end_with_answer(struct ws_loop *l, struct ws_client *c, int status,
  * else may. Reset in the end, or the kernel would keep its megabytes for long.
  */
 static void
-cut_off(struct ws_loop *l, struct ws_client *c)
+disconnect_slow(struct ws_loop *l, struct ws_client *c)
 {
 	l->counters[WS_CUT_OFF]++;
-	say_client(l, WS_LOG_NOTE, c, "cut off", "reads too slowly");
+	log_client(l, WS_LOG_NOTE, c, "cut off", "reads too slowly");
 	l->counters[WS_UNDELIVERED] += ws_queue_cut(&c->queue, &l->queued);
-	c->aborted = 1;
+	c->reset = 1;
 	end_with_close(l, c, WS_CLOSE_TRY_LATER, "too slow");
 }
 
@@ -320,9 +320,9 @@ io_error(const struct ws_client *c)
 
 /* Bytes of a request, frame or TLS record, either way, that is not whole. */
 static size_t
-kept_input(const struct ws_client *c)
+unfinished_input(const struct ws_client *c)
 {
-	return c->carried + (c->tls == NULL ? 0 : ws_tls_held(c->tls));
+	return c->partial_len + (c->tls == NULL ? 0 : ws_tls_buffered(c->tls));
 }
 
 /*
@@ -330,13 +330,13 @@ kept_input(const struct ws_client *c)
  * What is kept now begins to wait, unless something waits already.
  */
 static void
-count_kept(struct ws_loop *l, struct ws_client *c, size_t before)
+count_unfinished(struct ws_loop *l, struct ws_client *c, size_t before)
 {
-	size_t after = kept_input(c);
+	size_t after = unfinished_input(c);
 
 	l->queued += after - before;
 	if (before == 0 && after != 0 && c->queue.count == 0)
-		c->queue.progress = (uint32_t)l->now;
+		c->queue.taken_at = (uint32_t)l->now;
 }
 
 static ssize_t
@@ -347,27 +347,27 @@ write_some(struct ws_loop *l, struct ws_client *c, struct iovec *iov, int n)
 
 	if (c->tls == NULL)
 		return plain_writev(c->conn.fd, iov, n);
-	before = kept_input(c);
+	before = unfinished_input(c);
 	done = ws_tls_writev(c->tls, iov, n);
-	count_kept(l, c, before);
+	count_unfinished(l, c, before);
 	return done;
 }
 
 /* ENDING, and all is out: shut our end, and wait a little for the peer's. */
 static void
-finish(struct ws_loop *l, struct ws_client *c)
+shut_down_output(struct ws_loop *l, struct ws_client *c)
 {
-	size_t before = kept_input(c);
+	size_t before = unfinished_input(c);
 	int closed;
 
 	if (c->tls != NULL && !ws_tls_handshaking(c->tls)) {
 		closed = ws_tls_close(c->tls);
-		count_kept(l, c, before);
+		count_unfinished(l, c, before);
 		switch (closed) {
 		case 0:
 			break;
 		case WS_WANT_OUT:
-			ws_poll_for(&l->poll, &c->conn, POLLIN | POLLOUT);
+			ws_poll_events(&l->poll, &c->conn, POLLIN | POLLOUT);
 			return;
 		default:
 			kill_client(l, c);
@@ -379,8 +379,8 @@ finish(struct ws_loop *l, struct ws_client *c)
 		return;
 	}
 	c->state = LINGER;
-	ws_poll_for(&l->poll, &c->conn, POLLIN);
-	set_deadline(l, c, l->now + (c->aborted ? ENDING_TIME : LINGER_TIME));
+	ws_poll_events(&l->poll, &c->conn, POLLIN);
+	set_deadline(l, c, l->now + (c->reset ? ENDING_TIME : LINGER_TIME));
 }
 
 /* Gives the kernel what it will take. */
@@ -401,8 +401,8 @@ flush(struct ws_loop *l, struct ws_client *c)
 			break;
 		if (done > 0) {
 			ws_queue_advance(q, &l->queued, (size_t)done);
-			c->written += (uint32_t)done;
-			c->queue.progress = (uint32_t)l->now;
+			c->unacked += (uint32_t)done;
+			c->queue.taken_at = (uint32_t)l->now;
 		}
 		if (c->tls == NULL && (size_t)done < total) {
 			done = WS_WANT_OUT;
@@ -410,17 +410,17 @@ flush(struct ws_loop *l, struct ws_client *c)
 		}
 	}
 	if (done < 0 && done != WS_WANT_OUT) {
-		say_client(l, WS_LOG_INFO, c, "lost", io_error(c));
+		log_client(l, WS_LOG_INFO, c, "lost", io_error(c));
 		kill_client(l, c);
 	} else if (done == WS_WANT_OUT) {
-		ws_poll_for(&l->poll, &c->conn, POLLIN | POLLOUT);
+		ws_poll_events(&l->poll, &c->conn, POLLIN | POLLOUT);
 		ws_queue_shrink(q, &l->queued);
-		if (ws_queue_held(q) > l->o.queue && c->state == OPEN)
-			cut_off(l, c);
+		if (ws_queue_bytes(q) > l->o.queue && c->state == OPEN)
+			disconnect_slow(l, c);
 	} else if (c->state == ENDING) {
-		finish(l, c);
+		shut_down_output(l, c);
 	} else {
-		ws_poll_for(&l->poll, &c->conn, POLLIN);
+		ws_poll_events(&l->poll, &c->conn, POLLIN);
 	}
 }
 
@@ -440,9 +440,9 @@ ws_client_flush_one(struct ws_loop *l)
 	if (l->dirty == NULL)
 		l->dirty_end = &l->dirty;
 	/* While this one is sent to: of 10,000 the next is in no cache. */
-	WS_NEARER(next);
-	WS_NEARER(next + 64);
-	WS_NEARER(next + 128);
+	WS_PREFETCH(next);
+	WS_PREFETCH(next + 64);
+	WS_PREFETCH(next + 128);
 	c->dirty = 0;
 	if (!c->conn.dead && c->state != LINGER)
 		flush(l, c);
@@ -462,17 +462,18 @@ flush_dirty(struct ws_loop *l)
  * the one that holds most. 0: it holds nothing.
  */
 static uint64_t
-rank(const struct ws_loop *l, const struct ws_client *c)
+eviction_rank(const struct ws_loop *l, const struct ws_client *c)
 {
-	uint64_t held = ws_queue_held(&c->queue) + kept_input(c), steps = 0;
-	uint32_t waited;
+	uint64_t bytes = ws_queue_bytes(&c->queue) + unfinished_input(c);
+	uint64_t steps = 0;
+	uint32_t waiting;
 
-	if (held == 0)
+	if (bytes == 0)
 		return 0;
-	for (waited = (uint32_t)l->now - c->queue.progress; waited >= 128;
-	    waited /= 2)
+	for (waiting = (uint32_t)l->now - c->queue.taken_at; waiting >= 128;
+	    waiting /= 2)
 		steps++;
-	return steps << HELD_BITS | held;
+	return steps << RANK_BYTES_BITS | bytes;
 }
 
 /* The client in a slot, if there is one that has not ended. */
@@ -487,48 +488,48 @@ client_at(struct ws_loop *l, uint32_t slot)
 
 /* Bytes that are not whole yet wait in c->carry, which is made to measure. */
 static void
-carry(struct ws_loop *l, struct ws_client *c, const unsigned char *data,
+keep_partial(struct ws_loop *l, struct ws_client *c, const unsigned char *data,
     size_t len)
 {
-	size_t before = kept_input(c);
+	size_t before = unfinished_input(c);
 	unsigned char *p = NULL;
 
 	if (len == 0) {
-		free(c->carry);
-	} else if ((p = realloc(c->carry, len)) != NULL) {
+		free(c->partial);
+	} else if ((p = realloc(c->partial, len)) != NULL) {
 		memcpy(p, data, len);
 	} else {
 		l->counters[WS_LOST]++;
 		kill_client(l, c);
 		return;
 	}
-	c->carry = p;
-	c->carried = (unsigned short)len;
-	count_kept(l, c, before);
+	c->partial = p;
+	c->partial_len = (unsigned short)len;
+	count_unfinished(l, c, before);
 }
 
 /* What counts in l->queued is given back. */
 static void
-release(struct ws_loop *l, struct ws_client *c)
+release_memory(struct ws_loop *l, struct ws_client *c)
 {
-	drop_queue(l, c);
-	carry(l, c, NULL, 0);
-	l->queued -= kept_input(c);
+	clear_queue(l, c);
+	keep_partial(l, c, NULL, 0);
+	l->queued -= unfinished_input(c);
 	ws_tls_free(c->tls);
 	c->tls = NULL;
 }
 
 static void
-drop_client(struct ws_loop *l, struct ws_client *c)
+evict_unfinished(struct ws_loop *l, struct ws_client *c)
 {
 	if (c->state <= OPEN) { /* else it was counted before */
 		l->counters[WS_CUT_OFF]++;
-		say_client(l, WS_LOG_NOTE, c, "dropped", "--queue-total is "
+		log_client(l, WS_LOG_NOTE, c, "dropped", "--queue-total is "
 		    "reached, and a request, frame or TLS record of it is not "
 		    "whole");
 	}
-	release(l, c);
-	c->aborted = 1;
+	release_memory(l, c);
+	c->reset = 1;
 	kill_client(l, c);
 }
 
@@ -539,7 +540,7 @@ drop_client(struct ws_loop *l, struct ws_client *c)
  * each. Returns whether there were any.
  */
 static int
-make_room(struct ws_loop *l)
+evict_some(struct ws_loop *l)
 {
 	struct ws_conn *dead;
 	struct ws_client *c;
@@ -548,21 +549,23 @@ make_room(struct ws_loop *l)
 
 	for (dead = l->poll.dead; dead != NULL; dead = dead->next)
 		if (dead->kind == WS_CONN_CLIENT)
-			release(l, (struct ws_client *)dead);
+			release_memory(l, (struct ws_client *)dead);
 	for (i = 0; i < l->poll.n; i++)
-		if ((c = client_at(l, i)) != NULL && (r = rank(l, c)) > most)
+		if ((c = client_at(l, i)) != NULL &&
+		    (r = eviction_rank(l, c)) > most)
 			most = r;
 	for (i = 0; i < l->poll.n && over_total(l); i++) {
 		if ((c = client_at(l, i)) == NULL ||
-		    (r = rank(l, c)) >> HELD_BITS != most >> HELD_BITS ||
-		    r < most - (most & HELD_MASK) / 8)
+		    (r = eviction_rank(l, c)) >> RANK_BYTES_BITS !=
+		    most >> RANK_BYTES_BITS ||
+		    r < most - (most & RANK_BYTES_MASK) / 8)
 			continue;
 		/* Cutting off releases what is queued, and no input. */
 		if (c->state == OPEN &&
-		    ws_queue_held(&c->queue) >= kept_input(c))
-			cut_off(l, c);
+		    ws_queue_bytes(&c->queue) >= unfinished_input(c))
+			disconnect_slow(l, c);
 		else
-			drop_client(l, c);
+			evict_unfinished(l, c);
 	}
 	return most != 0;
 }
@@ -572,9 +575,9 @@ void
 ws_client_flush_all(struct ws_loop *l)
 {
 	flush_dirty(l);
-	while (over_total(l) && make_room(l))
+	while (over_total(l) && evict_some(l))
 		flush_dirty(l);
-	l->full = 0;
+	l->flush_first = 0;
 }
 
 /* ---------------------------------------------------------------- reading */
@@ -604,8 +607,8 @@ pong(struct ws_loop *l, struct ws_client *c, const struct ws_event *e)
 	    *ws_frame_bytes(ws_queue_last(q)) == (WS_FIN | WS_PONG))
 		ws_queue_replace(q, &l->queued, f);
 	else
-		(void)queue(l, c, f);
-	ws_frame_drop(f);
+		(void)queue_frame(l, c, f);
+	ws_frame_release(f);
 }
 
 /* What an open client sends is checked, never kept. */
@@ -619,13 +622,14 @@ take_frames(struct ws_loop *l, struct ws_client *c, unsigned char *data,
 	while (c->state == OPEN && !c->conn.dead) {
 		n = ws_framer_next(&c->in.framer, data, len, &e);
 		if (n == WS_MORE) {
-			carry(l, c, data, len);
+			keep_partial(l, c, data, len);
 			return;
 		}
 		if (n == WS_BAD) {
 			l->counters[WS_PROTOCOL_ERRORS]++;
-			say_client(l, WS_LOG_INFO, c, "protocol error", e.why);
-			end_with_close(l, c, e.code, e.why);
+			log_client(l, WS_LOG_INFO, c, "protocol error",
+			    e.reason);
+			end_with_close(l, c, e.code, e.reason);
 			return;
 		}
 		data += n;
@@ -641,7 +645,7 @@ take_frames(struct ws_loop *l, struct ws_client *c, unsigned char *data,
 static void
 open_client(struct ws_loop *l, struct ws_client *c, const struct ws_request *r)
 {
-	char out[WS_ANSWER_MAX + 128], hello[96];
+	char out[WS_ANSWER_MAX + 128], greeting[96];
 	unsigned char head[WS_FRAME_HEAD_MAX];
 	size_t n, h;
 	int k;
@@ -652,42 +656,43 @@ open_client(struct ws_loop *l, struct ws_client *c, const struct ws_request *r)
 		return;
 	}
 	n = ws_accept(out, r);
-	k = snprintf(hello, sizeof hello, "{\"action\":\"setDeviceId\","
+	k = snprintf(greeting, sizeof greeting, "{\"action\":\"setDeviceId\","
 	    "\"data\":{\"device_id\":\"%s\"}}", c->device.id);
 	h = ws_frame_head(head, WS_FIN | WS_TEXT, (uint64_t)k, NULL);
 	memcpy(out + n, head, h);
-	memcpy(out + n + h, hello, (size_t)k);
+	memcpy(out + n + h, greeting, (size_t)k);
 	if (queue_bytes(l, c, out, n + h + (size_t)k) != 0)
 		return;
 	c->state = OPEN;
-	ws_poll_rest(&l->poll, &c->conn);
+	ws_poll_cool(&l->poll, &c->conn);
 	ws_framer_init(&c->in.framer, 1, WS_CLIENT_MESSAGE_MAX);
 	ws_wheel_clear(&l->wheel, &c->deadline);
-	heard(l, c);
+	schedule_ping(l, c);
 	l->counters[WS_OPENED]++;
-	say_client(l, WS_LOG_INFO, c, "open", c->tls ? "wss" : "ws");
+	log_client(l, WS_LOG_INFO, c, "open", c->tls ? "wss" : "ws");
 }
 
 static void
 take_head(struct ws_loop *l, struct ws_client *c, unsigned char *data,
     size_t len)
 {
-	const char *full = l->stop != 0 ? "shutting down" : "too many clients";
+	const char *full = l->stop_at != 0 ? "shutting down" :
+	    "too many clients";
 	struct ws_request r;
 	ssize_t n = ws_request(&c->in.head, &l->o.http, (const char *)data, len,
 	    &r);
 
 	if (n == WS_MORE) {
-		carry(l, c, data, len);
+		keep_partial(l, c, data, len);
 		return;
 	}
-	if (n == WS_BAD || (r.status != 101 && l->stop == 0))
-		end_with_answer(l, c, r.status, r.why);
+	if (n == WS_BAD || (r.status != 101 && l->stop_at == 0))
+		end_with_answer(l, c, r.status, r.reason);
 	else if (c->refused)
 		end_with_answer(l, c, 503, full);
 	else
 		open_client(l, c, &r);
-	carry(l, c, NULL, 0);
+	keep_partial(l, c, NULL, 0);
 	if (c->state == OPEN)
 		take_frames(l, c, data + n, len - (size_t)n);
 }
@@ -716,7 +721,7 @@ take_hello(struct ws_loop *l, struct ws_client *c)
 	c->tls = ws_tls_new(l->tls, c->conn.fd);
 	if (c->tls == NULL) {
 		l->counters[WS_LOST]++;
-		say_client(l, WS_LOG_NOTE, c, "dropped", "no TLS session");
+		log_client(l, WS_LOG_NOTE, c, "dropped", "no TLS session");
 		kill_client(l, c);
 		return -1;
 	}
@@ -726,48 +731,48 @@ take_hello(struct ws_loop *l, struct ws_client *c)
 static void
 read_client(struct ws_loop *l, struct ws_client *c)
 {
-	unsigned char *at = l->input + c->carried;
-	size_t before = kept_input(c);
+	unsigned char *at = l->input + c->partial_len;
+	size_t before = unfinished_input(c);
 	ssize_t n;
 
 	if (c->state == HELLO && take_hello(l, c) != 0)
 		return;
 	n = c->tls != NULL ? ws_tls_read(c->tls, at, READ_MAX) :
 	    plain_read(c->conn.fd, at, READ_MAX);
-	count_kept(l, c, before);
+	count_unfinished(l, c, before);
 	/* A read may have to answer: a close_notify, a renegotiation. */
 	if (c->tls != NULL && c->state >= OPEN && ws_tls_unsent(c->tls))
-		make_dirty(l, c);
+		mark_dirty(l, c);
 	if (n == WS_WANT_IN || n == WS_WANT_OUT) {
 		if (c->state == HEAD)
-			ws_poll_for(&l->poll, &c->conn,
+			ws_poll_events(&l->poll, &c->conn,
 			    n == WS_WANT_OUT ? POLLOUT : POLLIN);
 		return;
 	}
 	if (n == 0 && c->state == ENDING && (c->queue.count > 0 ||
 	    (c->tls != NULL && ws_tls_unsent(c->tls)))) {
 		/* It will say no more, but may still be listening. */
-		ws_poll_for(&l->poll, &c->conn, POLLOUT);
+		ws_poll_events(&l->poll, &c->conn, POLLOUT);
 		return;
 	}
 	if (n <= 0) {
 		if (n < 0 && c->tls != NULL && ws_tls_handshaking(c->tls))
 			l->counters[WS_TLS_FAILURES]++;
 		if (c->state <= OPEN)
-			say_client(l, WS_LOG_INFO, c, "gone",
+			log_client(l, WS_LOG_INFO, c, "gone",
 			    n == 0 ? "closed by peer" : io_error(c));
 		kill_client(l, c);
 		return;
 	}
-	if (c->carried != 0) {
-		memcpy(l->input, c->carry, c->carried);
+	if (c->partial_len != 0) {
+		memcpy(l->input, c->partial, c->partial_len);
 		at = l->input;
-		n += c->carried;
+		n += c->partial_len;
 	}
 	if (c->state == HEAD) {
 		take_head(l, c, at, (size_t)n);
 	} else if (c->state == OPEN) {
-		heard(l, c);
+		schedule_ping(l, c);
 		take_frames(l, c, at, (size_t)n);
 	}
 }
@@ -779,7 +784,7 @@ ws_client_serve(struct ws_loop *l, struct ws_client *c)
 	if (c->conn.dead)
 		return;
 	if ((c->conn.revents & POLLOUT) != 0 && c->state >= OPEN)
-		make_dirty(l, c);
+		mark_dirty(l, c);
 	if ((c->conn.revents & ~POLLOUT) != 0 || c->state < OPEN)
 		read_client(l, c);
 	/* What it asked for does not wait for what others are sent. */
@@ -805,7 +810,7 @@ ws_client_new(struct ws_loop *l, int fd, int tls, int refused)
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	c->refused = (unsigned char)(refused != 0);
 	c->state = tls ? HELLO : HEAD;
-	c->queue.progress = (uint32_t)l->now;
+	c->queue.taken_at = (uint32_t)l->now;
 	ws_queue_init(&c->queue);
 	set_deadline(l, c, l->now + (refused ? REFUSED_TIME :
 	    WS_HANDSHAKE_SECONDS * 1000));
@@ -820,8 +825,8 @@ ws_client_free(struct ws_loop *l, struct ws_client *c)
 
 	ws_wheel_clear(&l->wheel, &c->deadline);
 	ws_hub_leave(&l->hub, &c->device);
-	release(l, c);
-	if (c->aborted)
+	release_memory(l, c);
+	if (c->reset)
 		(void)setsockopt(c->conn.fd, SOL_SOCKET, SO_LINGER, &reset,
 		    sizeof reset);
 	ws_poll_remove(&l->poll, &c->conn);
@@ -846,8 +851,8 @@ ping(struct ws_loop *l, struct ws_client *c)
 {
 	static const unsigned char frame[2] = { WS_FIN | WS_PING, 0 };
 
-	c->written = unacknowledged(c->conn.fd);
-	c->ahead = c->written + c->queue.unsent;
+	c->unacked = unacknowledged(c->conn.fd);
+	c->before_ping = c->unacked + c->queue.unsent;
 	if (queue_bytes(l, c, frame, sizeof frame) != 0)
 		return;
 	c->pinged = 1;
@@ -862,7 +867,7 @@ ping(struct ws_loop *l, struct ws_client *c)
  * is little.
  */
 static void
-no_pong(struct ws_loop *l, struct ws_client *c)
+pong_timeout(struct ws_loop *l, struct ws_client *c)
 {
 	uint32_t left, n;
 
@@ -871,22 +876,22 @@ no_pong(struct ws_loop *l, struct ws_client *c)
 	if (c->conn.dead || c->state != OPEN || !c->pinged)
 		return;
 	left = unacknowledged(c->conn.fd);
-	n = c->written - left; /* that it took since */
-	c->written = left;
-	if (c->ahead != 0 && n != 0 && n <= INT32_MAX) {
-		c->ahead -= n < c->ahead ? n : c->ahead;
+	n = c->unacked - left; /* that it took since */
+	c->unacked = left;
+	if (c->before_ping != 0 && n != 0 && n <= INT32_MAX) {
+		c->before_ping -= n < c->before_ping ? n : c->before_ping;
 		set_deadline(l, c, l->now + WS_PONG_SECONDS * 1000);
 		return;
 	}
 	l->counters[WS_SILENT]++;
-	say_client(l, WS_LOG_INFO, c, "gone", "no answer to a ping");
-	c->aborted = 1;
+	log_client(l, WS_LOG_INFO, c, "gone", "no answer to a ping");
+	c->reset = 1;
 	kill_client(l, c);
 }
 
 /* see ws.h */
 void
-ws_client_ring(struct ws_alarm *deadline, void *arg)
+ws_client_timeout(struct ws_timer *deadline, void *arg)
 {
 	struct ws_loop *l = arg;
 	struct ws_client *c = (struct ws_client *)
@@ -908,11 +913,11 @@ ws_client_ring(struct ws_alarm *deadline, void *arg)
 		if (c->state == HELLO ||
 		    (c->tls != NULL && ws_tls_handshaking(c->tls))) {
 			l->counters[WS_TLS_FAILURES]++;
-			say_client(l, WS_LOG_INFO, c, "dropped",
+			log_client(l, WS_LOG_INFO, c, "dropped",
 			    "the TLS handshake took too long");
 			kill_client(l, c);
-		} else if (c->carried == 0 && c->tls == NULL) {
-			say_client(l, WS_LOG_INFO, c, "dropped",
+		} else if (c->partial_len == 0 && c->tls == NULL) {
+			log_client(l, WS_LOG_INFO, c, "dropped",
 			    "it said nothing");
 			kill_client(l, c);
 		} else if (c->refused)
@@ -921,16 +926,16 @@ ws_client_ring(struct ws_alarm *deadline, void *arg)
 			end_with_answer(l, c, 408, "the request took too long");
 		break;
 	case OPEN:
-		if (l->stop != 0) {
+		if (l->stop_at != 0) {
 			end_with_close(l, c, WS_CLOSE_GOING_AWAY, "shutdown");
 		} else if (c->pinged) {
-			no_pong(l, c);
+			pong_timeout(l, c);
 		} else {
 			ping(l, c);
 		}
 		break;
 	case ENDING:
-		c->aborted = 1;
+		c->reset = 1;
 		/* FALLTHROUGH */
 	case LINGER:
 		kill_client(l, c);

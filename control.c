@@ -19,13 +19,13 @@
 
 #include "ws.h"
 
-#define OBJECT_WORK 16 /* deliveries that reading a text is worth */
+#define OBJECT_COST 16 /* deliveries that reading a text is worth */
 #define QUOTE_MAX 64 /* bytes of a backend's words quoted back to it */
 
 enum { BETWEEN, TEXT, RESYNC };
 
 /* ws_control's open: what newline would end it */
-enum { SHUT, AFTER_ERROR, AFTER_OBJECT };
+enum { CLOSED, AFTER_ERROR, AFTER_OBJECT };
 
 /* ---------------------------------------------------------------- actions */
 
@@ -66,16 +66,16 @@ static const struct name fields[FIELDS] = {
  * between characters: a byte 10xxxxxx does not begin one.
  */
 static int
-refuse_quoting(char detail[WS_DETAIL_MAX], const char *what,
-    struct ws_text words)
+fail_quoting(char detail[WS_ERROR_MAX], const char *what,
+    struct ws_text text)
 {
-	size_t n = words.len;
+	size_t n = text.len;
 
 	if (n > QUOTE_MAX)
-		for (n = QUOTE_MAX; n > 0 && (words.s[n] & 0xc0) == 0x80; n--)
+		for (n = QUOTE_MAX; n > 0 && (text.s[n] & 0xc0) == 0x80; n--)
 			;
-	return ws_fail(detail, "%s %.*s%s", what, (int)n, words.s,
-	    n < words.len ? "..." : "");
+	return ws_fail(detail, "%s %.*s%s", what, (int)n, text.s,
+	    n < text.len ? "..." : "");
 }
 
 /* What a backend wants; the texts are in what it wrote, or in the buffers. */
@@ -83,7 +83,7 @@ struct order {
 	int action;
 	struct ws_text value[FIELDS], device, channel;
 	char device_buf[WS_NAME_MAX], channel_buf[WS_NAME_MAX];
-	char detail[WS_DETAIL_MAX]; /* why it is none */
+	char detail[WS_ERROR_MAX]; /* why it is none */
 	int newline; /* one came after it */
 };
 
@@ -157,7 +157,7 @@ read_action(struct order *o)
 			o->action = i;
 			return 0;
 		}
-	return refuse_quoting(o->detail, "unknown action", value);
+	return fail_quoting(o->detail, "unknown action", value);
 }
 
 /* Reads a whole JSON text: 0, or -1 with o->detail. */
@@ -187,7 +187,7 @@ read_order(struct order *o, struct ws_text object)
 
 /* Obeys: the count for its OK, or -1 with o->detail. */
 static ssize_t
-obey(struct ws_hub *h, struct order *o)
+execute(struct ws_hub *h, struct order *o)
 {
 	struct ws_frame *f = NULL;
 	struct ws_device *d = NULL;
@@ -200,7 +200,7 @@ obey(struct ws_hub *h, struct order *o)
 	} else {
 		d = ws_hub_find(h, o->device);
 		if (d == NULL)
-			return refuse_quoting(o->detail, "unknown device",
+			return fail_quoting(o->detail, "unknown device",
 			    o->value[DEVICE]);
 	}
 
@@ -221,9 +221,9 @@ obey(struct ws_hub *h, struct order *o)
 		done = ws_hub_unsubscribe(h, d, o->channel);
 		break;
 	}
-	ws_frame_drop(f);
+	ws_frame_release(f);
 	if (f != NULL)
-		h->left -= done;
+		h->budget -= done;
 	return done >= 0 ? done : ws_fail(o->detail, "out of memory");
 }
 
@@ -249,13 +249,13 @@ make_room(char **buf, size_t *room, size_t len)
 }
 
 static void
-say(struct ws_control *c, const char *words, size_t len)
+append(struct ws_control *c, const char *text, size_t len)
 {
 	if (c->lost || make_room(&c->out, &c->outroom, c->outlen + len) != 0) {
 		c->lost = 1;
 		return;
 	}
-	memcpy(c->out + c->outlen, words, len);
+	memcpy(c->out + c->outlen, text, len);
 	c->outlen += len;
 }
 
@@ -269,7 +269,7 @@ reply_ok(struct ws_control *c, size_t count)
 		*--p = (char)('0' + count % 10);
 	while ((count /= 10) != 0);
 	memcpy(c->detail, p, (size_t)(digits + sizeof digits - p));
-	say(c, "OK", 2);
+	append(c, "OK", 2);
 }
 
 /* With the words of c->detail. */
@@ -277,25 +277,25 @@ static void
 reply_error(struct ws_control *c)
 {
 	c->errors++;
-	say(c, "ERR", 3);
+	append(c, "ERR", 3);
 }
 
 /* A newline is there: it may end the last reply's line. */
 static void
 end_line(struct ws_control *c)
 {
-	if (c->open == SHUT)
+	if (c->line_open == CLOSED)
 		return;
-	say(c, " ", 1);
-	say(c, c->detail, strlen(c->detail));
-	say(c, "\n", 1);
-	if (c->open == AFTER_OBJECT)
+	append(c, " ", 1);
+	append(c, c->detail, strlen(c->detail));
+	append(c, "\n", 1);
+	if (c->line_open == AFTER_OBJECT)
 		c->lines = 1;
-	c->open = SHUT;
+	c->line_open = CLOSED;
 }
 
 static void
-forget_text(struct ws_control *c)
+free_text(struct ws_control *c)
 {
 	free(c->text);
 	c->text = NULL;
@@ -304,9 +304,9 @@ forget_text(struct ws_control *c)
 
 /* The text cannot be obeyed and its end is not known: detail says why. */
 static void
-lose_text(struct ws_control *c)
+begin_resync(struct ws_control *c)
 {
-	forget_text(c);
+	free_text(c);
 	c->state = RESYNC;
 	if (c->lines)
 		reply_error(c);
@@ -314,10 +314,10 @@ lose_text(struct ws_control *c)
 
 /* Texts may begin again. */
 static void
-resynchronise(struct ws_control *c)
+end_resync(struct ws_control *c)
 {
 	c->state = BETWEEN;
-	c->open = AFTER_ERROR;
+	c->line_open = AFTER_ERROR;
 	if (!c->lines)
 		reply_error(c);
 }
@@ -332,7 +332,7 @@ reply(struct ws_control *c, const struct order *o, ssize_t count, int object)
 		memcpy(c->detail, o->detail, sizeof c->detail);
 		reply_error(c);
 	}
-	c->open = object ? AFTER_OBJECT : AFTER_ERROR;
+	c->line_open = object ? AFTER_OBJECT : AFTER_ERROR;
 	if (o->newline)
 		end_line(c);
 }
@@ -345,17 +345,17 @@ reply(struct ws_control *c, const struct order *o, ssize_t count, int object)
 struct feed {
 	struct ws_hub *h;
 	struct ws_control *c;
-	struct order orders[2], *held, *next; /* held: NULL if none is */
+	struct order orders[2], *pending, *next; /* pending: NULL if none is */
 };
 
 static void
-settle(struct feed *f)
+obey_pending(struct feed *f)
 {
-	struct order *o = f->held;
+	struct order *o = f->pending;
 
-	f->held = NULL;
+	f->pending = NULL;
 	if (o != NULL)
-		reply(f->c, o, obey(f->h, o), 1);
+		reply(f->c, o, execute(f->h, o), 1);
 }
 
 /* A text ends n bytes into piece: take it, from c->text if it began there. */
@@ -370,8 +370,8 @@ end_text(struct feed *f, const char *piece, size_t n)
 	if (c->len != 0) { /* and nothing is held */
 		if (make_room(&c->text, &c->room, c->len + n) != 0) {
 			ws_fail(c->detail, "out of memory");
-			lose_text(c);
-			resynchronise(c); /* its end is known */
+			begin_resync(c);
+			end_resync(c); /* its end is known */
 			return;
 		}
 		if (n != 0)
@@ -381,21 +381,21 @@ end_text(struct feed *f, const char *piece, size_t n)
 	}
 	c->objects++;
 	c->state = BETWEEN;
-	if (f->held != NULL)
-		ws_hub_approach(f->h, f->held->device);
+	if (f->pending != NULL)
+		ws_hub_prefetch_device(f->h, f->pending->device);
 	bad = read_order(o, text);
 	if (!bad)
-		ws_hub_seek(f->h, o->device);
-	settle(f);
+		ws_hub_prefetch_bucket(f->h, o->device);
+	obey_pending(f);
 	if (bad) {
 		reply(c, o, -1, *text.s == '{');
 	} else {
 		f->next = &f->orders[o == &f->orders[0]];
-		f->held = o;
+		f->pending = o;
 	}
 	if (c->len != 0) {
-		settle(f);
-		forget_text(c);
+		obey_pending(f);
+		free_text(c);
 	}
 }
 
@@ -407,25 +407,25 @@ take_text(struct feed *f, const char *piece, size_t len)
 	ssize_t n = ws_json_scan(&c->json, piece, len);
 	size_t used = n >= 0 ? (size_t)n : len;
 
-	f->h->left -= OBJECT_WORK;
+	f->h->budget -= OBJECT_COST;
 	if (n == WS_BAD)
 		used = c->json.offset - c->len;
 	if (n >= 0 && c->len + used <= WS_TEXT_MAX) {
 		end_text(f, piece, used);
 		return used;
 	}
-	settle(f);
+	obey_pending(f);
 	if (c->len + used > WS_TEXT_MAX) {
 		used = WS_TEXT_MAX - c->len;
 		ws_fail(c->detail, "longer than %d bytes", WS_TEXT_MAX);
-		lose_text(c);
+		begin_resync(c);
 	} else if (n == WS_BAD) {
 		ws_fail(c->detail, "not JSON at byte %zu: %s",
-		    c->json.offset, c->json.why);
-		lose_text(c);
+		    c->json.offset, c->json.reason);
+		begin_resync(c);
 	} else if (make_room(&c->text, &c->room, c->len + used) != 0) {
 		ws_fail(c->detail, "out of memory");
-		lose_text(c);
+		begin_resync(c);
 	} else {
 		memcpy(c->text + c->len, piece, used);
 		c->len += used;
@@ -443,22 +443,22 @@ ws_control_feed(struct ws_hub *h, struct ws_control *c, const char *data,
 
 	f.h = h;
 	f.c = c;
-	f.held = NULL;
+	f.pending = NULL;
 	f.next = f.orders;
 	/* A newline still belongs to the order before it. */
-	while (p < end && (h->left > 0 || *p == '\n')) {
+	while (p < end && (h->budget > 0 || *p == '\n')) {
 		switch (c->state) {
 		case BETWEEN:
 			if (*p == '\n') {
-				if (f.held != NULL)
-					f.held->newline = 1;
+				if (f.pending != NULL)
+					f.pending->newline = 1;
 				else
 					end_line(c);
 				p++;
 			} else if (*p == ' ' || *p == '\t' || *p == '\r') {
 				p++;
 			} else {
-				c->open = SHUT;
+				c->line_open = CLOSED;
 				memset(&c->json, 0, sizeof c->json);
 				c->state = TEXT;
 			}
@@ -470,27 +470,27 @@ ws_control_feed(struct ws_hub *h, struct ws_control *c, const char *data,
 			p = memchr(p, '\n', (size_t)(end - p));
 			if (p == NULL)
 				return len; /* and nothing is held */
-			resynchronise(c);
+			end_resync(c);
 			break;
 		}
 	}
-	settle(&f);
+	obey_pending(&f);
 	return (size_t)(p - data);
 }
 
 /* see ws.h */
 int
-ws_control_lost(const struct ws_control *c)
+ws_control_resyncing(const struct ws_control *c)
 {
 	return c->state == RESYNC;
 }
 
 /* see ws.h */
 void
-ws_control_drained(struct ws_control *c)
+ws_control_resync(struct ws_control *c)
 {
 	if (c->state == RESYNC && !c->lines)
-		resynchronise(c);
+		end_resync(c);
 }
 
 /* see ws.h */
@@ -499,9 +499,9 @@ ws_control_end(struct ws_control *c)
 {
 	if (c->state == TEXT) {
 		ws_fail(c->detail, "ends in the middle");
-		lose_text(c);
+		begin_resync(c);
 	}
-	ws_control_drained(c);
+	ws_control_resync(c);
 }
 
 /* see ws.h */
@@ -509,7 +509,7 @@ void
 ws_control_sent(struct ws_control *c, size_t n)
 {
 	if (n == 0)
-		return; /* there may be no memory yet: NULL is not for memmove */
+		return; /* c->out may be NULL, which memmove may not get */
 	c->outlen -= n;
 	if (c->outlen != 0)
 		memmove(c->out, c->out + n, c->outlen);

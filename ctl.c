@@ -33,7 +33,7 @@ struct input {
 /* Replies as they come, cut anywhere: how many, and how many are ERR. */
 struct replies {
 	enum { WORD, O, E, ER, AFTER, DETAIL } at;
-	unsigned long words, errors;
+	unsigned long error, errors;
 	char last; /* byte; '\n' before the first */
 };
 
@@ -47,7 +47,7 @@ count(struct replies *r, const char *p, size_t n)
 		switch (r->at) {
 		case WORD:
 			r->at = *p == 'O' ? O : E;
-			r->words++;
+			r->error++;
 			break;
 		case O:
 		case ER:
@@ -68,9 +68,9 @@ count(struct replies *r, const char *p, size_t n)
 }
 
 static int
-complain(const char *what, const char *why)
+print_error(const char *what, const char *reason)
 {
-	fprintf(stderr, "wshub: %s: %s\n", what, why);
+	fprintf(stderr, "wshub: %s: %s\n", what, reason);
 	return 1;
 }
 
@@ -127,7 +127,7 @@ print(const char *p, size_t len)
 }
 
 static int
-talk(int fd, const char *path, struct input *in, struct replies *r)
+exchange(int fd, const char *path, struct input *in, struct replies *r)
 {
 	char buf[65536];
 	struct pollfd p[2];
@@ -144,14 +144,14 @@ talk(int fd, const char *path, struct input *in, struct replies *r)
 		/* Arguments are there without waiting. */
 		if (poll(p, 2, in->args != NULL && in->len == 0 &&
 		    !in->ended ? 0 : -1) < 0 && errno != EINTR)
-			return complain("poll", strerror(errno));
+			return print_error("poll", strerror(errno));
 		if ((in->args != NULL || p[1].revents != 0) && fill(in) != 0)
-			return complain("standard input", strerror(errno));
+			return print_error("standard input", strerror(errno));
 		if (in->len > 0 && (p[0].revents & POLLOUT) != 0) {
 			n = send(fd, in->at, in->len,
 			    MSG_NOSIGNAL | MSG_DONTWAIT);
 			if (n < 0 && errno != EAGAIN && errno != EINTR)
-				return complain(path, strerror(errno));
+				return print_error(path, strerror(errno));
 			if (n > 0) {
 				for (; n > 0; n--, in->at++, in->len--)
 					sent |= strchr(" \t\r\n",
@@ -171,18 +171,18 @@ talk(int fd, const char *path, struct input *in, struct replies *r)
 			break;
 		count(r, buf, (size_t)n);
 		if (print(buf, (size_t)n) != 0)
-			return complain("standard output", strerror(errno));
+			return print_error("standard output", strerror(errno));
 	}
 	error = n < 0 ? errno : 0;
 	if (r->last != '\n' && print("\n", 1) != 0)
-		return complain("standard output", strerror(errno));
+		return print_error("standard output", strerror(errno));
 	if (error != 0)
-		return complain(path, strerror(error));
+		return print_error(path, strerror(error));
 	/* Our newline ends a reply's line, but in the middle of an object. */
 	if (shut && r->at == AFTER && r->last == 'R')
-		return complain("input", "the last object is not whole");
-	if (!shut || r->at != WORD || (sent && r->words == 0))
-		return complain(path, "the hub has closed the connection");
+		return print_error("input", "the last object is not whole");
+	if (!shut || r->at != WORD || (sent && r->error == 0))
+		return print_error(path, "the hub has closed the connection");
 	return r->errors != 0;
 }
 
@@ -203,17 +203,17 @@ ws_ctl(const char *path, char **args)
 	in.newline = 1;
 	un.sun_family = AF_UNIX;
 	if (strlen(path) >= sizeof un.sun_path)
-		return complain(path, strerror(ENAMETOOLONG));
+		return print_error(path, strerror(ENAMETOOLONG));
 	memcpy(un.sun_path, path, strlen(path) + 1);
 	if (MSG_NOSIGNAL == 0)
 		(void)signal(SIGPIPE, SIG_IGN);
 	fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	if (fd == -1)
-		return complain("socket", strerror(errno));
+		return print_error("socket", strerror(errno));
 	if (connect(fd, (struct sockaddr *)&un, sizeof un) == -1)
-		status = complain(path, strerror(errno));
+		status = print_error(path, strerror(errno));
 	else
-		status = talk(fd, path, &in, &r);
+		status = exchange(fd, path, &in, &r);
 	close(fd);
 	return status;
 }

@@ -73,7 +73,7 @@ static const char *const schemes[] = {
 };
 
 /* What a whole head says. */
-struct said {
+struct fields {
 	unsigned method;              /* index in methods */
 	struct ws_text target;
 	int minor;                    /* HTTP/1.minor */
@@ -81,7 +81,7 @@ struct said {
 	int body;                     /* bytes would follow the head */
 	unsigned keys;                /* fields of that name */
 	unsigned version;             /* 1: one field, and it says 13 */
-	int no_token;                 /* a subprotocol that is none was offered */
+	int no_token;                 /* an offered subprotocol is no token */
 	const char *subprotocol;      /* the first offered that we have */
 	struct ws_text key;
 };
@@ -105,7 +105,7 @@ trim(const char *s, size_t len)
 
 /* Whether t is word, which is a token in lower case. */
 static int
-same(struct ws_text t, const char *word)
+is_word(struct ws_text t, const char *word)
 {
 	size_t i;
 
@@ -119,19 +119,19 @@ same(struct ws_text t, const char *word)
 
 /* Whether word is in a list with commas, RFC 9110 section 5.6.1. */
 static int
-lists(struct ws_text t, const char *word)
+has_word(struct ws_text t, const char *word)
 {
 	const char *comma;
 	size_t n;
 
 	while ((comma = memchr(t.s, ',', t.len)) != NULL) {
 		n = (size_t)(comma - t.s);
-		if (same(trim(t.s, n), word))
+		if (is_word(trim(t.s, n), word))
 			return 1;
 		t.s += n + 1;
 		t.len -= n + 1;
 	}
-	return same(trim(t.s, t.len), word);
+	return is_word(trim(t.s, t.len), word);
 }
 
 static int
@@ -148,7 +148,7 @@ is_letter(char c)
 
 /* 16 bytes in base64; the last character's low 4 bits say nothing. */
 static int
-key_right(struct ws_text key)
+is_key(struct ws_text key)
 {
 	size_t i;
 
@@ -257,7 +257,7 @@ is_ip_literal(const char *s, size_t len)
  * these, the port's with its colon.
  */
 static int
-is_authority(struct ws_text t, size_t *host, size_t *port)
+is_authority(struct ws_text t, size_t *parse_host, size_t *port)
 {
 	const char *end;
 	size_t i = 0;
@@ -278,7 +278,7 @@ is_authority(struct ws_text t, size_t *host, size_t *port)
 			else
 				return 0;
 		}
-	*host = i;
+	*parse_host = i;
 	*port = t.len - i;
 	if (i < t.len && t.s[i++] != ':')
 		return 0;
@@ -313,12 +313,12 @@ scheme(struct ws_text t)
  * sets of the WHATWG's URL standard), and people with curl the others.
  */
 static int
-begins_target(unsigned method, struct ws_text t)
+begins_target(unsigned find_method, struct ws_text t)
 {
-	if (method == CONNECT)
+	if (find_method == CONNECT)
 		return 1; /* an authority, judged at its end */
 	if (t.s[0] == '*')
-		return method == OPTIONS && t.len == 1;
+		return find_method == OPTIONS && t.len == 1;
 	return t.s[0] == '/' || scheme(t) != NULL;
 }
 
@@ -340,18 +340,18 @@ split_target(struct ws_text t, struct ws_text *authority, struct ws_text *path)
 
 /* Whether it may end there: RFC 9112 section 3.2. */
 static int
-is_target(unsigned method, struct ws_text t)
+is_target(unsigned find_method, struct ws_text t)
 {
 	struct ws_text path;
-	size_t host, port;
+	size_t parse_host, port;
 
-	if (method != CONNECT && (t.s[0] == '/' || t.s[0] == '*'))
+	if (find_method != CONNECT && (t.s[0] == '/' || t.s[0] == '*'))
 		return 1;
-	if (method != CONNECT)
+	if (find_method != CONNECT)
 		split_target(t, &t, &path);
 	/* RFC 9110 section 4.2.1: no URI of these has an empty host. */
-	return is_authority(t, &host, &port) && host > 0 &&
-	    (method != CONNECT || port > 1);
+	return is_authority(t, &parse_host, &port) && parse_host > 0 &&
+	    (find_method != CONNECT || port > 1);
 }
 
 /*
@@ -376,7 +376,7 @@ has_path(struct ws_text target, const char *path)
 }
 
 static unsigned
-method(struct ws_text t)
+find_method(struct ws_text t)
 {
 	unsigned m;
 
@@ -392,7 +392,8 @@ method(struct ws_text t)
  * several, RFC 6455 section 11.3.4. The first that is one of names is chosen.
  */
 static void
-offer(struct said *x, struct ws_text list, const char *const *names)
+choose_subprotocol(struct fields *x, struct ws_text list,
+    const char *const *names)
 {
 	struct ws_text t;
 	const char *comma;
@@ -418,30 +419,30 @@ offer(struct said *x, struct ws_text list, const char *const *names)
 
 /* Notes one field. */
 static void
-field(struct said *x, const struct ws_http *o, struct ws_text name,
+take_field(struct fields *x, const struct ws_http *o, struct ws_text name,
     struct ws_text value)
 {
-	if (same(name, "upgrade"))
-		x->upgrade |= lists(value, "websocket");
-	else if (same(name, "connection"))
-		x->connection |= lists(value, "upgrade");
-	else if (same(name, "sec-websocket-version"))
-		x->version += same(value, "13") ? 1 : 2;
-	else if (same(name, "sec-websocket-key")) {
+	if (is_word(name, "upgrade"))
+		x->upgrade |= has_word(value, "websocket");
+	else if (is_word(name, "connection"))
+		x->connection |= has_word(value, "upgrade");
+	else if (is_word(name, "sec-websocket-version"))
+		x->version += is_word(value, "13") ? 1 : 2;
+	else if (is_word(name, "sec-websocket-key")) {
 		x->key = value;
 		x->keys++;
-	} else if (same(name, "content-length"))
-		x->body |= !same(value, "0");
-	else if (same(name, "transfer-encoding"))
+	} else if (is_word(name, "content-length"))
+		x->body |= !is_word(value, "0");
+	else if (is_word(name, "transfer-encoding"))
 		x->body = 1;
 	else if (o != NULL && o->subprotocols != NULL &&
-	    same(name, "sec-websocket-protocol"))
-		offer(x, value, o->subprotocols);
+	    is_word(name, "sec-websocket-protocol"))
+		choose_subprotocol(x, value, o->subprotocols);
 }
 
 /* What a head says that ends at end and is known to be right line by line. */
 static void
-inspect(struct said *x, const struct ws_http *o, const char *p,
+read_fields(struct fields *x, const struct ws_http *o, const char *p,
     const char *end)
 {
 	struct ws_text name;
@@ -459,61 +460,61 @@ inspect(struct said *x, const struct ws_http *o, const char *p,
 		p = memchr(p, ':', (size_t)(end - p));
 		name.len = (size_t)(p++ - name.s);
 		eol = memchr(p, '\r', (size_t)(end - p));
-		field(x, o, name, trim(p, (size_t)(eol - p)));
+		take_field(x, o, name, trim(p, (size_t)(eol - p)));
 	}
 }
 
 static int
-deserves(struct ws_request *r, int status, const char *why)
+set_status(struct ws_request *r, int status, const char *reason)
 {
 	r->status = status;
-	r->why = why;
+	r->reason = reason;
 	return status;
 }
 
 /* The status that a whole head deserves. */
 static int
-judge(struct ws_request *r, const struct said *x, const struct ws_http *o,
-    unsigned hosts)
+choose_status(struct ws_request *r, const struct fields *x,
+    const struct ws_http *o, unsigned hosts)
 {
 	/* RFC 9112 section 3.2: HTTP/1.0 may go without. */
 	if (hosts == 0 && x->minor > 0)
-		return deserves(r, 400, "no Host header");
+		return set_status(r, 400, "no Host header");
 	/* A path may be both: an upgrade is none of HTTP/1.0's, see below. */
 	if (o != NULL && o->health != NULL &&
 	    (x->method == HEAD || x->method == OPTIONS ||
 	    (x->method == GET && (!x->upgrade || x->minor == 0))) &&
 	    has_path(x->target, o->health))
-		return deserves(r, 200, "ok");
+		return set_status(r, 200, "ok");
 	if (x->method != GET)
-		return deserves(r, 405, "only GET is served here");
+		return set_status(r, 405, "only GET is served here");
 	/* RFC 9110 section 7.8. */
 	if (x->minor == 0)
-		return deserves(r, 426,
+		return set_status(r, 426,
 		    "HTTP/1.0 cannot upgrade (nginx: proxy_http_version 1.1)");
 	if (!x->upgrade || !x->connection)
-		return deserves(r, 426, "a WebSocket upgrade is needed here");
+		return set_status(r, 426, "a WebSocket upgrade is needed here");
 	if (x->version != 1)
-		return deserves(r, 426, "Sec-WebSocket-Version must be 13");
+		return set_status(r, 426, "Sec-WebSocket-Version must be 13");
 	if (x->keys == 0)
-		return deserves(r, 400, "no Sec-WebSocket-Key header");
+		return set_status(r, 400, "no Sec-WebSocket-Key header");
 	if (x->keys > 1)
-		return deserves(r, 400, "two Sec-WebSocket-Key headers");
-	if (!key_right(x->key))
-		return deserves(r, 400, "bad Sec-WebSocket-Key");
+		return set_status(r, 400, "two Sec-WebSocket-Key headers");
+	if (!is_key(x->key))
+		return set_status(r, 400, "bad Sec-WebSocket-Key");
 	if (x->no_token)
-		return deserves(r, 400, "bad Sec-WebSocket-Protocol");
+		return set_status(r, 400, "bad Sec-WebSocket-Protocol");
 	/* What follows the head are frames. */
 	if (x->body)
-		return deserves(r, 400, "an upgrade request has no body");
+		return set_status(r, 400, "an upgrade request has no body");
 	r->key = x->key.s;
 	r->subprotocol = x->subprotocol;
-	return deserves(r, 101, "");
+	return set_status(r, 101, "");
 }
 
 /* The Host field's value t is whole. NULL, or what is wrong. */
 static const char *
-host(struct ws_head *h, struct ws_text t)
+parse_host(struct ws_head *h, struct ws_text t)
 {
 	size_t n, port;
 
@@ -529,7 +530,7 @@ host(struct ws_head *h, struct ws_text t)
  * wrong with it. END is left to the caller.
  */
 static const char *
-take(struct ws_head *h, struct ws_text part, unsigned char c)
+parse_byte(struct ws_head *h, struct ws_text part, unsigned char c)
 {
 	static const char http[] = "HTTP/1.";
 	size_t n = part.len;
@@ -552,7 +553,7 @@ take(struct ws_head *h, struct ws_text part, unsigned char c)
 	case METHOD:
 		if (c != ' ')
 			return token[c] == '\0' ? "not HTTP" : NULL;
-		h->method = (unsigned char)method(part);
+		h->method = (unsigned char)find_method(part);
 		if (h->method == PRI) /* RFC 9113 section 3.4 */
 			return "HTTP/2 is not spoken here";
 		break;
@@ -592,12 +593,12 @@ take(struct ws_head *h, struct ws_text part, unsigned char c)
 		if (c != ':' || n == 0)
 			return token[c] == '\0' ?
 			    "bad character in a header's name" : NULL;
-		h->host = (unsigned char)same(part, "host");
+		h->host = (unsigned char)is_word(part, "host");
 		break;
 	case VALUE:
 		if (c == '\r') {
 			h->state = LF;
-			return h->host ? host(h, trim(part.s, n)) : NULL;
+			return h->host ? parse_host(h, trim(part.s, n)) : NULL;
 		}
 		return (c < ' ' && c != '\t') || c == 0x7f ?
 		    "control character in a header" : NULL;
@@ -613,9 +614,9 @@ ssize_t
 ws_request(struct ws_head *h, const struct ws_http *o, const char *head,
     size_t len, struct ws_request *r)
 {
-	struct said x = { 0 };
+	struct fields x = { 0 };
 	struct ws_text part;
-	const char *why;
+	const char *reason;
 	unsigned char c;
 
 	r->key = r->subprotocol = NULL;
@@ -624,8 +625,8 @@ ws_request(struct ws_head *h, const struct ws_http *o, const char *head,
 		if (h->state == END && c == '\n') {
 			h->at++;
 			x.method = h->method;
-			inspect(&x, o, head, head + h->at);
-			if (judge(r, &x, o, h->hosts) == 400)
+			read_fields(&x, o, head, head + h->at);
+			if (choose_status(r, &x, o, h->hosts) == 400)
 				return WS_BAD;
 			return h->at;
 		}
@@ -633,16 +634,17 @@ ws_request(struct ws_head *h, const struct ws_http *o, const char *head,
 			continue; /* most bytes of most heads */
 		part.s = head + h->mark;
 		part.len = (size_t)(h->at - h->mark);
-		why = h->state == END ? "bare carriage return" :
-		    take(h, part, c);
-		if (why != NULL) {
-			deserves(r, 400, c == '\n' ? "bare line feed" : why);
+		reason = h->state == END ? "bare carriage return" :
+		    parse_byte(h, part, c);
+		if (reason != NULL) {
+			set_status(r, 400, c == '\n' ?
+			    "bare line feed" : reason);
 			return WS_BAD;
 		}
 	}
 	if (len < WS_HEAD_MAX)
 		return WS_MORE;
-	deserves(r, 431, "request head over 32 KiB");
+	set_status(r, 431, "request head over 32 KiB");
 	return WS_BAD;
 }
 
@@ -682,7 +684,7 @@ ws_accept(char out[WS_ANSWER_MAX], const struct ws_request *r)
 /* see ws.h */
 size_t
 ws_answer(char out[WS_ANSWER_MAX], const struct ws_head *h, int status,
-    const char *why)
+    const char *reason)
 {
 	const struct status *a = statuses;
 	size_t length;
@@ -691,7 +693,7 @@ ws_answer(char out[WS_ANSWER_MAX], const struct ws_head *h, int status,
 	while (a->status != status && a->status != 400)
 		a++;
 	/* The longest head, of 426, has 191 bytes: 192 + 256 < 512. */
-	while (n < 256 && why[n] != '\0')
+	while (n < 256 && reason[n] != '\0')
 		n++;
 	length = (size_t)snprintf(out, WS_ANSWER_MAX,
 	    "HTTP/1.1 %d %s\r\n"
@@ -700,7 +702,7 @@ ws_answer(char out[WS_ANSWER_MAX], const struct ws_head *h, int status,
 	    "Content-Type: text/plain\r\n"
 	    "Content-Length: %d\r\n"
 	    "\r\n"
-	    "%.*s\n", a->status, a->phrase, a->fields, n + 1, n, why);
+	    "%.*s\n", a->status, a->phrase, a->fields, n + 1, n, reason);
 	/* RFC 9110 section 9.3.2: the same head, and no body. */
 	return h != NULL && h->method == HEAD ? length - (size_t)n - 1 : length;
 }

@@ -105,7 +105,7 @@ ws_frame_json(struct ws_text value)
 		return NULL;
 	len = ws_json_compact((char *)payload(f), value);
 	frame_head(f, WS_TEXT, len);
-	/* Queues may hold it long: not with room for white space that is gone. */
+	/* It may be queued for long: without room for removed white space. */
 	if (value.len - len > 256) {
 		less = realloc(f, sizeof *f + WS_FRAME_HEAD_MAX + len);
 		if (less != NULL)
@@ -116,7 +116,7 @@ ws_frame_json(struct ws_text value)
 
 /* see ws.h */
 void
-ws_frame_drop(struct ws_frame *f)
+ws_frame_release(struct ws_frame *f)
 {
 	if (f != NULL && --f->refs == 0)
 		free(f);
@@ -201,7 +201,7 @@ ws_hub_init(struct ws_hub *h, ws_deliver *deliver, void *arg)
 	memset(h, 0, sizeof *h);
 	h->deliver = deliver;
 	h->arg = arg;
-	h->left = INT64_MAX;
+	h->budget = INT64_MAX;
 	h->nbuckets = h->channel_buckets = h->link_buckets = BUCKETS;
 	h->buckets = calloc(BUCKETS, sizeof *h->buckets);
 	h->channels = calloc(BUCKETS, sizeof *h->channels);
@@ -240,10 +240,10 @@ ws_hub_find(const struct ws_hub *h, struct ws_text id)
 
 /* see ws.h */
 void
-ws_hub_seek(const struct ws_hub *h, struct ws_text id)
+ws_hub_prefetch_bucket(const struct ws_hub *h, struct ws_text id)
 {
 	if (id.len == WS_ID_LEN)
-		WS_NEARER(&h->buckets[hash_id(id.s) & (h->nbuckets - 1)]);
+		WS_PREFETCH(&h->buckets[hash_id(id.s) & (h->nbuckets - 1)]);
 }
 
 /*
@@ -252,7 +252,7 @@ ws_hub_seek(const struct ws_hub *h, struct ws_text id)
  * Most often it is the first of its chain; a wrong address does no harm.
  */
 void
-ws_hub_approach(const struct ws_hub *h, struct ws_text id)
+ws_hub_prefetch_device(const struct ws_hub *h, struct ws_text id)
 {
 	uintptr_t d;
 
@@ -260,9 +260,9 @@ ws_hub_approach(const struct ws_hub *h, struct ws_text id)
 		return;
 	d = (uintptr_t)h->buckets[hash_id(id.s) & (h->nbuckets - 1)];
 	/* With what stands around it: a client's descriptor and its queue. */
-	WS_NEARER(d - 32);
-	WS_NEARER(d + 32);
-	WS_NEARER(d + 96);
+	WS_PREFETCH(d - 32);
+	WS_PREFETCH(d + 32);
+	WS_PREFETCH(d + 96);
 }
 
 /* Six bits of a random byte a character: 64 divides 256, none is favoured. */

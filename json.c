@@ -47,7 +47,7 @@ enum {
 };
 
 /* What is wrong with a byte that cannot come; elsewhere it depends. */
-static const char *const why[] = {
+static const char *const reason[] = {
 	[VALUE] = "not a value",
 	[ITEM] = "not a value",
 	[MEMBER] = "not a name in quotes",
@@ -163,7 +163,7 @@ static unsigned
 opened(struct ws_json *j, int object)
 {
 	if (j->depth == WS_JSON_DEPTH) {
-		j->why = "nested deeper than 64";
+		j->reason = "nested deeper than 64";
 		return BROKEN;
 	}
 	j->depth++;
@@ -255,7 +255,7 @@ ws_json_scan(struct ws_json *j, const char *piece, size_t len)
 				continue;
 			c = (unsigned char)piece[i];
 			if (c >= 0x80 || j->utf8.left != 0) {
-				j->why = "not UTF-8";
+				j->reason = "not UTF-8";
 				state = BROKEN;
 			} else if (c == '"')
 				state = state == STRING ? ended(j) : COLON;
@@ -318,8 +318,8 @@ ws_json_scan(struct ws_json *j, const char *piece, size_t len)
 				state = state == POINT ? FRACTION : EXPONENT;
 		}
 		if (state == BROKEN) {
-			if (j->why == NULL)
-				j->why = why[was & ~(unsigned)KEY];
+			if (j->reason == NULL)
+				j->reason = reason[was & ~(unsigned)KEY];
 			break;
 		}
 		i++;

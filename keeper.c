@@ -37,10 +37,10 @@
 
 #define PEM_MAX (1 << 20) /* bytes of a certificate's or key's file */
 
-enum { STOP = 'S', REPORT = 'R', CERTIFY = 'C' };
+enum { STOP = 'S', LOG_COUNTERS = 'R', CERTIFICATE = 'C' };
 
 static struct ws_setup *setup;
-static int sees_little; /* the keeper, since it is unveiled */
+static int keeper_unveiled; /* the keeper, since it is unveiled */
 
 /* see ws.h */
 void
@@ -67,7 +67,7 @@ wipe(char *p, size_t n)
 
 /* The bytes of a regular file of at most PEM_MAX; NULL and words on failure. */
 static char *
-slurp(const char *path, size_t *len, char words[WS_TLS_WORDS])
+read_file(const char *path, size_t *len, char error[WS_ERROR_MAX])
 {
 	struct stat st;
 	char *p = NULL;
@@ -79,7 +79,7 @@ slurp(const char *path, size_t *len, char words[WS_TLS_WORDS])
 	if (fd == -1 || fstat(fd, &st) == -1)
 		goto fail;
 	if (!S_ISREG(st.st_mode) || st.st_size > PEM_MAX) {
-		snprintf(words, WS_TLS_WORDS, "%s: not a file of at most %d "
+		snprintf(error, WS_ERROR_MAX, "%s: not a file of at most %d "
 		    "bytes", path, PEM_MAX);
 		close(fd);
 		return NULL;
@@ -99,9 +99,9 @@ slurp(const char *path, size_t *len, char words[WS_TLS_WORDS])
 	close(fd);
 	return p;
 fail:
-	(void)ws_fail(words, sees_little && errno == EACCES ? "%s leads out of "
-	    "the directories that the keeper can see since its start:" : "%s:",
-	    path);
+	(void)ws_fail(error, keeper_unveiled && errno == EACCES ?
+	    "%s leads out of the directories that the keeper can see since "
+	    "its start:" : "%s:", path);
 	if (fd != -1)
 		close(fd);
 	wipe(p, *len);
@@ -115,7 +115,7 @@ struct pair {
 };
 
 static void
-forget_pair(struct pair *p)
+free_pair(struct pair *p)
 {
 	wipe(p->bytes[1], p->len[1]);
 	free(p->bytes[0]);
@@ -124,43 +124,43 @@ forget_pair(struct pair *p)
 }
 
 static struct ws_tls_config *
-decode_pair(const struct pair *p, char words[WS_TLS_WORDS])
+decode_pair(const struct pair *p, char error[WS_ERROR_MAX])
 {
 	struct ws_text chain = { p->bytes[0], p->len[0] };
 	struct ws_text key = { p->bytes[1], p->len[1] };
 
-	return ws_tls_config_new(chain, key, words);
+	return ws_tls_config_new(chain, key, error);
 }
 
 /* Reads the files and checks them; NULL and words on failure. */
 static struct ws_tls_config *
-read_pair(struct pair *p, char words[WS_TLS_WORDS])
+read_pair(struct pair *p, char error[WS_ERROR_MAX])
 {
 	struct ws_tls_config *c = NULL;
 
 	memset(p, 0, sizeof *p);
-	p->bytes[0] = slurp(setup->cert, &p->len[0], words);
+	p->bytes[0] = read_file(setup->cert, &p->len[0], error);
 	if (p->bytes[0] != NULL)
-		p->bytes[1] = slurp(setup->key, &p->len[1], words);
+		p->bytes[1] = read_file(setup->key, &p->len[1], error);
 	if (p->bytes[1] != NULL)
-		c = decode_pair(p, words);
+		c = decode_pair(p, error);
 	if (c == NULL)
-		forget_pair(p);
-	else if (*words != '\0')
-		ws_say(WS_LOG_ERROR, "warning: %s", words);
+		free_pair(p);
+	else if (*error != '\0')
+		ws_log(WS_LOG_ERROR, "warning: %s", error);
 	return c;
 }
 
 /* see ws.h */
 int
-ws_keeper_pair(struct ws_setup *s, char words[WS_TLS_WORDS])
+ws_keeper_read_pair(struct ws_setup *s, char error[WS_ERROR_MAX])
 {
 	struct pair p;
 
 	setup = s;
 	ws_no_core();
-	s->pair = read_pair(&p, words);
-	forget_pair(&p);
+	s->pair = read_pair(&p, error);
+	free_pair(&p);
 	return s->pair == NULL ? -1 : 0;
 }
 
@@ -183,29 +183,29 @@ wire_length(const unsigned char *p)
 }
 
 static void
-obey_message(struct ws_loop *l)
+handle_message(struct ws_loop *l)
 {
-	char words[WS_TLS_WORDS];
+	char error[WS_ERROR_MAX];
 	struct ws_tls_config *c;
 
 	switch (message.head[0]) {
 	case STOP:
 		ws_loop_stop(l);
 		break;
-	case REPORT:
-		ws_loop_report(l);
+	case LOG_COUNTERS:
+		ws_loop_log_counters(l);
 		break;
-	case CERTIFY:
-		snprintf(words, sizeof words, "out of memory");
-		c = message.lost ? NULL : decode_pair(&message.pair, words);
+	case CERTIFICATE:
+		snprintf(error, sizeof error, "out of memory");
+		c = message.lost ? NULL : decode_pair(&message.pair, error);
 		if (c == NULL) {
-			ws_say(WS_LOG_ERROR, "the old certificate stays: %s",
-			    words);
+			ws_log(WS_LOG_ERROR, "the old certificate stays: %s",
+			    error);
 			break;
 		}
-		ws_loop_certify(l, c);
-		ws_tls_config_drop(c);
-		ws_say(WS_LOG_NOTE, "new connections get the new certificate");
+		ws_loop_set_tls(l, c);
+		ws_tls_config_release(c);
+		ws_log(WS_LOG_NOTE, "new connections get the new certificate");
 		break;
 	}
 }
@@ -236,7 +236,7 @@ fill(int fd, void *buf, size_t len, size_t *have)
 			return 0;
 		if (n <= 0) {
 			if (!orphaned)
-				ws_say(WS_LOG_ERROR, "the keeper is gone: "
+				ws_log(WS_LOG_ERROR, "the keeper is gone: "
 				    "stopping");
 			if (!pledged) /* else the next start will */
 				ws_keeper_remove(setup);
@@ -277,12 +277,12 @@ read_message(int fd)
 }
 
 static void
-hear_keeper(struct ws_loop *l, int fd, void *arg)
+read_keeper(struct ws_loop *l, int fd, void *arg)
 {
 	(void)arg;
 	while (read_message(fd)) {
-		obey_message(l);
-		forget_pair(&message.pair);
+		handle_message(l);
+		free_pair(&message.pair);
 		message.parts = 0;
 		message.have = 0;
 		message.lost = 0;
@@ -302,10 +302,10 @@ confine_hub(void)
 	/* Where there is no unveil, the pledge alone refuses every path. */
 	pledged = ws_pledge(WS_HUB_PROMISES) == 0;
 	if (!pledged)
-		ws_say(WS_LOG_NOTE, "warning: the hub runs without a sandbox: "
+		ws_log(WS_LOG_NOTE, "warning: the hub runs without a sandbox: "
 		    "%s", strerror(errno));
 	else if (!unveiled)
-		ws_say(WS_LOG_INFO, "pledged, but not unveiled");
+		ws_log(WS_LOG_INFO, "pledged, but not unveiled");
 }
 
 static void
@@ -327,23 +327,23 @@ run_hub(int fd, struct ws_tls_config *tls)
 	if (l == NULL)
 		ws_die("%s", strerror(errno));
 	if (tls != NULL) {
-		ws_loop_certify(l, tls);
-		ws_tls_config_drop(tls);
+		ws_loop_set_tls(l, tls);
+		ws_tls_config_release(tls);
 	}
 	ws_privdrop(setup->uid, setup->gid, setup->control);
 	for (i = 0; i < setup->n; i++) {
 		if (ws_loop_listen(l, setup->fd[i], setup->tls[i]) != 0)
 			ws_die("%s", strerror(errno));
 		ws_address(setup->fd[i], 0, name);
-		ws_say(WS_LOG_NOTE, "listening on %s%s", setup->tls[i] ?
+		ws_log(WS_LOG_NOTE, "listening on %s%s", setup->tls[i] ?
 		    "wss://" : "ws://", name);
 	}
 	if (ws_loop_control(l, setup->control_fd) != 0 ||
 	    fcntl(fd, F_SETFL, O_NONBLOCK) == -1 ||
-	    ws_loop_watch(l, fd, hear_keeper, NULL) != 0)
+	    ws_loop_watch(l, fd, read_keeper, NULL) != 0)
 		ws_die("%s", strerror(errno));
 	ws_address(setup->control_fd, 0, name);
-	ws_say(WS_LOG_NOTE, "backends write to %s", name + strlen("unix:"));
+	ws_log(WS_LOG_NOTE, "backends write to %s", name + strlen("unix:"));
 	confine_hub();
 	if (write(fd, "", 1) != 1) /* the keeper waits to hear that */
 		ws_die("the keeper is gone");
@@ -425,7 +425,7 @@ ignore_signals(void)
 }
 
 static void
-tell_hub(int fd, int kind, const struct pair *p)
+send_message(int fd, int kind, const struct pair *p)
 {
 	static const struct pair none;
 	unsigned char head[9] = { 0 };
@@ -459,24 +459,24 @@ tell_hub(int fd, int kind, const struct pair *p)
 }
 
 static void
-renew(int fd)
+renew_pair(int fd)
 {
-	char words[WS_TLS_WORDS];
+	char error[WS_ERROR_MAX];
 	struct ws_tls_config *c;
 	struct pair p;
 
 	if (setup->cert == NULL) {
-		ws_say(WS_LOG_NOTE, "HUP: there is no certificate to reload");
+		ws_log(WS_LOG_NOTE, "HUP: there is no certificate to reload");
 		return;
 	}
-	c = read_pair(&p, words);
+	c = read_pair(&p, error);
 	if (c == NULL) {
-		ws_say(WS_LOG_ERROR, "the old certificate stays: %s", words);
+		ws_log(WS_LOG_ERROR, "the old certificate stays: %s", error);
 		return;
 	}
-	ws_tls_config_drop(c); /* it was only to check */
-	tell_hub(fd, CERTIFY, &p);
-	forget_pair(&p);
+	ws_tls_config_release(c); /* it was only to check */
+	send_message(fd, CERTIFICATE, &p);
+	free_pair(&p);
 }
 
 /* The directory of a file: what replaces the file is in there, too. */
@@ -568,17 +568,17 @@ confine_keeper(void)
 	for (i = 0; i < setup->nfiles; i++)
 		unveil_around(setup->files[i].path, "rc");
 	/* The hub has warned already if this cannot be. */
-	sees_little = ws_unveil(NULL, NULL) == 0;
+	keeper_unveiled = ws_unveil(NULL, NULL) == 0;
 	(void)ws_pledge(WS_KEEPER_PROMISES);
 }
 
 /* The hub has ended: removes the files, and returns the exit status. */
 static int
-end_of_hub(int status)
+hub_exit_status(int status)
 {
 	ws_keeper_remove(setup);
 	if (WIFSIGNALED(status))
-		ws_say(WS_LOG_ERROR, "the hub was ended by signal %d%s",
+		ws_log(WS_LOG_ERROR, "the hub was ended by signal %d%s",
 		    WTERMSIG(status), WTERMSIG(status) == SIGSYS ?
 		    ": a call that it had not pledged" : "");
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
@@ -589,7 +589,7 @@ end_of_hub(int status)
  * where this is process 1, or where a shell started some before its exec.
  */
 static int
-keep(pid_t hub, int fd)
+wait_for_hub(pid_t hub, int fd)
 {
 	unsigned char c;
 	int status;
@@ -597,28 +597,28 @@ keep(pid_t hub, int fd)
 
 	/* The hub says a byte when it is ready, or ends: then SIGCHLD comes. */
 	if (read(fd, &c, 1) == 1)
-		ws_service_tell(setup->manager, "READY=1");
+		ws_service_notify(setup->manager, "READY=1");
 	for (;;) {
 		while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
 			if (pid == hub)
-				return end_of_hub(status);
+				return hub_exit_status(status);
 		if (read(signal_pipe[0], &c, 1) != 1)
 			continue;
 		switch (c) {
 		case SIGHUP:
-			ws_service_tell(setup->manager, "RELOADING=1");
-			renew(fd);
-			ws_service_tell(setup->manager, "READY=1");
+			ws_service_notify(setup->manager, "RELOADING=1");
+			renew_pair(fd);
+			ws_service_notify(setup->manager, "READY=1");
 			break;
 		case SIGINT:
 		case SIGTERM:
-			ws_service_tell(setup->manager, "STOPPING=1");
-			tell_hub(fd, STOP, NULL);
+			ws_service_notify(setup->manager, "STOPPING=1");
+			send_message(fd, STOP, NULL);
 			break;
 		case SIGCHLD:
 			break;
 		default:
-			tell_hub(fd, REPORT, NULL);
+			send_message(fd, LOG_COUNTERS, NULL);
 			break;
 		}
 	}
@@ -651,9 +651,9 @@ ws_keeper_run(struct ws_setup *s)
 	for (i = 0; i < setup->n; i++)
 		close(setup->fd[i]);
 	close(setup->control_fd);
-	ws_tls_config_drop(setup->pair);
+	ws_tls_config_release(setup->pair);
 	confine_keeper();
-	status = keep(hub, fd[0]);
+	status = wait_for_hub(hub, fd[0]);
 	close(fd[0]);
 	return status;
 }

@@ -44,7 +44,7 @@ close_keeping_errno(int fd)
 
 /* Non-blocking and closed by exec: -1 with errno. */
 static int
-make_polite(int fd)
+set_flags(int fd)
 {
 	int flags = fcntl(fd, F_GETFL);
 
@@ -143,7 +143,7 @@ listen_inet(const struct addrinfo *ai)
 	if (ai->ai_family == AF_INET6)
 		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on,
 		    sizeof on);
-	if (make_polite(fd) == -1 ||
+	if (set_flags(fd) == -1 ||
 	    bind(fd, ai->ai_addr, ai->ai_addrlen) == -1 ||
 	    listen(fd, BACKLOG) == -1)
 		return close_keeping_errno(fd);
@@ -179,27 +179,28 @@ is_repeated(const struct addrinfo *list, const struct addrinfo *ai)
 /* see ws.h */
 int
 ws_listen(const char *address, int fd[WS_LISTEN_MAX], struct ws_file_id *id,
-    char words[WS_LISTEN_WORDS])
+    char error[WS_ERROR_MAX])
 {
 	struct addrinfo hints, *list, *ai;
 	char host[256], port[6];
-	int error, n = 0;
+	int failed, n = 0;
 
 	if (strncmp(address, "unix:", 5) == 0) {
 		fd[0] = ws_listen_unix(address + 5, 0666, (gid_t)-1, id,
-		    words);
+		    error);
 		return fd[0] == -1 ? -1 : 1;
 	}
 	if (split(address, host, port) != 0)
-		return ws_fail(words, "%s: not host:port, :port, [v6]:port or "
+		return ws_fail(error, "%s: not host:port, :port, [v6]:port or "
 		    "unix:PATH", address);
 	memset(&hints, 0, sizeof hints);
 	hints.ai_socktype = SOCK_STREAM;
 	hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
-	error = getaddrinfo(host[0] == '\0' ? NULL : host, port, &hints, &list);
-	if (error != 0)
-		return ws_fail(words, "%s: %s", address, error == EAI_SYSTEM ?
-		    strerror(errno) : gai_strerror(error));
+	failed = getaddrinfo(host[0] == '\0' ? NULL : host, port, &hints,
+	    &list);
+	if (failed != 0)
+		return ws_fail(error, "%s: %s", address, failed == EAI_SYSTEM ?
+		    strerror(errno) : gai_strerror(failed));
 	for (ai = list; ai != NULL && n < WS_LISTEN_MAX; ai = ai->ai_next) {
 		if (is_repeated(list, ai))
 			continue;
@@ -215,7 +216,7 @@ ws_listen(const char *address, int fd[WS_LISTEN_MAX], struct ws_file_id *id,
 		break;
 	}
 	if (n == 0 || (ai != NULL && n < WS_LISTEN_MAX)) {
-		ws_fail(words, "%s:", address);
+		ws_fail(error, "%s:", address);
 		while (n > 0)
 			close_keeping_errno(fd[--n]);
 		n = -1;
@@ -229,33 +230,33 @@ ws_listen(const char *address, int fd[WS_LISTEN_MAX], struct ws_file_id *id,
 /* Removes what a crashed hub left at un->sun_path; -1 with words if it may
  * not be. */
 static int
-clear_stale(const struct sockaddr_un *un, char words[WS_LISTEN_WORDS])
+clear_stale(const struct sockaddr_un *un, char error[WS_ERROR_MAX])
 {
 	const char *path = un->sun_path;
 	struct stat st;
 	int fd;
 
 	if (lstat(path, &st) == -1)
-		return errno == ENOENT ? 0 : ws_fail(words, "%s:", path);
+		return errno == ENOENT ? 0 : ws_fail(error, "%s:", path);
 	if (!S_ISSOCK(st.st_mode))
-		return ws_fail(words, "%s: there is a %s of that name", path,
+		return ws_fail(error, "%s: there is a %s of that name", path,
 		    S_ISDIR(st.st_mode) ? "directory" : "file");
 	fd = socket(AF_UNIX, SOCK_STREAM, 0);
-	if (fd == -1 || make_polite(fd) == -1) {
+	if (fd == -1 || set_flags(fd) == -1) {
 		close_keeping_errno(fd);
-		return ws_fail(words, "socket:");
+		return ws_fail(error, "socket:");
 	}
 	if (connect(fd, (const struct sockaddr *)un, sizeof *un) == 0 ||
 	    errno == EAGAIN || errno == EINPROGRESS) {
 		close(fd);
-		return ws_fail(words, "%s: another program listens there",
+		return ws_fail(error, "%s: another program listens there",
 		    path);
 	}
 	close_keeping_errno(fd);
 	if (errno != ECONNREFUSED)
-		return ws_fail(words, "%s:", path);
+		return ws_fail(error, "%s:", path);
 	if (unlink(path) == -1 && errno != ENOENT)
-		return ws_fail(words, "%s:", path);
+		return ws_fail(error, "%s:", path);
 	return 0;
 }
 
@@ -286,7 +287,7 @@ lock_directory(const char *path)
 /* see ws.h */
 int
 ws_listen_unix(const char *path, mode_t mode, gid_t group,
-    struct ws_file_id *id, char words[WS_LISTEN_WORDS])
+    struct ws_file_id *id, char error[WS_ERROR_MAX])
 {
 	struct sockaddr_un un;
 	struct stat st;
@@ -296,21 +297,21 @@ ws_listen_unix(const char *path, mode_t mode, gid_t group,
 	memset(&un, 0, sizeof un);
 	un.sun_family = AF_UNIX;
 	if (*path == '\0')
-		return ws_fail(words, "a Unix socket needs a path");
+		return ws_fail(error, "a Unix socket needs a path");
 	if (strlen(path) >= sizeof un.sun_path)
-		return ws_fail(words, "%.200s...: longer than the %zu bytes "
+		return ws_fail(error, "%.200s...: longer than the %zu bytes "
 		    "that a Unix socket's path may have", path,
 		    sizeof un.sun_path - 1);
 	memcpy(un.sun_path, path, strlen(path) + 1);
 
 	lock = lock_directory(path);
-	if (clear_stale(&un, words) == -1) {
+	if (clear_stale(&un, error) == -1) {
 		close_keeping_errno(lock);
 		return -1;
 	}
 	fd = socket(AF_UNIX, SOCK_STREAM, 0);
-	if (fd == -1 || make_polite(fd) == -1) {
-		ws_fail(words, "socket:");
+	if (fd == -1 || set_flags(fd) == -1) {
+		ws_fail(error, "socket:");
 		close_keeping_errno(lock);
 		return close_keeping_errno(fd);
 	}
@@ -318,14 +319,14 @@ ws_listen_unix(const char *path, mode_t mode, gid_t group,
 	bound = bind(fd, (const struct sockaddr *)&un, sizeof un);
 	umask(mask);
 	if (bound == -1) {
-		ws_fail(words, "%s:", path);
+		ws_fail(error, "%s:", path);
 		close_keeping_errno(lock);
 		return close_keeping_errno(fd);
 	}
 	if (listen(fd, BACKLOG) == -1 ||
 	    (group != (gid_t)-1 && chown(path, (uid_t)-1, group) == -1) ||
 	    chmod(path, mode) == -1 || lstat(path, &st) == -1) {
-		ws_fail(words, "%s:", path);
+		ws_fail(error, "%s:", path);
 		unlink(path);
 		close_keeping_errno(lock);
 		return close_keeping_errno(fd);

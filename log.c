@@ -19,18 +19,18 @@ int ws_log_level = WS_LOG_NOTE;
 
 /* see ws.h */
 void
-ws_log(int level, const char *line)
+ws_log_line(int level, const char *line)
 {
-	static unsigned long unsaid;
+	static unsigned long lost;
 	struct pollfd err = { STDERR_FILENO, POLLOUT, 0 };
 	char out[1024] = "wshub: ";
 	size_t n = strlen(out);
 
 	if (level > ws_log_level)
 		return;
-	if (unsaid != 0 && poll(&err, 1, 0) == 1 && (err.revents & POLLOUT)) {
-		n += (size_t)snprintf(out + n, 64, "(%lu lines lost) ", unsaid);
-		unsaid = 0;
+	if (lost != 0 && poll(&err, 1, 0) == 1 && (err.revents & POLLOUT)) {
+		n += (size_t)snprintf(out + n, 64, "(%lu lines lost) ", lost);
+		lost = 0;
 	}
 	for (; *line != '\0' && n < sizeof out - 6; line++) {
 		if ((unsigned char)*line >= ' ' && *line != 127)
@@ -43,26 +43,26 @@ ws_log(int level, const char *line)
 	/* Neither a full disk nor a reader who sleeps is a reason to stop. */
 	if (poll(&err, 1, 0) != 1 || (err.revents & POLLOUT) == 0 ||
 	    write(STDERR_FILENO, out, n) < 0)
-		unsaid++;
+		lost++;
 }
 
 static void
-say(int level, const char *format, va_list ap)
+vlog(int level, const char *format, va_list ap)
 {
 	char line[768];
 
 	vsnprintf(line, sizeof line, format, ap);
-	ws_log(level, line);
+	ws_log_line(level, line);
 }
 
 /* see ws.h */
 void
-ws_say(int level, const char *format, ...)
+ws_log(int level, const char *format, ...)
 {
 	va_list ap;
 
 	va_start(ap, format);
-	say(level, format, ap);
+	vlog(level, format, ap);
 	va_end(ap);
 }
 
@@ -73,7 +73,7 @@ ws_die(const char *format, ...)
 	va_list ap;
 
 	va_start(ap, format);
-	say(WS_LOG_ERROR, format, ap);
+	vlog(WS_LOG_ERROR, format, ap);
 	va_end(ap);
 	exit(1);
 }

@@ -37,8 +37,8 @@
 #define ACCEPTS_TURN 64        /* connections taken from a listener in a turn */
 #define LONG_TURN 100000000    /* ns of a turn that is counted */
 #define REFUSED_MAX 16         /* clients beyond a limit, being told so */
-#define REST 1000              /* ms without accept after EMFILE */
-#define OVERSLEEP 1000         /* ms that poll may return late */
+#define ACCEPT_PAUSE 1000              /* ms without accept after EMFILE */
+#define SUSPEND_MIN 1000         /* ms that poll may return late */
 #define DRAIN_EACH 10          /* ms between two Closes at shutdown, at most */
 #define IP_BUCKETS 1024        /* a power of two */
 
@@ -58,13 +58,13 @@ struct ws_backend {
 	struct ws_conn conn;
 	struct ws_control control;
 	struct ws_backend *next; /* in the run queue */
-	int64_t served; /* ms: when it last had a slice */
-	char *rest;   /* what was read, and did not fit in a slice */
-	size_t at, len; /* len bytes of it, from there */
-	unsigned char queued; /* in the run queue */
-	unsigned char more;   /* the last read filled the buffer */
-	unsigned char mute;   /* it does not take replies any more */
-	unsigned char ended;
+	int64_t served_at; /* ms: when it last had a slice */
+	char *pending;     /* what was read, and did not fit in a slice */
+	size_t pending_at, pending_len; /* where it begins, its bytes */
+	unsigned char in_run_queue;
+	unsigned char read_full;    /* the last read filled the buffer */
+	unsigned char write_failed; /* it takes no replies any more */
+	unsigned char eof;
 };
 
 static const char *const counter_names[WS_COUNTERS] = {
@@ -80,7 +80,7 @@ read_clock(struct ws_loop *l)
 {
 	int64_t clock = ws_clock();
 
-	l->now = clock / 1000000 - l->overslept;
+	l->now = clock / 1000000 - l->suspended;
 	return clock;
 }
 
@@ -92,7 +92,7 @@ flush_replies(struct ws_backend *b)
 	struct ws_control *c = &b->control;
 	ssize_t n;
 
-	while (c->outlen > 0 && !b->mute) {
+	while (c->outlen > 0 && !b->write_failed) {
 		n = send(b->conn.fd, c->out, c->outlen, MSG_NOSIGNAL);
 		if (n >= 0)
 			ws_control_sent(c, (size_t)n);
@@ -100,15 +100,15 @@ flush_replies(struct ws_backend *b)
 		    errno == ENOBUFS)
 			return;
 		else if (errno != EINTR)
-			b->mute = 1; /* it may have left; it is still obeyed */
+			b->write_failed = 1; /* its objects are still obeyed */
 	}
-	if (b->mute)
+	if (b->write_failed)
 		ws_control_sent(c, c->outlen);
 }
 
 /* Whether there is nothing to read at the moment. */
 static int
-drained(int fd)
+nothing_to_read(int fd)
 {
 	char c;
 	ssize_t n;
@@ -120,11 +120,11 @@ drained(int fd)
 }
 
 static void
-forget_rest(struct ws_backend *b)
+free_pending(struct ws_backend *b)
 {
-	free(b->rest);
-	b->rest = NULL;
-	b->at = b->len = 0;
+	free(b->pending);
+	b->pending = NULL;
+	b->pending_at = b->pending_len = 0;
 }
 
 /* One slice: what was left, or else what one read brings. */
@@ -135,74 +135,75 @@ feed(struct ws_loop *l, struct ws_backend *b)
 	ssize_t n;
 	size_t used;
 
-	l->hub.left = BACKEND_SLICE;
-	if (b->len != 0) {
-		used = ws_control_feed(&l->hub, c, b->rest + b->at, b->len);
-		b->at += used;
-		b->len -= used;
-		if (b->len == 0)
-			forget_rest(b);
+	l->hub.budget = BACKEND_SLICE;
+	if (b->pending_len != 0) {
+		used = ws_control_feed(&l->hub, c, b->pending + b->pending_at,
+		    b->pending_len);
+		b->pending_at += used;
+		b->pending_len -= used;
+		if (b->pending_len == 0)
+			free_pending(b);
 		return;
 	}
 	do
 		n = recv(b->conn.fd, l->input, WS_READ_MAX, 0);
 	while (n < 0 && errno == EINTR);
-	b->more = n == WS_READ_MAX;
+	b->read_full = n == WS_READ_MAX;
 	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 		return;
 	if (n <= 0) {
 		ws_control_end(c);
-		b->ended = 1;
+		b->eof = 1;
 		return;
 	}
 	used = ws_control_feed(&l->hub, c, (char *)l->input, (size_t)n);
 	if (used == (size_t)n)
 		return;
-	b->len = (size_t)n - used;
-	b->rest = malloc(b->len);
-	if (b->rest == NULL)
+	b->pending_len = (size_t)n - used;
+	b->pending = malloc(b->pending_len);
+	if (b->pending == NULL)
 		c->lost = 1;
 	else
-		memcpy(b->rest, l->input + used, b->len);
+		memcpy(b->pending, l->input + used, b->pending_len);
 }
 
 /* Frees what a backend has, and takes it out of the run queue. */
 static void
-forget_backend(struct ws_loop *l, struct ws_backend *b)
+free_backend(struct ws_loop *l, struct ws_backend *b)
 {
-	struct ws_backend **p = &l->run;
+	struct ws_backend **p = &l->run_queue;
 
 	ws_control_free(&b->control);
-	forget_rest(b);
-	if (!b->queued)
+	free_pending(b);
+	if (!b->in_run_queue)
 		return;
 	while (*p != b)
 		p = &(*p)->next;
 	*p = b->next;
 	if (*p == NULL)
-		l->run_end = p;
+		l->run_queue_end = p;
 }
 
 static void
 enqueue(struct ws_loop *l, struct ws_backend *b)
 {
-	if (b->queued || b->conn.dead)
+	if (b->in_run_queue || b->conn.dead)
 		return;
-	b->queued = 1;
+	b->in_run_queue = 1;
 	b->next = NULL;
-	*l->run_end = b;
-	l->run_end = &b->next;
+	*l->run_queue_end = b;
+	l->run_queue_end = &b->next;
 }
 
 static struct ws_backend *
 dequeue(struct ws_loop *l)
 {
-	struct ws_backend *b = l->run;
+	struct ws_backend *b = l->run_queue;
 
-	l->run = b->next;
-	if (l->run == NULL)
-		l->run_end = &l->run;
-	b->queued = 0;
+	l->run_queue = b->next;
+	if (l->run_queue == NULL)
+		l->run_queue_end = &l->run_queue;
+	b->in_run_queue = 0;
 	return b;
 }
 
@@ -214,13 +215,13 @@ serve_backend(struct ws_loop *l, struct ws_backend *b)
 	uint64_t objects;
 	int full;
 
-	b->served = l->now;
+	b->served_at = l->now;
 	flush_replies(b);
-	if (!b->ended && c->outlen < REPLIES_MAX)
+	if (!b->eof && c->outlen < REPLIES_MAX)
 		feed(l, b);
-	if (!b->ended && b->len == 0 && !b->more && ws_control_lost(c) &&
-	    drained(b->conn.fd))
-		ws_control_drained(c);
+	if (!b->eof && b->pending_len == 0 && !b->read_full &&
+	    ws_control_resyncing(c) && nothing_to_read(b->conn.fd))
+		ws_control_resync(c);
 	objects = c->objects;
 	l->counters[WS_OBJECTS] += objects;
 	l->counters[WS_OBJECT_ERRORS] += c->errors;
@@ -231,13 +232,13 @@ serve_backend(struct ws_loop *l, struct ws_backend *b)
 		l->counters[WS_LOST]++;
 		ws_logf(&l->o, WS_LOG_ERROR, "backend dropped: out of memory");
 	}
-	if (c->lost || (b->ended && c->outlen == 0)) {
+	if (c->lost || (b->eof && c->outlen == 0)) {
 		ws_poll_kill(&l->poll, &b->conn);
 		return objects;
 	}
-	ws_poll_for(&l->poll, &b->conn, (c->outlen > 0 ? POLLOUT : 0) |
-	    (b->ended || full ? 0 : POLLIN));
-	if ((b->len != 0 || b->more) && !full)
+	ws_poll_events(&l->poll, &b->conn, (c->outlen > 0 ? POLLOUT : 0) |
+	    (b->eof || full ? 0 : POLLIN));
+	if ((b->pending_len != 0 || b->read_full) && !full)
 		enqueue(l, b);
 	return objects;
 }
@@ -255,8 +256,8 @@ longest_idle(const struct ws_loop *l)
 		b = (struct ws_backend *)l->poll.conns[i];
 		if (b->conn.kind == WS_CONN_BACKEND && !b->conn.dead &&
 		    b->control.text == NULL && b->control.outlen == 0 &&
-		    !b->queued && (longest == NULL ||
-		    b->served < longest->served))
+		    !b->in_run_queue && (longest == NULL ||
+		    b->served_at < longest->served_at))
 			longest = b;
 	}
 	return longest;
@@ -268,31 +269,31 @@ longest_idle(const struct ws_loop *l)
  * long.
  */
 static void
-watch_listeners(struct ws_loop *l)
+update_listeners(struct ws_loop *l)
 {
-	int clients = l->rest == 0;
-	int backends = l->rest == 0 && l->backends < l->max_backends;
+	int clients = l->accept_after == 0;
+	int backends = l->accept_after == 0 && l->backends < l->max_backends;
 	const struct ws_backend *idle = NULL;
 	struct ws_listener *p;
 
-	l->yield = 0;
+	l->yield_at = 0;
 	if (l->backends >= l->max_backends)
 		idle = longest_idle(l);
 	if (idle != NULL) {
-		l->yield = idle->served + BACKEND_IDLE;
-		backends = l->rest == 0 && l->now >= l->yield;
-		if (l->now >= l->yield)
-			l->yield = 0;
+		l->yield_at = idle->served_at + BACKEND_IDLE;
+		backends = l->accept_after == 0 && l->now >= l->yield_at;
+		if (l->now >= l->yield_at)
+			l->yield_at = 0;
 	}
 
 	for (p = l->listeners; p != NULL; p = p->next)
-		ws_poll_for(&l->poll, &p->conn,
+		ws_poll_events(&l->poll, &p->conn,
 		    (p->conn.kind == WS_CONN_LISTENER ? clients : backends) ?
 		    POLLIN : 0);
 }
 
 static int
-polite_accept(int fd)
+accept_nonblocking(int fd)
 {
 	int s;
 
@@ -391,7 +392,7 @@ static void
 refuse_at_once(const struct ws_loop *l, int fd)
 {
 	char answer[WS_ANSWER_MAX];
-	size_t n = ws_answer(answer, NULL, 503, l->stop != 0 ?
+	size_t n = ws_answer(answer, NULL, 503, l->stop_at != 0 ?
 	    "shutting down" : "too many clients");
 
 	if (send(fd, answer, n, MSG_NOSIGNAL) == (ssize_t)n)
@@ -401,7 +402,7 @@ refuse_at_once(const struct ws_loop *l, int fd)
 static void
 new_client(struct ws_loop *l, int fd, int tls)
 {
-	int refused = l->stop != 0 || l->clients >= l->max_clients;
+	int refused = l->stop_at != 0 || l->clients >= l->max_clients;
 	struct ws_ip *ip = NULL;
 	struct ws_client *c = NULL;
 	unsigned char key[8];
@@ -441,8 +442,8 @@ new_backend(struct ws_loop *l, int fd)
 		return;
 	}
 	b->conn.kind = WS_CONN_BACKEND;
-	b->conn.pinned = 1;
-	b->served = l->now;
+	b->conn.always_hot = 1;
+	b->served_at = l->now;
 	if (++l->backends == l->max_backends)
 		ws_logf(&l->o, WS_LOG_ERROR, "%u backends: the next waits "
 		    "until one has left", (unsigned)l->max_backends);
@@ -450,21 +451,21 @@ new_backend(struct ws_loop *l, int fd)
 
 /* The backend that gives way where there are as many as may be, or NULL. */
 static struct ws_backend *
-who_gives_way(const struct ws_loop *l)
+backend_to_evict(const struct ws_loop *l)
 {
 	struct ws_backend *b = longest_idle(l);
 
-	return b != NULL && l->now - b->served >= BACKEND_IDLE ? b : NULL;
+	return b != NULL && l->now - b->served_at >= BACKEND_IDLE ? b : NULL;
 }
 
 static void
-make_way(struct ws_loop *l, struct ws_backend *b)
+evict_backend(struct ws_loop *l, struct ws_backend *b)
 {
 	ws_logf(&l->o, WS_LOG_NOTE, "a backend that was idle for %lld s gives "
-	    "way", (long long)((l->now - b->served) / 1000));
+	    "way", (long long)((l->now - b->served_at) / 1000));
 	ws_poll_remove(&l->poll, &b->conn);
 	close(b->conn.fd);
-	forget_backend(l, b);
+	free_backend(l, b);
 	free(b);
 	l->backends--;
 }
@@ -479,19 +480,19 @@ accept_some(struct ws_loop *l, struct ws_listener *p)
 		idle = NULL;
 		if (p->conn.kind == WS_CONN_CONTROL &&
 		    l->backends >= l->max_backends &&
-		    (idle = who_gives_way(l)) == NULL)
+		    (idle = backend_to_evict(l)) == NULL)
 			return;
-		fd = polite_accept(p->conn.fd);
+		fd = accept_nonblocking(p->conn.fd);
 		if (fd == -1 && (errno == EMFILE || errno == ENFILE ||
 		    errno == ENOBUFS || errno == ENOMEM)) {
 			ws_logf(&l->o, WS_LOG_ERROR, "accept: %s: resting "
-			    "for %d s", strerror(errno), REST / 1000);
-			l->rest = l->now + REST;
+			    "for %d s", strerror(errno), ACCEPT_PAUSE / 1000);
+			l->accept_after = l->now + ACCEPT_PAUSE;
 		}
 		if (fd == -1)
 			return;
 		if (idle != NULL)
-			make_way(l, idle);
+			evict_backend(l, idle);
 		if (p->conn.kind == WS_CONN_LISTENER)
 			new_client(l, fd, p->tls);
 		else
@@ -503,20 +504,20 @@ accept_some(struct ws_loop *l, struct ws_listener *p)
 
 /* ms until something is due, at most timeout; -1 is for ever. */
 static int
-next_due(const struct ws_loop *l, int timeout)
+time_to_next(const struct ws_loop *l, int timeout)
 {
-	int64_t due = ws_wheel_due(&l->wheel);
+	int64_t due = ws_wheel_next(&l->wheel);
 
-	if (l->o.heartbeat != 0 && l->beat < due)
-		due = l->beat;
-	if (l->rest != 0 && l->rest < due)
-		due = l->rest;
-	if (l->stop != 0 && l->stop < due)
-		due = l->stop;
-	if (l->yield != 0 && l->yield < due)
-		due = l->yield;
-	if (l->hushed != 0 && l->hush < due)
-		due = l->hush;
+	if (l->o.heartbeat != 0 && l->next_heartbeat < due)
+		due = l->next_heartbeat;
+	if (l->accept_after != 0 && l->accept_after < due)
+		due = l->accept_after;
+	if (l->stop_at != 0 && l->stop_at < due)
+		due = l->stop_at;
+	if (l->yield_at != 0 && l->yield_at < due)
+		due = l->yield_at;
+	if (l->log_omitted != 0 && l->log_window_end < due)
+		due = l->log_window_end;
 	if (due == INT64_MAX)
 		return timeout;
 	due = due <= l->now ? 0 : due - l->now;
@@ -526,17 +527,17 @@ next_due(const struct ws_loop *l, int timeout)
 }
 
 static void
-beat(struct ws_loop *l)
+send_heartbeat(struct ws_loop *l)
 {
 	static const char hb[] = "{\"action\":\"hb\"}";
 	struct ws_frame *f = ws_frame_new(WS_TEXT, hb, sizeof hb - 1);
 
-	l->beat = l->now + (int64_t)l->o.heartbeat * 1000;
+	l->next_heartbeat = l->now + (int64_t)l->o.heartbeat * 1000;
 	if (f != NULL)
 		ws_hub_multicast(&l->hub, f);
 	else
 		l->counters[WS_LOST]++;
-	ws_frame_drop(f);
+	ws_frame_release(f);
 }
 
 static void
@@ -555,7 +556,7 @@ free_conn(struct ws_loop *l, struct ws_conn *conn)
 		ws_client_free(l, c);
 	} else {
 		if (kind == WS_CONN_BACKEND) {
-			forget_backend(l, b);
+			free_backend(l, b);
 			l->backends--;
 		}
 		ws_poll_remove(&l->poll, conn);
@@ -598,27 +599,27 @@ serve_backends(struct ws_loop *l, uint32_t n)
 	int64_t until = ws_clock() + BACKENDS_TURN;
 	struct ws_backend *b, *eager = NULL;
 	uint32_t i, backends = 0, asked = 0;
-	int going = 1, more;
+	int in_time = 1, more;
 
 	for (i = 0; i < n; i++)
 		if (l->poll.ready[i]->kind == WS_CONN_BACKEND)
 			enqueue(l, (struct ws_backend *)l->poll.ready[i]);
-	for (b = l->run; b != NULL; b = b->next)
+	for (b = l->run_queue; b != NULL; b = b->next)
 		backends++;
-	while (l->run != NULL && going) {
+	while (l->run_queue != NULL && in_time) {
 		b = dequeue(l);
 		if (serve_backend(l, b) > 1)
 			eager = b;
-		if (l->full)
+		if (l->flush_first)
 			ws_client_flush_all(l);
-		going = ws_clock() < until;
+		in_time = ws_clock() < until;
 	}
 	do {
 		more = ws_client_flush_one(l);
-		if (eager != NULL && !eager->conn.dead && going && !l->full &&
-		    (!more || asked++ % FLUSHES_ASK == 0)) {
+		if (eager != NULL && !eager->conn.dead && in_time &&
+		    !l->flush_first && (!more || asked++ % FLUSHES_ASK == 0)) {
 			(void)serve_backend(l, eager);
-			going = ws_clock() < until;
+			in_time = ws_clock() < until;
 		}
 	} while (l->dirty != NULL);
 	ws_client_flush_all(l);
@@ -670,7 +671,7 @@ serve(struct ws_loop *l, uint32_t n)
 
 	serve_clients(l, n, 0, CLIENTS_TURN, &l->open_slot);
 	ws_client_flush_all(l);
-	serve_clients(l, n, 1, HANDSHAKE_TURN, &l->shaking_slot);
+	serve_clients(l, n, 1, HANDSHAKE_TURN, &l->handshake_slot);
 	for (i = 0; i < n; i++) {
 		c = l->poll.ready[i]; /* a new descriptor may have moved them */
 		if (c->kind == WS_CONN_WATCH) {
@@ -687,7 +688,7 @@ serve(struct ws_loop *l, uint32_t n)
 
 /* A turn took that long. */
 static void
-note_turn(struct ws_loop *l, int64_t ns)
+count_turn(struct ws_loop *l, int64_t ns)
 {
 	l->counters[WS_TURNS]++;
 	l->counters[WS_LONG_TURNS] += ns > LONG_TURN;
@@ -699,39 +700,39 @@ note_turn(struct ws_loop *l, int64_t ns)
 int
 ws_loop_step(struct ws_loop *l, int timeout)
 {
-	int64_t before, late, begun;
+	int64_t before, late, began;
 	uint32_t n, backends;
 
 	ws_client_flush_all(l); /* what was published by function call */
 	read_clock(l);
 	before = l->now;
-	timeout = l->run != NULL || l->poll.dead != NULL ||
-	    (l->stop != 0 && l->clients == 0) ? 0 : next_due(l, timeout);
+	timeout = l->run_queue != NULL || l->poll.dead != NULL ||
+	    (l->stop_at != 0 && l->clients == 0) ? 0 : time_to_next(l, timeout);
 	n = ws_poll_wait(&l->poll, timeout);
-	begun = read_clock(l);
+	began = read_clock(l);
 	/*
 	 * A sleep much longer than asked for: the machine slept, or this
 	 * process was stopped. No peer could answer: it counts for no deadline.
 	 */
 	late = l->now - before - l->poll.timeout;
-	if (l->poll.timeout >= 0 && late > OVERSLEEP) {
-		l->overslept += late;
+	if (l->poll.timeout >= 0 && late > SUSPEND_MIN) {
+		l->suspended += late;
 		l->now -= late;
 	}
 	backends = serve(l, n);
-	ws_wheel_ring(&l->wheel, l->now, ws_client_ring, l);
-	if (l->o.heartbeat != 0 && l->now >= l->beat)
-		beat(l);
-	if (l->rest != 0 && l->now >= l->rest)
-		l->rest = 0;
-	if (l->hushed != 0 && l->now >= l->hush)
-		ws_client_hushed(l);
+	ws_wheel_expire(&l->wheel, l->now, ws_client_timeout, l);
+	if (l->o.heartbeat != 0 && l->now >= l->next_heartbeat)
+		send_heartbeat(l);
+	if (l->accept_after != 0 && l->now >= l->accept_after)
+		l->accept_after = 0;
+	if (l->log_omitted != 0 && l->now >= l->log_window_end)
+		ws_client_log_omitted(l);
 	ws_client_flush_all(l);
 	sweep(l);
-	watch_listeners(l);
-	note_turn(l, ws_clock() - begun);
+	update_listeners(l);
+	count_turn(l, ws_clock() - began);
 	/* With no client left, backends still get their replies. */
-	return l->stop == 0 || (l->now < l->stop && (l->clients > 0 ||
+	return l->stop_at == 0 || (l->now < l->stop_at && (l->clients > 0 ||
 	    backends > 0));
 }
 
@@ -750,8 +751,8 @@ ws_loop_poll(struct ws_loop *l, struct pollfd *fds, uint32_t room,
 	 */
 	ws_poll_scan_next(&l->poll);
 	memcpy(fds, l->poll.fds, n * sizeof *fds);
-	*timeout = l->poll.dead != NULL || l->run != NULL ? 0 :
-	    next_due(l, *timeout);
+	*timeout = l->poll.dead != NULL || l->run_queue != NULL ? 0 :
+	    time_to_next(l, *timeout);
 	return l->poll.n;
 }
 
@@ -764,11 +765,11 @@ ws_loop_stop(struct ws_loop *l)
 	uint32_t i;
 
 	(void)read_clock(l);
-	if (l->stop != 0) {
-		l->stop = l->now;
+	if (l->stop_at != 0) {
+		l->stop_at = l->now;
 		return;
 	}
-	l->stop = l->now + (int64_t)l->o.drain * 1000 + 1;
+	l->stop_at = l->now + (int64_t)l->o.drain * 1000 + 1;
 	if (window > (int64_t)l->clients * DRAIN_EACH)
 		window = (int64_t)l->clients * DRAIN_EACH;
 	/*
@@ -783,13 +784,14 @@ ws_loop_stop(struct ws_loop *l)
 		} else {
 			p = &gone->next;
 		}
-	ws_logf(&l->o, WS_LOG_NOTE, "draining %u clients", (unsigned)l->clients);
+	ws_logf(&l->o, WS_LOG_NOTE, "draining %u clients",
+	    (unsigned)l->clients);
 	/* The first in a later turn, when the listeners are closed. */
 	for (i = 0; i < l->poll.n; i++)
 		if (l->poll.conns[i]->kind == WS_CONN_CLIENT)
 			ws_client_stop(l, (struct ws_client *)l->poll.conns[i],
 			    window == 0 ? 0 :
-			    1 + ws_jitter(&l->seed, (uint32_t)window));
+			    1 + ws_jitter(&l->jitter_seed, (uint32_t)window));
 }
 
 /* see ws.h */
@@ -804,13 +806,13 @@ ws_loop_new(const struct ws_options *o)
 		return NULL;
 	l->o = *o;
 	l->dirty_end = &l->dirty;
-	l->run_end = &l->run;
-	l->begun = read_clock(l);
-	ws_wheel_begin(&l->wheel, l->now);
-	l->beat = l->now + (int64_t)o->heartbeat * 1000;
-	if (ws_entropy(&l->seed, sizeof l->seed) != 0)
+	l->run_queue_end = &l->run_queue;
+	l->started = read_clock(l);
+	ws_wheel_init(&l->wheel, l->now);
+	l->next_heartbeat = l->now + (int64_t)o->heartbeat * 1000;
+	if (ws_entropy(&l->jitter_seed, sizeof l->jitter_seed) != 0)
 		goto fail; /* and no client could have an id */
-	l->seed |= 1; /* xorshift stays at 0 */
+	l->jitter_seed |= 1; /* xorshift stays at 0 */
 	/* Some descriptors are kept back, so that a flood of clients never
 	 * stops publishing; where there are but few, half of them. */
 	l->max_clients = 1u << 20;
@@ -858,9 +860,9 @@ ws_loop_free(struct ws_loop *l)
 	if (l->counters[WS_UNDELIVERED] != before)
 		ws_logf(&l->o, WS_LOG_NOTE, "the end: %llu frames undelivered",
 		    (unsigned long long)(l->counters[WS_UNDELIVERED] - before));
-	ws_client_hushed(l);
+	ws_client_log_omitted(l);
 	ws_hub_free(&l->hub);
-	ws_tls_config_drop(l->tls);
+	ws_tls_config_release(l->tls);
 	ws_poll_free(&l->poll);
 	free(l->ips);
 	free(l);
@@ -876,7 +878,7 @@ add_listener(struct ws_loop *l, int fd, enum ws_conn_kind kind, int tls)
 		return -1;
 	}
 	p->conn.kind = (unsigned char)kind;
-	p->conn.pinned = 1;
+	p->conn.always_hot = 1;
 	p->tls = tls;
 	p->next = l->listeners;
 	l->listeners = p;
@@ -899,10 +901,10 @@ ws_loop_control(struct ws_loop *l, int fd)
 
 /* see ws.h */
 void
-ws_loop_certify(struct ws_loop *l, struct ws_tls_config *c)
+ws_loop_set_tls(struct ws_loop *l, struct ws_tls_config *c)
 {
-	ws_tls_config_hold(c);
-	ws_tls_config_drop(l->tls);
+	ws_tls_config_reference(c);
+	ws_tls_config_release(l->tls);
 	l->tls = c;
 }
 
@@ -918,7 +920,7 @@ ws_loop_watch(struct ws_loop *l, int fd,
 		return -1;
 	}
 	w->conn.kind = WS_CONN_WATCH;
-	w->conn.pinned = 1;
+	w->conn.always_hot = 1;
 	w->ready = ready;
 	w->arg = arg;
 	return 0;
@@ -933,9 +935,9 @@ ws_loop_hub(struct ws_loop *l)
 
 /* see ws.h */
 void
-ws_loop_report(struct ws_loop *l)
+ws_loop_log_counters(struct ws_loop *l)
 {
-	int64_t up = ws_clock() - l->begun, share;
+	int64_t up = ws_clock() - l->started, share;
 	int i;
 
 	ws_logf(&l->o, WS_LOG_ERROR, "up %lld s, %u clients (%u in the hub), "

@@ -416,13 +416,13 @@ add_file(const char *path, const struct ws_file_id *id)
 static void
 open_listener(const char *address, int tls)
 {
-	char words[WS_LISTEN_WORDS];
+	char error[WS_ERROR_MAX];
 	int fd[WS_LISTEN_MAX], n, i;
 	struct ws_file_id id;
 
-	n = ws_listen(address, fd, &id, words);
+	n = ws_listen(address, fd, &id, error);
 	if (n == -1)
-		ws_die("%s", words);
+		ws_die("%s", error);
 	if (strncmp(address, "unix:", 5) == 0)
 		add_file(address + 5, &id);
 	for (i = 0; i < n; i++) {
@@ -436,11 +436,11 @@ static void
 take_sockets(void)
 {
 	struct ws_service_socket s[LISTENERS_MAX];
-	char words[WS_LISTEN_WORDS];
-	int n = ws_service_sockets(s, LISTENERS_MAX, words), i;
+	char error[WS_ERROR_MAX];
+	int n = ws_service_sockets(s, LISTENERS_MAX, error), i;
 
 	if (n == -1)
-		ws_die("%s", words);
+		ws_die("%s", error);
 	for (i = 0; i < n; i++) {
 		if (passed[s[i].kind]++ != 0 &&
 		    s[i].kind == WS_SERVICE_CONTROL)
@@ -457,7 +457,7 @@ take_sockets(void)
 static void
 open_sockets(void)
 {
-	char words[WS_LISTEN_WORDS];
+	char error[WS_ERROR_MAX];
 	struct ws_file_id id;
 	int i;
 
@@ -468,9 +468,9 @@ open_sockets(void)
 	if (setup.control_fd != -1)
 		return;
 	setup.control_fd = ws_listen_unix(setup.control, o.control_mode,
-	    o.control_group, &id, words);
+	    o.control_group, &id, error);
 	if (setup.control_fd == -1)
-		ws_die("%s", words);
+		ws_die("%s", error);
 	add_file(setup.control, &id);
 }
 
@@ -488,7 +488,7 @@ set_defaults(void)
 {
 	static const struct ws_options usual = {
 		.heartbeat = 60, .ping = 25, .drain = 5, .queue = 1048576,
-		.queue_total = 67108864, .log = ws_log
+		.queue_total = 67108864, .log = ws_log_line
 	};
 
 	setup.loop = usual;
@@ -505,14 +505,14 @@ fit_memory(void)
 	if (share == 0 || share >= setup.loop.queue_total)
 		return;
 	setup.loop.queue_total = (size_t)share;
-	ws_say(WS_LOG_INFO, "--queue-total %lu: an eighth of the memory there "
+	ws_log(WS_LOG_INFO, "--queue-total %lu: an eighth of the memory there "
 	    "is", (unsigned long)setup.loop.queue_total);
 }
 
 int
 main(int argc, char **argv)
 {
-	char words[WS_TLS_WORDS];
+	char error[WS_ERROR_MAX];
 
 	open_standard();
 	set_defaults();
@@ -522,10 +522,10 @@ main(int argc, char **argv)
 		return ctl(argc - 1, argv + 1);
 	take_sockets();
 	read_options(argc, argv);
-	if (setup.cert != NULL && ws_keeper_pair(&setup, words) != 0)
-		ws_die("%s", words);
+	if (setup.cert != NULL && ws_keeper_read_pair(&setup, error) != 0)
+		ws_die("%s", error);
 	if (o.check) {
-		ws_tls_config_drop(setup.pair);
+		ws_tls_config_release(setup.pair);
 		return EXIT_OK;
 	}
 	setup.loop.log_level = ws_log_level;

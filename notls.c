@@ -7,24 +7,24 @@
 /* see ws.h */
 struct ws_tls_config *
 ws_tls_config_new(struct ws_text chain, struct ws_text key,
-    char words[WS_TLS_WORDS])
+    char error[WS_ERROR_MAX])
 {
 	(void)chain;
 	(void)key;
-	snprintf(words, WS_TLS_WORDS, "this wshub was built without TLS");
+	snprintf(error, WS_ERROR_MAX, "this wshub was built without TLS");
 	return NULL;
 }
 
 /* see ws.h */
 struct ws_tls_config *
-ws_tls_config_hold(struct ws_tls_config *c)
+ws_tls_config_reference(struct ws_tls_config *c)
 {
 	return c;
 }
 
 /* see ws.h */
 void
-ws_tls_config_drop(struct ws_tls_config *c)
+ws_tls_config_release(struct ws_tls_config *c)
 {
 	(void)c;
 }
@@ -75,7 +75,7 @@ ws_tls_unsent(const struct ws_tls *t)
 
 /* see ws.h */
 size_t
-ws_tls_held(const struct ws_tls *t)
+ws_tls_buffered(const struct ws_tls *t)
 {
 	(void)t;
 	return 0;

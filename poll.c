@@ -37,14 +37,14 @@
 
 #include "ws.h"
 
-#define FEW 8   /* descriptors not worth two kinds of poll */
+#define SCAN_ALWAYS 8   /* descriptors not worth two kinds of poll */
 #define SCAN_SHARE 200
 #define SCAN_GUESS 100      /* ns a descriptor, before the first scan */
 #define SCAN_MIN 20000000   /* ns between two scans: each is a wake-up, too */
 #define SCAN_MAX 1000000000 /* a tenth of the time for a Pong */
 #define LULL_EACH 1500000   /* ns a descriptor */
 #define LULL_MAX 500000000
-#define LATE 2000000000     /* ns since the last scan that are counted */
+#define LATE_SCAN 2000000000     /* ns since the last scan that are counted */
 
 /* see ws.h */
 int64_t
@@ -123,7 +123,7 @@ ws_poll_remove(struct ws_poll *p, struct ws_conn *c)
 
 /* see ws.h */
 void
-ws_poll_for(struct ws_poll *p, struct ws_conn *c, int events)
+ws_poll_events(struct ws_poll *p, struct ws_conn *c, int events)
 {
 	/* A client's entry is best not touched: of 10,000 it is in no cache. */
 	if (c->events == events)
@@ -147,16 +147,16 @@ ws_poll_kill(struct ws_poll *p, struct ws_conn *c)
 
 /* see ws.h */
 void
-ws_poll_rest(struct ws_poll *p, struct ws_conn *c)
+ws_poll_cool(struct ws_poll *p, struct ws_conn *c)
 {
 	c->active = 0;
-	if (c->slot < p->hot && !c->pinned && (c->events & POLLOUT) == 0)
+	if (c->slot < p->hot && !c->always_hot && (c->events & POLLOUT) == 0)
 		swap_slots(p, c->slot, --p->hot);
 }
 
 /* Before a full scan: those without an event since the last one become cold. */
 static void
-cool(struct ws_poll *p)
+cool_down(struct ws_poll *p)
 {
 	uint32_t i;
 
@@ -164,7 +164,7 @@ cool(struct ws_poll *p)
 		if (p->conns[i]->active)
 			p->conns[i]->active = 0;
 		else
-			ws_poll_rest(p, p->conns[i]);
+			ws_poll_cool(p, p->conns[i]);
 }
 
 static int
@@ -180,13 +180,13 @@ poll_some(struct ws_poll *p, uint32_t n, int timeout)
 
 /* Everything is about to be polled: how long it was not. */
 static void
-note_scan(struct ws_poll *p, int64_t now)
+count_scan(struct ws_poll *p, int64_t now)
 {
 	int64_t unheard = p->last_scan == 0 ? 0 : now - p->last_scan;
 
 	if (unheard > p->longest_unheard)
 		p->longest_unheard = unheard;
-	p->late_scans += unheard > LATE;
+	p->late_scans += unheard > LATE_SCAN;
 }
 
 /* Everything was polled: when it is to be polled next. */
@@ -210,8 +210,8 @@ scan(struct ws_poll *p, int64_t *now)
 	int64_t spent, each;
 	int got;
 
-	cool(p);
-	note_scan(p, *now);
+	cool_down(p);
+	count_scan(p, *now);
 	got = poll_some(p, p->n, 0);
 	spent = ws_clock() - *now;
 	*now += spent;
@@ -229,12 +229,12 @@ scan(struct ws_poll *p, int64_t *now)
 
 /* Sleeps in a poll of everything. */
 static int
-sleep_in_all(struct ws_poll *p, int timeout, int64_t *now)
+wait_for_all(struct ws_poll *p, int timeout, int64_t *now)
 {
 	int got;
 
-	cool(p);
-	note_scan(p, *now);
+	cool_down(p);
+	count_scan(p, *now);
 	got = poll_some(p, p->n, timeout);
 	*now = ws_clock();
 	plan_scan(p, *now);
@@ -257,7 +257,7 @@ poll_due(struct ws_poll *p, int timeout, uint32_t *n)
 	int got, wait;
 
 	*n = p->n;
-	if (p->n <= FEW) {
+	if (p->n <= SCAN_ALWAYS) {
 		p->last_scan = 0;
 		return poll_some(p, p->n, timeout);
 	}
@@ -266,7 +266,7 @@ poll_due(struct ws_poll *p, int timeout, uint32_t *n)
 	if (now >= p->next_scan)
 		got = scan(p, &now);
 	if (got == 0 && timeout != 0 && is_lull(p, now)) {
-		got = sleep_in_all(p, timeout, &now);
+		got = wait_for_all(p, timeout, &now);
 	} else if (got == 0) {
 		wait = (int)((p->next_scan - now + 999999) / 1000000);
 		if (timeout >= 0 && wait > timeout)

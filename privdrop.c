@@ -33,12 +33,12 @@ static char tried[512]; /* directories, and why each is not the one */
 
 /* Returns 0. */
 static int
-not_in(const char *dir, const char *why)
+not_in(const char *dir, const char *reason)
 {
 	size_t n = strlen(tried);
 
 	snprintf(tried + n, sizeof tried - n, "%s%s: %s", n > 0 ? ", " : "",
-	    dir, why);
+	    dir, reason);
 	return 0;
 }
 
@@ -71,26 +71,28 @@ unfit(const char *dir)
 static int
 enter(const char *dir)
 {
-	const char *why = unfit(dir);
+	const char *reason = unfit(dir);
 
-	if (why == NULL && chdir(dir) == -1)
-		why = strerror(errno);
-	return why == NULL ? 1 : not_in(dir, why);
+	if (reason == NULL && chdir(dir) == -1)
+		reason = strerror(errno);
+	return reason == NULL ? 1 : not_in(dir, reason);
 }
 
 /* Makes a directory, enters it and removes it: 1, or 0 if that cannot be. */
 static int
 enter_new(const char *parent)
 {
-	const char *why = NULL;
+	const char *reason = NULL;
 	char dir[256];
 
 	snprintf(dir, sizeof dir, "%s/wshub.XXXXXX", parent);
 	if (mkdtemp(dir) == NULL)
 		return not_in(*parent != '\0' ? parent : "/", strerror(errno));
 	/* Where others may write to the parent it could be another by now. */
-	if (chdir(dir) == -1 || (why = unfit(".")) != NULL || rmdir(dir) == -1)
-		ws_die("%s: %s", dir, why != NULL ? why : strerror(errno));
+	if (chdir(dir) == -1 || (reason = unfit(".")) != NULL ||
+	    rmdir(dir) == -1)
+		ws_die("%s: %s", dir, reason != NULL ? reason :
+		    strerror(errno));
 	return 1;
 }
 
@@ -182,7 +184,7 @@ refused(const char *call, const char *capability, int harmless)
 	if (!harmless)
 		ws_die("started as root, but %s fails: %s%s%s", call,
 		    strerror(error), hint, end);
-	ws_say(WS_LOG_ERROR, "warning: the hub stays root, and %s fails: "
+	ws_log(WS_LOG_ERROR, "warning: the hub stays root, and %s fails: "
 	    "%s%s%s", call, strerror(error), hint, end);
 }
 

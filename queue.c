@@ -31,7 +31,7 @@ ws_frame_cost(const struct ws_frame *f)
 }
 
 static void
-hold(size_t *total, struct ws_frame *f)
+reference(size_t *total, struct ws_frame *f)
 {
 	f->refs++;
 	if (f->queues++ == 0)
@@ -43,7 +43,7 @@ release(size_t *total, struct ws_frame *f)
 {
 	if (--f->queues == 0)
 		*total -= ws_frame_cost(f);
-	ws_frame_drop(f);
+	ws_frame_release(f);
 }
 
 static size_t
@@ -96,7 +96,7 @@ ws_queue_push(struct ws_queue *q, size_t *total, struct ws_frame *f)
 		return -1;
 	if (q->count > MASK(q) && resize(q, total, q->shift + 1u) != 0)
 		return -1;
-	hold(total, f);
+	reference(total, f);
 	q->ring[(q->first + q->count++) & MASK(q)] = f;
 	q->unsent += (uint32_t)f->len;
 	return 0;
@@ -117,7 +117,7 @@ ws_queue_replace(struct ws_queue *q, size_t *total, struct ws_frame *f)
 
 	q->unsent += (uint32_t)(f->len - (*last)->len);
 	release(total, *last);
-	hold(total, f);
+	reference(total, f);
 	*last = f;
 }
 
@@ -225,7 +225,7 @@ ws_queue_clear(struct ws_queue *q, size_t *total)
 
 /* see ws.h */
 size_t
-ws_queue_held(const struct ws_queue *q)
+ws_queue_bytes(const struct ws_queue *q)
 {
 	return q->unsent + ring_bytes(q);
 }

@@ -23,11 +23,11 @@
 #include "ws.h"
 
 #define FIRST 3      /* SD_LISTEN_FDS_START */
-#define PATIENCE 2   /* seconds that a manager may take to read a word */
+#define SEND_TIMEOUT 2   /* seconds that a manager may take to read a word */
 
 /* Digits and nothing else: the number, or -1. */
 static long
-digits(const char *s)
+parse_number(const char *s)
 {
 	long n = 0;
 
@@ -46,7 +46,7 @@ digits(const char *s)
  * unit's name or "unknown": then the family decides.
  */
 static int
-purpose(const char *name, size_t len, int family)
+kind_of(const char *name, size_t len, int family)
 {
 	static const struct {
 		const char *name;
@@ -70,8 +70,8 @@ purpose(const char *name, size_t len, int family)
 
 /* Looks at one descriptor, for the manager may have lied. */
 static int
-take(struct ws_service_socket *s, int fd, const char *name, size_t len,
-    char words[WS_LISTEN_WORDS])
+inspect_socket(struct ws_service_socket *s, int fd, const char *name,
+    size_t len, char error[WS_ERROR_MAX])
 {
 	struct sockaddr_storage a;
 	socklen_t alen = sizeof a, olen = sizeof (int);
@@ -81,7 +81,7 @@ take(struct ws_service_socket *s, int fd, const char *name, size_t len,
 #endif
 
 	if (flags == -1)
-		return ws_fail(words, "LISTEN_FDS: descriptor %d is not open",
+		return ws_fail(error, "LISTEN_FDS: descriptor %d is not open",
 		    fd);
 	memset(&a, 0, sizeof a);
 	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &olen) == -1 ||
@@ -89,25 +89,25 @@ take(struct ws_service_socket *s, int fd, const char *name, size_t len,
 	    getsockname(fd, (struct sockaddr *)&a, &alen) == -1 ||
 	    (a.ss_family != AF_INET && a.ss_family != AF_INET6 &&
 	    a.ss_family != AF_UNIX))
-		return ws_fail(words, "LISTEN_FDS: descriptor %d is not a "
+		return ws_fail(error, "LISTEN_FDS: descriptor %d is not a "
 		    "stream socket", fd);
 #ifdef SO_ACCEPTCONN
 	olen = sizeof listens;
 	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &olen) == 0 &&
 	    !listens)
-		return ws_fail(words, "LISTEN_FDS: descriptor %d does not "
+		return ws_fail(error, "LISTEN_FDS: descriptor %d does not "
 		    "listen (Accept=yes?)", fd);
 #endif
-	kind = purpose(name, len, a.ss_family);
+	kind = kind_of(name, len, a.ss_family);
 	if (kind == -1)
-		return ws_fail(words, "LISTEN_FDNAMES: \"%.*s\" is not ws, wss "
+		return ws_fail(error, "LISTEN_FDNAMES: \"%.*s\" is not ws, wss "
 		    "or control", len < 64 ? (int)len : 64, name);
 	if (kind == WS_SERVICE_CONTROL && a.ss_family != AF_UNIX)
-		return ws_fail(words, "LISTEN_FDNAMES: descriptor %d is not a "
+		return ws_fail(error, "LISTEN_FDNAMES: descriptor %d is not a "
 		    "Unix socket: anybody could write to it", fd);
 	if (fcntl(fd, F_SETFL, flags | O_NONBLOCK) == -1 ||
 	    fcntl(fd, F_SETFD, FD_CLOEXEC) == -1)
-		return ws_fail(words, "LISTEN_FDS: descriptor %d: %s", fd,
+		return ws_fail(error, "LISTEN_FDS: descriptor %d: %s", fd,
 		    strerror(errno));
 	s->fd = fd;
 	s->kind = (enum ws_service_kind)kind;
@@ -115,27 +115,28 @@ take(struct ws_service_socket *s, int fd, const char *name, size_t len,
 }
 
 static int
-take_all(struct ws_service_socket *s, int room, const char *fds,
-    const char *names, char words[WS_LISTEN_WORDS])
+inspect_all(struct ws_service_socket *s, int room, const char *fds,
+    const char *names, char error[WS_ERROR_MAX])
 {
-	long n = digits(fds), i;
+	long n = parse_number(fds), i;
 	size_t len = 0;
 
 	if (n == -1)
-		return ws_fail(words, "LISTEN_FDS=%.40s: not a number", fds);
+		return ws_fail(error, "LISTEN_FDS=%.40s: not a number", fds);
 	if (n > room)
-		return ws_fail(words, "LISTEN_FDS=%ld: more than %d sockets", n,
+		return ws_fail(error, "LISTEN_FDS=%ld: more than %d sockets", n,
 		    room);
 	for (i = 0; i < n; i++) {
 		if (names != NULL)
 			len = strcspn(names, ":");
-		if (take(&s[i], FIRST + (int)i, names, len, words) == -1)
+		if (inspect_socket(&s[i], FIRST + (int)i, names, len,
+		    error) == -1)
 			return -1;
 		if (names == NULL)
 			continue;
 		names += len;
 		if ((*names == ':') != (i + 1 < n))
-			return ws_fail(words, "LISTEN_FDNAMES: not as many as "
+			return ws_fail(error, "LISTEN_FDNAMES: not as many as "
 			    "LISTEN_FDS=%ld", n);
 		names += *names == ':';
 	}
@@ -145,18 +146,18 @@ take_all(struct ws_service_socket *s, int room, const char *fds,
 /* see ws.h */
 int
 ws_service_sockets(struct ws_service_socket *s, int room,
-    char words[WS_LISTEN_WORDS])
+    char error[WS_ERROR_MAX])
 {
 	const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
 	int n = 0;
 
 	if (pid != NULL && fds != NULL) {
-		if (digits(pid) == -1)
-			n = ws_fail(words, "LISTEN_PID=%.40s: not a number",
+		if (parse_number(pid) == -1)
+			n = ws_fail(error, "LISTEN_PID=%.40s: not a number",
 			    pid);
-		else if (digits(pid) == (long)getpid())
-			n = take_all(s, room, fds, getenv("LISTEN_FDNAMES"),
-			    words);
+		else if (parse_number(pid) == (long)getpid())
+			n = inspect_all(s, room, fds, getenv("LISTEN_FDNAMES"),
+			    error);
 	}
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDS");
@@ -187,7 +188,7 @@ ws_service_open(void)
 	fd = socket(AF_UNIX, SOCK_DGRAM, 0);
 	if (fd == -1)
 		return -1;
-	t.tv_sec = PATIENCE;
+	t.tv_sec = SEND_TIMEOUT;
 	t.tv_usec = 0;
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t);
 	if (fcntl(fd, F_SETFD, FD_CLOEXEC) == -1 ||
@@ -201,7 +202,7 @@ ws_service_open(void)
 
 /* see ws.h */
 void
-ws_service_tell(int fd, const char *state)
+ws_service_notify(int fd, const char *state)
 {
 	char text[96];
 	int n = 0;

@@ -118,9 +118,9 @@ struct ws_tls {
 	struct ws_tls_config *config;
 	unsigned char *stash; /* nin bytes of ibuf, nout bytes of obuf */
 	int fd;
-	int lost;             /* why: BearSSL's, LOST_..., -errno; 0: not lost */
+	int lost;             /* BearSSL's error, LOST_..., -errno; 0: none */
 	uint16_t nin, nout;
-	unsigned char open;   /* the handshake is over and its last record out */
+	unsigned char open;   /* the handshake is over, its last record sent */
 	unsigned char sealed; /* our ChangeCipherSpec was sent */
 	unsigned char closed; /* by us */
 };
@@ -158,7 +158,7 @@ struct pem {
 	unsigned line;     /* where left begins, from 1 */
 	unsigned begun;    /* where the block begins */
 	const char *whose; /* for errors, which go to words */
-	char *words;
+	char *error;
 };
 
 /*
@@ -198,7 +198,7 @@ static const uint16_t suites[2][4] = { {
  */
 static const struct reason {
 	int code, alert;
-	const char *words;
+	const char *text;
 } reasons[] = {
 	{ BR_ERR_BAD_PARAM, 50, "malformed message" },
 	{ BR_ERR_BAD_STATE, 80, "not possible now" },
@@ -280,7 +280,7 @@ contains(struct ws_text text, const char *what)
 static int
 pem_fail(const struct pem *p, const char *why)
 {
-	return ws_fail(p->words, "line %u of the %s: %s", p->line, p->whose,
+	return ws_fail(p->error, "line %u of the %s: %s", p->line, p->whose,
 	    why);
 }
 
@@ -500,7 +500,7 @@ push_key(void *arg, const void *data, size_t len)
  */
 static int
 scan(struct ws_tls_config *c, struct ws_text text, int want,
-    unsigned seen[KINDS], char words[WS_TLS_WORDS])
+    unsigned seen[KINDS], char error[WS_ERROR_MAX])
 {
 	struct pem p;
 	struct ws_text label = { NULL, 0 }; /* gcc -O3 does not see it set */
@@ -512,7 +512,7 @@ scan(struct ws_tls_config *c, struct ws_text text, int want,
 	p.left = text;
 	p.line = 1;
 	p.whose = want == CERT ? "certificates" : "private key";
-	p.words = words;
+	p.error = error;
 	while (r == 0 && (kind = pem_begin(&p, &label)) > NONE) {
 		seen[kind]++;
 		if (kind == want && kind == CERT) {
@@ -597,7 +597,7 @@ write_date(char date[DATE_MAX], uint32_t days, uint32_t seconds)
 
 /* A warning, if the certificate is not valid now. */
 static void
-check_dates(const br_x509_decoder_context *d, char words[WS_TLS_WORDS])
+check_dates(const br_x509_decoder_context *d, char error[WS_ERROR_MAX])
 {
 	int64_t now = time(NULL), from, until;
 	char date[DATE_MAX];
@@ -610,20 +610,20 @@ check_dates(const br_x509_decoder_context *d, char words[WS_TLS_WORDS])
 		return;
 	if (now < from) {
 		write_date(date, d->notbefore_days, d->notbefore_seconds);
-		ws_fail(words, "the certificate is not valid before %s", date);
+		ws_fail(error, "the certificate is not valid before %s", date);
 	} else {
 		write_date(date, d->notafter_days, d->notafter_seconds);
-		ws_fail(words, "the certificate expired on %s", date);
+		ws_fail(error, "the certificate expired on %s", date);
 	}
 }
 
 /* Takes chain and key apart; -1 with a sentence. */
 static int
 load(struct ws_tls_config *c, struct ws_text chain, struct ws_text key,
-    char words[WS_TLS_WORDS])
+    char error[WS_ERROR_MAX])
 {
-	static const char odd[] = "%s is of an unsupported kind: RSA of 2048 "
-	    "to 4096 bits, or EC (P-256, P-384, P-521) is wanted";
+	static const char unsupported[] = "%s is of an unsupported kind: RSA "
+	    "of 2048 to 4096 bits, or EC (P-256, P-384, P-521) is wanted";
 	static const char explicit[] = "%s has a curve of its own (explicit "
 	    "parameters), which is unsupported: P-256, P-384 or P-521 is "
 	    "wanted, by name";
@@ -631,57 +631,57 @@ load(struct ws_tls_config *c, struct ws_text chain, struct ws_text key,
 	br_x509_decoder_context leaf;
 	const br_x509_pkey *pub;
 	struct ws_text der;
-	int error;
+	int code;
 
-	if (scan(c, chain, CERT, certs, words) == -1 ||
-	    scan(c, key, KEY, keys, words) == -1)
+	if (scan(c, chain, CERT, certs, error) == -1 ||
+	    scan(c, key, KEY, keys, error) == -1)
 		return -1;
 	if (c->nchain == 0 && keys[CERT] != 0 && certs[KEY] + certs[LOCKED] +
 	    certs[FOREIGN] != 0)
-		return ws_fail(words, "certificate and key are swapped");
+		return ws_fail(error, "certificate and key are swapped");
 	if (c->nchain == 0)
-		return ws_fail(words, "no certificate: a PEM block "
+		return ws_fail(error, "no certificate: a PEM block "
 		    "\"-----BEGIN CERTIFICATE-----\" is wanted");
 	if (keys[KEY] == 0 && keys[LOCKED] != 0)
-		return ws_fail(words, "the private key is encrypted: decrypt "
+		return ws_fail(error, "the private key is encrypted: decrypt "
 		    "it with \"openssl pkey -in KEY -out NEWKEY\"");
 	if (keys[KEY] == 0 && keys[FOREIGN] != 0)
-		return ws_fail(words, odd, "the private key");
+		return ws_fail(error, unsupported, "the private key");
 	if (keys[KEY] == 0)
-		return ws_fail(words, "no private key: a PEM block "
+		return ws_fail(error, "no private key: a PEM block "
 		    "\"-----BEGIN PRIVATE KEY-----\" is wanted");
 
-	error = br_skey_decoder_last_error(&c->key);
+	code = br_skey_decoder_last_error(&c->key);
 	if (c->explicit)
-		return ws_fail(words, explicit, "the private key");
-	if (error == BR_ERR_X509_UNSUPPORTED ||
-	    error == BR_ERR_X509_LIMIT_EXCEEDED ||
-	    (error == 0 && c->key.key_type == BR_KEYTYPE_RSA &&
+		return ws_fail(error, explicit, "the private key");
+	if (code == BR_ERR_X509_UNSUPPORTED ||
+	    code == BR_ERR_X509_LIMIT_EXCEEDED ||
+	    (code == 0 && c->key.key_type == BR_KEYTYPE_RSA &&
 	    (c->key.key.rsa.n_bitlen < RSA_BITS_MIN ||
 	    c->key.key.rsa.n_bitlen > RSA_BITS_MAX)))
-		return ws_fail(words, odd, "the private key");
-	if (error != 0)
-		return ws_fail(words, "the private key is damaged (BearSSL "
-		    "error %d)", error);
+		return ws_fail(error, unsupported, "the private key");
+	if (code != 0)
+		return ws_fail(error, "the private key is damaged (BearSSL "
+		    "error %d)", code);
 
 	br_x509_decoder_init(&leaf, NULL, NULL);
 	br_x509_decoder_push(&leaf, c->chain[0].data, c->chain[0].data_len);
 	pub = br_x509_decoder_get_pkey(&leaf);
-	error = br_x509_decoder_last_error(&leaf);
-	if (error == BR_ERR_X509_UNSUPPORTED ||
-	    error == BR_ERR_X509_LIMIT_EXCEEDED)
-		return ws_fail(words, odd, "the certificate's key");
+	code = br_x509_decoder_last_error(&leaf);
+	if (code == BR_ERR_X509_UNSUPPORTED ||
+	    code == BR_ERR_X509_LIMIT_EXCEEDED)
+		return ws_fail(error, unsupported, "the certificate's key");
 	der.s = (const char *)c->chain[0].data;
 	der.len = c->chain[0].data_len;
-	if (error == BR_ERR_X509_UNEXPECTED && contains(der, EXPLICIT_CURVE))
-		return ws_fail(words, explicit, "the certificate's key");
+	if (code == BR_ERR_X509_UNEXPECTED && contains(der, EXPLICIT_CURVE))
+		return ws_fail(error, explicit, "the certificate's key");
 	if (pub == NULL)
-		return ws_fail(words, "the first certificate is damaged "
-		    "(BearSSL error %d)", error);
+		return ws_fail(error, "the first certificate is damaged "
+		    "(BearSSL error %d)", code);
 	if (!belongs(c, pub))
-		return ws_fail(words, "the private key does not belong to the "
+		return ws_fail(error, "the private key does not belong to the "
 		    "first certificate");
-	check_dates(&leaf, words);
+	check_dates(&leaf, error);
 	return 0;
 }
 
@@ -752,11 +752,11 @@ prepare(struct ws_tls_config *c)
 /* see ws.h */
 struct ws_tls_config *
 ws_tls_config_new(struct ws_text chain, struct ws_text key,
-    char words[WS_TLS_WORDS])
+    char error[WS_ERROR_MAX])
 {
 	struct ws_tls_config *c;
 
-	words[0] = '\0';
+	error[0] = '\0';
 	if ((c = calloc(1, sizeof *c)) == NULL)
 		goto memory;
 	c->refs = 1;
@@ -766,21 +766,21 @@ ws_tls_config_new(struct ws_text chain, struct ws_text key,
 	c->store = malloc(CACHE_SIZE);
 	if (c->der == NULL || c->chain == NULL || c->store == NULL)
 		goto memory;
-	if (load(c, chain, key, words) == -1)
+	if (load(c, chain, key, error) == -1)
 		goto fail;
 	prepare(c);
 	return c;
 
 memory:
-	ws_fail(words, "out of memory");
+	ws_fail(error, "out of memory");
 fail:
-	ws_tls_config_drop(c);
+	ws_tls_config_release(c);
 	return NULL;
 }
 
 /* see ws.h */
 struct ws_tls_config *
-ws_tls_config_hold(struct ws_tls_config *c)
+ws_tls_config_reference(struct ws_tls_config *c)
 {
 	c->refs++;
 	return c;
@@ -788,7 +788,7 @@ ws_tls_config_hold(struct ws_tls_config *c)
 
 /* see ws.h */
 void
-ws_tls_config_drop(struct ws_tls_config *c)
+ws_tls_config_release(struct ws_tls_config *c)
 {
 	if (c == NULL || --c->refs != 0)
 		return;
@@ -806,10 +806,10 @@ ws_tls_config_drop(struct ws_tls_config *c)
 
 /* The first reason stays. */
 static ssize_t
-lose(struct ws_tls *t, int why)
+fail_session(struct ws_tls *t, int code)
 {
 	if (t->lost == 0)
-		t->lost = why;
+		t->lost = code;
 	return WS_ERROR;
 }
 
@@ -831,7 +831,7 @@ lend(struct ws_tls *t)
  * for the stash, the session is lost, and nobody else.
  */
 static ssize_t
-settle(struct ws_tls *t, ssize_t r)
+end_loan(struct ws_tls *t, ssize_t r)
 {
 	br_ssl_engine_context *e = &t->server.eng;
 	unsigned char *stash;
@@ -846,7 +846,7 @@ settle(struct ws_tls *t, ssize_t r)
 	if (in + out != 0) {
 		if ((stash = realloc(t->stash, in + out)) == NULL) {
 			in = out = 0;
-			r = lose(t, LOST_MEMORY);
+			r = fail_session(t, LOST_MEMORY);
 		} else {
 			memcpy(stash, lent_in, in);
 			memcpy(stash + in, lent_out + e->oxa, out);
@@ -868,7 +868,7 @@ settle(struct ws_tls *t, ssize_t r)
  * six bytes long) waits for the Finished that always follows at once.
  */
 static ssize_t
-push(struct ws_tls *t)
+send_records(struct ws_tls *t)
 {
 	br_ssl_engine_context *e = &t->server.eng;
 	unsigned char *p;
@@ -886,14 +886,14 @@ push(struct ws_tls *t)
 		    errno == ENOBUFS)
 			return WS_WANT_OUT;
 		else if (errno != EINTR)
-			return lose(t, -errno);
+			return fail_session(t, -errno);
 	}
 	return 0;
 }
 
 /* The reason with that code, or NULL. */
 static const struct reason *
-reason(int code)
+find_reason(int code)
 {
 	size_t i;
 
@@ -908,16 +908,16 @@ reason(int code)
  * our ChangeCipherSpec, and if it does not go out at once, it does not.
  */
 static void
-complain(struct ws_tls *t, int error)
+send_alert(struct ws_tls *t, int error)
 {
-	const struct reason *why = reason(error);
+	const struct reason *reason = find_reason(error);
 	unsigned version = t->server.eng.version_out;
 	unsigned char alert[7] = { 21, 3, 1, 0, 2, 2, 0 };
 
-	if (why == NULL || why->alert == 0 || t->open || t->sealed)
+	if (reason == NULL || reason->alert == 0 || t->open || t->sealed)
 		return;
 	alert[2] = (unsigned char)version;
-	alert[6] = (unsigned char)why->alert;
+	alert[6] = (unsigned char)reason->alert;
 	(void)send(t->fd, alert, sizeof alert, MSG_NOSIGNAL);
 }
 
@@ -927,24 +927,24 @@ complain(struct ws_tls *t, int error)
  * may have put its alert in a record first: that is out by then.
  */
 static ssize_t
-advance(struct ws_tls *t)
+run_engine(struct ws_tls *t)
 {
 	br_ssl_engine_context *e = &t->server.eng;
 	size_t len;
-	ssize_t r = push(t);
+	ssize_t r = send_records(t);
 	int error = br_ssl_engine_last_error(e);
 
 	if (r == 0 && error != BR_ERR_OK)
-		complain(t, error);
+		send_alert(t, error);
 	if (r != WS_ERROR && error != BR_ERR_OK)
-		r = lose(t, error);
+		r = fail_session(t, error);
 	if (r == 0 && br_ssl_engine_sendapp_buf(e, &len) != NULL)
 		t->open = 1;
 	return r;
 }
 
 static ssize_t
-take(struct ws_tls *t, void *buf)
+read_record(struct ws_tls *t, void *buf)
 {
 	br_ssl_engine_context *e = &t->server.eng;
 	unsigned char *p;
@@ -953,7 +953,7 @@ take(struct ws_tls *t, void *buf)
 	int reads = 0;
 
 	for (;;) {
-		if ((sent = advance(t)) == WS_ERROR)
+		if ((sent = run_engine(t)) == WS_ERROR)
 			return WS_ERROR;
 		if ((p = br_ssl_engine_recvapp_buf(e, &len)) != NULL) {
 			memcpy(buf, p, len);
@@ -975,24 +975,24 @@ take(struct ws_tls *t, void *buf)
 		 * lets the request lie, and forgets about it if asked again.
 		 */
 		if ((p = br_ssl_engine_recvrec_buf(e, &len)) == NULL)
-			return sent != 0 ? sent : lose(t, LOST_STUCK);
+			return sent != 0 ? sent : fail_session(t, LOST_STUCK);
 		if (reads++ == READS_MAX)
 			return WS_WANT_IN;
 		n = recv(t->fd, p, len, 0);
 		if (n > 0)
 			br_ssl_engine_recvrec_ack(e, (size_t)n);
 		else if (n == 0)
-			return t->open ? 0 : lose(t, LOST_HANGUP);
+			return t->open ? 0 : fail_session(t, LOST_HANGUP);
 		else if (errno == EAGAIN || errno == EWOULDBLOCK)
 			return WS_WANT_IN;
 		else if (errno != EINTR)
-			return lose(t, -errno);
+			return fail_session(t, -errno);
 	}
 }
 
 /* Fills what it can of p from iov[0..n), starting at byte *at of iov[*i]. */
 static size_t
-gather(unsigned char *p, size_t room, const struct iovec *iov, int n, int *i,
+copy_iov(unsigned char *p, size_t room, const struct iovec *iov, int n, int *i,
     size_t *at)
 {
 	size_t len, used = 0;
@@ -1013,7 +1013,7 @@ gather(unsigned char *p, size_t room, const struct iovec *iov, int n, int *i,
 }
 
 static ssize_t
-give(struct ws_tls *t, const struct iovec *iov, int n)
+write_records(struct ws_tls *t, const struct iovec *iov, int n)
 {
 	br_ssl_engine_context *e = &t->server.eng;
 	unsigned char *p;
@@ -1022,7 +1022,7 @@ give(struct ws_tls *t, const struct iovec *iov, int n)
 	int i = 0;
 
 	for (;;) {
-		if ((sent = advance(t)) == WS_ERROR)
+		if ((sent = run_engine(t)) == WS_ERROR)
 			return WS_ERROR;
 		if (sent == WS_WANT_OUT)
 			return taken != 0 ? (ssize_t)taken : WS_WANT_OUT;
@@ -1035,9 +1035,9 @@ give(struct ws_tls *t, const struct iovec *iov, int n)
 		if ((p = br_ssl_engine_sendapp_buf(e, &len)) == NULL) {
 			if (!t->open && !t->closed)
 				return WS_WANT_IN;
-			return lose(t, LOST_CLOSED);
+			return fail_session(t, LOST_CLOSED);
 		}
-		used = gather(p, len, iov, n, &i, &at);
+		used = copy_iov(p, len, iov, n, &i, &at);
 		br_ssl_engine_sendapp_ack(e, used);
 		br_ssl_engine_flush(e, 0);
 		taken += used;
@@ -1064,7 +1064,7 @@ ws_tls_new(struct ws_tls_config *c, int fd)
 	br_ssl_engine_inject_entropy(&t->server.eng, seed, sizeof seed);
 	forget(seed, 0, sizeof seed);
 	ready = br_ssl_server_reset(&t->server);
-	settle(t, 0);
+	end_loan(t, 0);
 	if (!ready)
 		goto fail;
 	/*
@@ -1085,7 +1085,7 @@ ws_tls_free(struct ws_tls *t)
 {
 	if (t == NULL)
 		return;
-	ws_tls_config_drop(t->config);
+	ws_tls_config_release(t->config);
 	free(t->stash);
 	forget(t, 0, sizeof *t);
 	free(t);
@@ -1100,7 +1100,7 @@ ws_tls_read(struct ws_tls *t, void *buf, size_t room)
 	if (t->lost != 0)
 		return WS_ERROR;
 	lend(t);
-	return settle(t, take(t, buf));
+	return end_loan(t, read_record(t, buf));
 }
 
 /* see ws.h */
@@ -1110,7 +1110,7 @@ ws_tls_writev(struct ws_tls *t, const struct iovec *iov, int n)
 	if (t->lost != 0)
 		return WS_ERROR;
 	lend(t);
-	return settle(t, give(t, iov, n));
+	return end_loan(t, write_records(t, iov, n));
 }
 
 /* see ws.h */
@@ -1122,7 +1122,7 @@ ws_tls_unsent(const struct ws_tls *t)
 
 /* see ws.h */
 size_t
-ws_tls_held(const struct ws_tls *t)
+ws_tls_buffered(const struct ws_tls *t)
 {
 	return (size_t)t->nin + t->nout;
 }
@@ -1153,15 +1153,15 @@ ws_tls_close(struct ws_tls *t)
 		t->closed = 1;
 		br_ssl_engine_close(&t->server.eng);
 	}
-	return (int)settle(t, advance(t));
+	return (int)end_loan(t, run_engine(t));
 }
 
 /* see ws.h */
 const char *
 ws_tls_error(const struct ws_tls *t)
 {
-	static char words[64];
-	const struct reason *why;
+	static char error[64];
+	const struct reason *reason;
 	const char *name;
 	int code = t->lost;
 
@@ -1171,15 +1171,15 @@ ws_tls_error(const struct ws_tls *t)
 		return strerror(-code);
 	if (code >= BR_ERR_SEND_FATAL_ALERT && code < LOST_MEMORY)
 		code = ALERT(code - BR_ERR_SEND_FATAL_ALERT);
-	why = reason(code);
-	name = why == NULL ? NULL : why->words;
+	reason = find_reason(code);
+	name = reason == NULL ? NULL : reason->text;
 	if (code >= ALERT(0) && code <= ALERT(255))
-		snprintf(words, sizeof words, "%s alert %d (%s)",
+		snprintf(error, sizeof error, "%s alert %d (%s)",
 		    t->lost == code ? "received" : "sent", code - ALERT(0),
 		    name == NULL ? "?" : name);
 	else if (name != NULL)
 		return name;
 	else
-		snprintf(words, sizeof words, "BearSSL error %d", code);
-	return words;
+		snprintf(error, sizeof error, "BearSSL error %d", code);
+	return error;
 }

@@ -14,19 +14,19 @@
 #define SLOT(tick) ((tick) & (WS_SLOTS - 1))
 
 static void
-take_out(struct ws_wheel *w, struct ws_alarm *a)
+unlink_timer(struct ws_wheel *w, struct ws_timer *a)
 {
-	if (a->earlier != NULL)
-		a->earlier->later = a->later;
+	if (a->prev != NULL)
+		a->prev->next = a->next;
 	else
-		w->slots[a->slot - 1] = a->later;
-	if (a->later != NULL)
-		a->later->earlier = a->earlier;
+		w->slots[a->slot - 1] = a->next;
+	if (a->next != NULL)
+		a->next->prev = a->prev;
 	a->slot = 0;
 }
 
 static void
-file(struct ws_wheel *w, struct ws_alarm *a)
+link_timer(struct ws_wheel *w, struct ws_timer *a)
 {
 	int64_t tick = (a->when + (1 << SHIFT) - 1) >> SHIFT;
 	int32_t slot;
@@ -37,10 +37,10 @@ file(struct ws_wheel *w, struct ws_alarm *a)
 		tick = w->tick + WS_SLOTS - 1; /* and on from there */
 	slot = (int32_t)SLOT(tick);
 	a->slot = slot + 1;
-	a->earlier = NULL;
-	a->later = w->slots[slot];
-	if (a->later != NULL)
-		a->later->earlier = a;
+	a->prev = NULL;
+	a->next = w->slots[slot];
+	if (a->next != NULL)
+		a->next->prev = a;
 	w->slots[slot] = a;
 	if (tick < w->next)
 		w->next = tick;
@@ -48,7 +48,7 @@ file(struct ws_wheel *w, struct ws_alarm *a)
 
 /* see ws.h */
 void
-ws_wheel_begin(struct ws_wheel *w, int64_t now)
+ws_wheel_init(struct ws_wheel *w, int64_t now)
 {
 	w->tick = now >> SHIFT;
 	w->next = INT64_MAX;
@@ -56,32 +56,32 @@ ws_wheel_begin(struct ws_wheel *w, int64_t now)
 
 /* see ws.h */
 void
-ws_wheel_set(struct ws_wheel *w, struct ws_alarm *a, int64_t when)
+ws_wheel_set(struct ws_wheel *w, struct ws_timer *a, int64_t when)
 {
-	int put_off = a->slot != 0 && when >= a->when;
+	int later = a->slot != 0 && when >= a->when;
 
 	a->when = when;
-	if (put_off)
+	if (later)
 		return;
 	ws_wheel_clear(w, a);
-	file(w, a);
+	link_timer(w, a);
 }
 
 /* see ws.h */
 void
-ws_wheel_clear(struct ws_wheel *w, struct ws_alarm *a)
+ws_wheel_clear(struct ws_wheel *w, struct ws_timer *a)
 {
 	if (a->slot != 0)
-		take_out(w, a);
+		unlink_timer(w, a);
 }
 
 /* see ws.h */
 void
-ws_wheel_ring(struct ws_wheel *w, int64_t now,
-    void (*ring)(struct ws_alarm *a, void *arg), void *arg)
+ws_wheel_expire(struct ws_wheel *w, int64_t now,
+    void (*expired)(struct ws_timer *a, void *arg), void *arg)
 {
 	int64_t until = now >> SHIFT, i;
-	struct ws_alarm *a;
+	struct ws_timer *a;
 
 	if (until < w->next) {
 		w->tick = until;
@@ -93,11 +93,11 @@ ws_wheel_ring(struct ws_wheel *w, int64_t now,
 		w->tick++;
 		/* What is filed again goes into a later slot than this. */
 		while ((a = w->slots[SLOT(w->tick)]) != NULL) {
-			take_out(w, a);
+			unlink_timer(w, a);
 			if (a->when <= now)
-				ring(a, arg);
+				expired(a, arg);
 			else
-				file(w, a);
+				link_timer(w, a);
 		}
 	}
 	w->next = INT64_MAX;
@@ -110,7 +110,7 @@ ws_wheel_ring(struct ws_wheel *w, int64_t now,
 
 /* see ws.h */
 int64_t
-ws_wheel_due(const struct ws_wheel *w)
+ws_wheel_next(const struct ws_wheel *w)
 {
 	return w->next == INT64_MAX ? INT64_MAX : w->next << SHIFT;
 }

@@ -204,17 +204,17 @@ ws_mask(unsigned char *data, size_t len, const unsigned char mask[4],
 /* ---------------------------------------------------------------- frames */
 
 static int
-frame_bad(struct ws_event *e, unsigned code, const char *why)
+frame_bad(struct ws_event *e, unsigned code, const char *reason)
 {
 	e->code = code;
-	e->why = why;
+	e->reason = reason;
 	return WS_BAD;
 }
 
 static int
-breach(struct ws_event *e, const char *why)
+violation(struct ws_event *e, const char *reason)
 {
-	return frame_bad(e, WS_CLOSE_PROTOCOL, why);
+	return frame_bad(e, WS_CLOSE_PROTOCOL, reason);
 }
 
 /*
@@ -233,26 +233,26 @@ frame_head(const struct ws_framer *f, const unsigned char *buf, size_t len,
 		return WS_MORE;
 	opcode = e->opcode = buf[0] & 0x0f;
 	if (buf[0] & 0x70)
-		return breach(e, "reserved bit is set");
+		return violation(e, "reserved bit is set");
 	if (opcode > WS_PONG || (opcode > WS_BINARY && opcode < WS_CLOSE))
-		return breach(e, "reserved opcode");
+		return violation(e, "reserved opcode");
 	if (opcode >= WS_CLOSE && !(buf[0] & WS_FIN))
-		return breach(e, "control frame in fragments");
+		return violation(e, "control frame in fragments");
 	if (opcode == WS_CONT && f->message == 0)
-		return breach(e, "continuation without a message");
+		return violation(e, "continuation without a message");
 	if (opcode != WS_CONT && opcode < WS_CLOSE && f->message != 0)
-		return breach(e, "message inside a message");
+		return violation(e, "message inside a message");
 
 	if (len < 2)
 		return WS_MORE;
 	if (buf[1] >> 7 != f->masked)
-		return breach(e,
+		return violation(e,
 		    f->masked ? "frame is not masked" : "frame is masked");
 	least = most = buf[1] & 0x7f;
 	if (opcode >= WS_CLOSE && least > WS_CONTROL_MAX)
-		return breach(e, "control frame over 125 bytes");
+		return violation(e, "control frame over 125 bytes");
 	if (opcode == WS_CLOSE && least == 1)
-		return breach(e, "half a code in a Close");
+		return violation(e, "half a code in a Close");
 
 	if (least >= 126) {
 		head = least == 126 ? 4 : 10;
@@ -263,9 +263,9 @@ frame_head(const struct ws_framer *f, const unsigned char *buf, size_t len,
 			most = most << 8 | (i < len ? buf[i] : 0xff);
 		}
 		if (least >> 63)
-			return breach(e, "length has its top bit set");
+			return violation(e, "length has its top bit set");
 		if (most < shortest)
-			return breach(e, "length is not in its shortest form");
+			return violation(e, "length is not in its shortest form");
 	}
 	if (opcode < WS_CLOSE &&
 	    least > f->limit - (opcode == WS_CONT ? f->size : 0))
@@ -300,7 +300,7 @@ close_read(struct ws_event *e)
 	e->data += 2;
 	e->len -= 2;
 	if (!close_code_right(e->code))
-		return breach(e, "code that no Close may have");
+		return violation(e, "code that no Close may have");
 	if (ws_utf8(&utf8, e->data, e->len) != e->len || utf8.left != 0)
 		return frame_bad(e, WS_CLOSE_BAD_DATA,
 		    "reason of a Close is not UTF-8");
@@ -400,21 +400,21 @@ ws_frame_head(unsigned char out[WS_FRAME_HEAD_MAX], unsigned first,
 /* see ws.h */
 size_t
 ws_close_frame(unsigned char out[2 + WS_CONTROL_MAX], unsigned code,
-    const char *why)
+    const char *reason)
 {
 	size_t n = 0;
 
 	if (code == WS_CLOSE_NO_STATUS)
 		return ws_frame_head(out, WS_FIN | WS_CLOSE, 0, NULL);
-	while (why != NULL && n < WS_CONTROL_MAX - 2 && why[n] != '\0')
+	while (reason != NULL && n < WS_CONTROL_MAX - 2 && reason[n] != '\0')
 		n++;
 	/* What is cut off begins with a character, not inside one. */
-	while (n > 0 && ((unsigned char)why[n] & 0xc0) == 0x80)
+	while (n > 0 && ((unsigned char)reason[n] & 0xc0) == 0x80)
 		n--;
 	ws_frame_head(out, WS_FIN | WS_CLOSE, 2 + n, NULL);
 	out[2] = (unsigned char)(code >> 8 & 0xff);
 	out[3] = (unsigned char)(code & 0xff);
 	if (n > 0)
-		memcpy(out + 4, why, n);
+		memcpy(out + 4, reason, n);
 	return 4 + n;
 }

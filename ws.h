@@ -72,9 +72,9 @@ enum { WS_WANT_IN = -1, WS_WANT_OUT = -2, WS_ERROR = -3 };
 
 /* Has memory come nearer, for whoever is to touch it: any address may be. */
 #if defined(__GNUC__)
-#define WS_NEARER(address) __builtin_prefetch((const void *)(address))
+#define WS_PREFETCH(address) __builtin_prefetch((const void *)(address))
 #else
-#define WS_NEARER(address) ((void)(address))
+#define WS_PREFETCH(address) ((void)(address))
 #endif
 
 #define WS_ERROR_MAX 320 /* bytes of an error message, NUL included */
@@ -189,7 +189,7 @@ struct ws_event {
 	                        the reason, without the code's two bytes */
 	size_t len;
 	unsigned code;   /* WS_CLOSE: the peer's or 1005; WS_BAD: ours */
-	const char *why; /* WS_BAD: static words */
+	const char *reason; /* WS_BAD: static text */
 };
 
 /* masked: 1 to read a client's frames, 0 to read a server's (section 5.1). */
@@ -229,7 +229,7 @@ void ws_mask(unsigned char *data, size_t len, const unsigned char mask[4],
  * why (NUL-terminated UTF-8, cut to 123 bytes, or NULL). Returns its length.
  */
 size_t ws_close_frame(unsigned char out[2 + WS_CONTROL_MAX], unsigned code,
-    const char *why);
+    const char *reason);
 
 /* ----------------------------------------------------------------- http.c */
 
@@ -257,7 +257,7 @@ struct ws_head {
 /* What it asks for: RFC 6455 section 4.2 and RFC 9112. */
 struct ws_request {
 	int status;      /* 101, or what to answer instead */
-	const char *why; /* static words for an answer's body and the log */
+	const char *reason; /* static text, for an answer's body and the log */
 	const char *key; /* when 101: WS_KEY_LEN bytes in the head */
 	const char *subprotocol; /* when 101: which of o's to speak, or NULL */
 };
@@ -291,7 +291,7 @@ size_t ws_accept(char out[WS_ANSWER_MAX], const struct ws_request *r);
  * is 200, 400, 405, 408, 426, 431 or 503. Returns the answer's length.
  */
 size_t ws_answer(char out[WS_ANSWER_MAX], const struct ws_head *h, int status,
-    const char *why);
+    const char *reason);
 
 /* 1 if s (NUL-terminated) is a token, RFC 9110 section 5.6.2. */
 int ws_is_token(const char *s);
@@ -304,7 +304,7 @@ int ws_is_token(const char *s);
 struct ws_json {
 	uint64_t nest;   /* a bit a level, innermost lowest: an object */
 	size_t offset;   /* bytes taken so far; after WS_BAD, the wrong one's */
-	const char *why; /* after WS_BAD: static words */
+	const char *reason; /* after WS_BAD: static text */
 	unsigned char depth, state;
 	unsigned char hex; /* where in an escape or a literal */
 	struct ws_utf8 utf8;
@@ -381,7 +381,7 @@ struct ws_frame *ws_frame_json(struct ws_text value);
 struct ws_frame *ws_frame_new(unsigned opcode, const void *data, size_t len);
 
 /* Gives back one reference; NULL is allowed. */
-void ws_frame_drop(struct ws_frame *f);
+void ws_frame_release(struct ws_frame *f);
 
 struct ws_link;
 struct ws_channel;
@@ -412,7 +412,7 @@ struct ws_hub {
 	uint32_t nchannels, channel_buckets;
 	struct ws_link **links; /* by device and channel */
 	uint32_t nlinks, link_buckets;
-	int64_t left; /* deliveries until ws_control_feed is to pause */
+	int64_t budget; /* deliveries until ws_control_feed pauses */
 	unsigned char pool[240]; /* random bytes not yet used */
 	unsigned npool;
 };
@@ -437,8 +437,8 @@ struct ws_device *ws_hub_find(const struct ws_hub *h, struct ws_text id);
  * each has memory come nearer while there is something else to do, the second
  * what the first has found. They change nothing, and may be left out.
  */
-void ws_hub_seek(const struct ws_hub *h, struct ws_text id);
-void ws_hub_approach(const struct ws_hub *h, struct ws_text id);
+void ws_hub_prefetch_bucket(const struct ws_hub *h, struct ws_text id);
+void ws_hub_prefetch_device(const struct ws_hub *h, struct ws_text id);
 
 /* Deliver to all, to a channel, to a device: the number queued. */
 size_t ws_hub_multicast(struct ws_hub *h, struct ws_frame *f);
@@ -471,8 +471,8 @@ struct ws_queue {
 	uint32_t first, count;
 	uint32_t unsent;        /* bytes of all that are not out */
 	uint32_t sent;          /* bytes of the first that are out */
-	uint32_t progress;      /* the owner's: when it last took bytes, in ms,
-	                           or when the queue was last empty */
+	uint32_t taken_at;      /* ms, set by the owner: when the peer last took
+	                           bytes, or the queue was last empty */
 	unsigned char shift;    /* the ring has room for 1 << shift frames */
 };
 
@@ -513,11 +513,9 @@ uint32_t ws_queue_cut(struct ws_queue *q, size_t *total);
 uint32_t ws_queue_clear(struct ws_queue *q, size_t *total);
 
 /* Bytes that count against a client: what is unsent, and the ring. */
-size_t ws_queue_held(const struct ws_queue *q);
+size_t ws_queue_bytes(const struct ws_queue *q);
 
 /* -------------------------------------------------------------- control.c */
-
-#define WS_DETAIL_MAX WS_ERROR_MAX
 
 /* A backend's stream: objects in, replies out. Zeroed is the start. */
 struct ws_control {
@@ -528,10 +526,10 @@ struct ws_control {
 	size_t outlen, outroom;
 	uint64_t objects, errors; /* counted */
 	unsigned char state;
-	unsigned char open;  /* the last reply's line may still be ended */
+	unsigned char line_open;  /* the last reply's line may still be ended */
 	unsigned char lines; /* has ended an object with a newline */
 	unsigned char lost;  /* out of memory: nothing more can be answered */
-	char detail[WS_DETAIL_MAX]; /* of the last reply, NUL-terminated */
+	char detail[WS_ERROR_MAX]; /* of the last reply, NUL-terminated */
 };
 
 /*
@@ -545,11 +543,11 @@ size_t ws_control_feed(struct ws_hub *h, struct ws_control *c,
 
 /*
  * 1 after a text that was wrong, while it looks for where the next begins: then
- * ws_control_drained is to be called as soon as all that was received is fed.
+ * ws_control_resync is to be called as soon as all that was received is fed.
  * A backend that writes no lines gets its ERR only by that.
  */
-int ws_control_lost(const struct ws_control *c);
-void ws_control_drained(struct ws_control *c);
+int ws_control_resyncing(const struct ws_control *c);
+void ws_control_resync(struct ws_control *c);
 
 /* The backend will send no more: an object begun gets its ERR. */
 void ws_control_end(struct ws_control *c);
@@ -560,8 +558,6 @@ void ws_control_sent(struct ws_control *c, size_t n);
 void ws_control_free(struct ws_control *c);
 
 /* ------------------------------------------------------------------ tls.c */
-
-#define WS_TLS_WORDS WS_ERROR_MAX
 
 struct iovec;
 struct ws_tls_config;
@@ -574,9 +570,9 @@ struct ws_tls;
  * One reference: sessions hold their own.
  */
 struct ws_tls_config *ws_tls_config_new(struct ws_text chain,
-    struct ws_text key, char words[WS_TLS_WORDS]);
-struct ws_tls_config *ws_tls_config_hold(struct ws_tls_config *c);
-void ws_tls_config_drop(struct ws_tls_config *c); /* NULL is allowed */
+    struct ws_text key, char error[WS_ERROR_MAX]);
+struct ws_tls_config *ws_tls_config_reference(struct ws_tls_config *c);
+void ws_tls_config_release(struct ws_tls_config *c); /* NULL is allowed */
 
 /*
  * A session on a connected, non-blocking socket, which stays the caller's.
@@ -606,7 +602,7 @@ ssize_t ws_tls_writev(struct ws_tls *t, const struct iovec *iov, int n);
 int ws_tls_unsent(const struct ws_tls *t);
 
 /* Bytes of unfinished records kept between calls, either way; idle: 0. */
-size_t ws_tls_held(const struct ws_tls *t);
+size_t ws_tls_buffered(const struct ws_tls *t);
 
 /* 1 until the handshake is done and its last record sent. */
 int ws_tls_handshaking(const struct ws_tls *t);
@@ -626,7 +622,6 @@ const char *ws_tls_error(const struct ws_tls *t);
 /* --------------------------------------------------------------- listen.c */
 
 #define WS_LISTEN_MAX 16    /* sockets that one address may stand for */
-#define WS_LISTEN_WORDS WS_ERROR_MAX
 
 /*
  * Tells a socket's file apart from any that takes its place. Not dev_t and
@@ -646,7 +641,7 @@ int ws_listen_check(const char *address);
  * or -1 with a sentence in words.
  */
 int ws_listen(const char *address, int fd[WS_LISTEN_MAX],
-    struct ws_file_id *id, char words[WS_LISTEN_WORDS]);
+    struct ws_file_id *id, char error[WS_ERROR_MAX]);
 
 /*
  * Opens the listening socket at path, with that mode and group (-1: as it
@@ -655,7 +650,7 @@ int ws_listen(const char *address, int fd[WS_LISTEN_MAX],
  * words.
  */
 int ws_listen_unix(const char *path, mode_t mode, gid_t group,
-    struct ws_file_id *id, char words[WS_LISTEN_WORDS]);
+    struct ws_file_id *id, char error[WS_ERROR_MAX]);
 
 /* Removes the file at path if it still is the one of *id. */
 void ws_listen_remove(const char *path, const struct ws_file_id *id);
@@ -679,11 +674,11 @@ struct ws_conn {
 	struct ws_conn *next; /* among the dead */
 	uint32_t slot;        /* in ws_poll's arrays */
 	int fd;
-	short events;         /* what is asked for, see ws_poll_for */
+	short events;         /* what is asked for, see ws_poll_events */
 	short revents;        /* of the last ws_poll_wait that had it ready */
 	unsigned char kind;   /* enum ws_conn_kind */
 	unsigned char dead;   /* waits for the sweep */
-	unsigned char pinned; /* stays hot */
+	unsigned char always_hot;
 	unsigned char active; /* has had an event since the last full scan */
 };
 
@@ -714,10 +709,10 @@ int ws_poll_add(struct ws_poll *p, struct ws_conn *c, int fd);
 void ws_poll_remove(struct ws_poll *p, struct ws_conn *c);
 
 /* Asks for events (POLLIN, POLLOUT) from now on. */
-void ws_poll_for(struct ws_poll *p, struct ws_conn *c, int events);
+void ws_poll_events(struct ws_poll *p, struct ws_conn *c, int events);
 
 /* c is not expected to speak soon: it becomes cold, unless it is pinned. */
-void ws_poll_rest(struct ws_poll *p, struct ws_conn *c);
+void ws_poll_cool(struct ws_poll *p, struct ws_conn *c);
 
 /* Puts c among p->dead, once: whoever sweeps frees it. */
 void ws_poll_kill(struct ws_poll *p, struct ws_conn *c);
@@ -737,36 +732,36 @@ void ws_poll_free(struct ws_poll *p);
 #define WS_SLOTS 256 /* a power of two */
 
 /* Zeroed is not set. Part of its owner's struct. */
-struct ws_alarm {
-	struct ws_alarm *earlier, *later; /* in its slot */
+struct ws_timer {
+	struct ws_timer *prev, *next; /* in its slot */
 	int64_t when;
 	int32_t slot; /* and one; 0: not set */
 };
 
 struct ws_wheel {
-	struct ws_alarm *slots[WS_SLOTS];
+	struct ws_timer *slots[WS_SLOTS];
 	int64_t tick; /* the last slot rung, counted from the epoch */
 	int64_t next; /* none before it has an alarm; INT64_MAX: none */
 };
 
 /* A zeroed wheel: nothing rings for what was before now. */
-void ws_wheel_begin(struct ws_wheel *w, int64_t now);
+void ws_wheel_init(struct ws_wheel *w, int64_t now);
 
 /* Sets a, or sets it anew. */
-void ws_wheel_set(struct ws_wheel *w, struct ws_alarm *a, int64_t when);
+void ws_wheel_set(struct ws_wheel *w, struct ws_timer *a, int64_t when);
 
 /* Not set any more; one that is not set is left alone. */
-void ws_wheel_clear(struct ws_wheel *w, struct ws_alarm *a);
+void ws_wheel_clear(struct ws_wheel *w, struct ws_timer *a);
 
 /*
  * Calls ring for every alarm whose time has come, at most 128 ms late, and
  * which then is not set: ring may set and clear this one and others.
  */
-void ws_wheel_ring(struct ws_wheel *w, int64_t now,
-    void (*ring)(struct ws_alarm *a, void *arg), void *arg);
+void ws_wheel_expire(struct ws_wheel *w, int64_t now,
+    void (*ring)(struct ws_timer *a, void *arg), void *arg);
 
 /* No alarm is due before that; INT64_MAX if there is none. */
-int64_t ws_wheel_due(const struct ws_wheel *w);
+int64_t ws_wheel_next(const struct ws_wheel *w);
 
 /* 0 to range - 1, to spread deadlines and nothing else; *seed is not 0. */
 uint32_t ws_jitter(uint32_t *seed, uint32_t range);
@@ -800,12 +795,12 @@ struct ws_client {
 	unsigned char dirty;    /* in l->dirty */
 	unsigned char refused;  /* over a limit: 503 */
 	unsigned char pinged;   /* and has not answered */
-	unsigned char aborted;  /* reset rather than closed: it does not read */
-	unsigned short carried; /* bytes in carry */
+	unsigned char reset;    /* the socket is reset rather than closed */
+	unsigned short partial_len; /* bytes in partial */
 	struct ws_queue queue;
-	uint32_t ahead;         /* bytes that the peer takes before the Ping */
-	uint32_t written;       /* bytes in the kernel when last asked, and
-	                           those written since */
+	uint32_t before_ping;   /* bytes in front of the Ping under way */
+	uint32_t unacked;       /* bytes that the peer had not acknowledged
+	                           when last asked, and those sent since */
 	struct ws_client *next_dirty;
 	struct ws_tls *tls;
 	/* And what it does not. */
@@ -813,9 +808,9 @@ struct ws_client {
 		struct ws_head head;     /* before it is open */
 		struct ws_framer framer; /* and then */
 	} in;
-	unsigned char *carry;   /* input that is not whole */
+	unsigned char *partial; /* input that is not whole */
 	struct ws_ip *ip;
-	struct ws_alarm deadline;
+	struct ws_timer deadline;
 };
 
 struct ws_loop;
@@ -843,10 +838,10 @@ int ws_client_flush_one(struct ws_loop *l);
 void ws_client_stop(struct ws_loop *l, struct ws_client *c, int64_t delay);
 
 /* Logs how many lines about clients were left out. */
-void ws_client_hushed(struct ws_loop *l);
+void ws_client_log_omitted(struct ws_loop *l);
 
 /* Its deadline has passed; arg is the loop. */
-void ws_client_ring(struct ws_alarm *deadline, void *arg);
+void ws_client_timeout(struct ws_timer *deadline, void *arg);
 
 /* Frees all but the descriptor and c->ip. */
 void ws_client_free(struct ws_loop *l, struct ws_client *c);
@@ -890,26 +885,28 @@ struct ws_loop {
 	struct ws_tls_config *tls;
 	struct ws_listener *listeners;
 	struct ws_client *dirty, **dirty_end; /* touched, to be flushed */
-	struct ws_backend *run, **run_end; /* run queue: input to be obeyed */
-	uint32_t open_slot, shaking_slot; /* of the clients served last */
+	struct ws_backend *run_queue, **run_queue_end; /* have input */
+	uint32_t open_slot, handshake_slot; /* of the clients served last */
 	struct ws_wheel wheel; /* of the clients' deadlines */
 	struct ws_ip **ips;
 	uint32_t clients, refused, backends;
 	uint32_t max_clients, max_refused, max_backends;
-	uint32_t seed;     /* of the jitter */
-	int64_t begun;     /* ns */
-	int64_t now;       /* ws_clock, but for overslept */
-	int64_t overslept; /* ms that the machine slept, which do not count */
-	int64_t beat;      /* when the next heartbeat is due */
-	int64_t rest;      /* no accept before that; 0: not resting */
-	int64_t yield;     /* when an idle backend may give way; 0: none */
-	int64_t stop;      /* when draining ends; 0: not draining */
+	uint32_t jitter_seed;
+	int64_t started;     /* ns */
+	int64_t now;       /* ws_clock, but for suspended */
+	int64_t suspended; /* ms that the machine was suspended, which do
+	                      not count */
+	int64_t next_heartbeat;
+	int64_t accept_after; /* 0: accept now */
+	int64_t yield_at;  /* when an idle backend may be closed for a new
+	                      one; 0: none */
+	int64_t stop_at;   /* when draining ends; 0: not draining */
 	size_t queued;     /* bytes for --queue-total, see ws_options */
 	size_t most_queued;
-	int full;          /* flush before anything more is queued */
+	int flush_first;    /* flush before anything more is queued */
 	int64_t longest_turn; /* ns */
-	int64_t hush;      /* until then lines about clients are limited */
-	unsigned told, hushed; /* lines in that time, and those left out */
+	int64_t log_window_end; /* until then lines about clients are limited */
+	unsigned log_lines, log_omitted; /* in that time: written, and not */
 	uint64_t counters[WS_COUNTERS];
 	unsigned char input[WS_HEAD_MAX + WS_READ_MAX];
 	unsigned char output[WS_FLAT_MAX]; /* small frames put together */
@@ -932,7 +929,7 @@ int ws_loop_listen(struct ws_loop *l, int fd, int tls);
 int ws_loop_control(struct ws_loop *l, int fd);
 
 /* The pair that TLS sessions begin with from now on. Holds a reference. */
-void ws_loop_certify(struct ws_loop *l, struct ws_tls_config *c);
+void ws_loop_set_tls(struct ws_loop *l, struct ws_tls_config *c);
 
 /* Calls ready whenever fd, which stays the caller's, is readable. */
 int ws_loop_watch(struct ws_loop *l, int fd,
@@ -961,7 +958,7 @@ uint32_t ws_loop_poll(struct ws_loop *l, struct pollfd *fds, uint32_t room,
 void ws_loop_stop(struct ws_loop *l);
 
 /* Logs the counters. */
-void ws_loop_report(struct ws_loop *l);
+void ws_loop_log_counters(struct ws_loop *l);
 
 /* ------------------------------------------------------------------ ctl.c */
 
@@ -991,7 +988,7 @@ struct ws_service_socket {
  * meant for another process, or -1 with a sentence in words.
  */
 int ws_service_sockets(struct ws_service_socket *s, int room,
-    char words[WS_LISTEN_WORDS]);
+    char error[WS_ERROR_MAX]);
 
 /*
  * A socket for words to the service manager of NOTIFY_SOCKET, which is then
@@ -1004,20 +1001,20 @@ int ws_service_open(void);
  * Says "READY=1", "RELOADING=1" (with the time, as systemd 253 wants) or
  * "STOPPING=1", see sd_notify(3); nothing if fd is -1. It is not to fail.
  */
-void ws_service_tell(int fd, const char *state);
+void ws_service_notify(int fd, const char *state);
 
 /* ------------------------------------------------------------------ log.c */
 
 extern int ws_log_level; /* lines of a higher level are not written */
 
 /* One line to standard error. Lost and counted rather than waited for. */
-void ws_log(int level, const char *line);
+void ws_log_line(int level, const char *line);
 
 /* The same, a printf. */
 #if defined(__GNUC__)
 __attribute__((format(printf, 2, 3)))
 #endif
-void ws_say(int level, const char *format, ...);
+void ws_log(int level, const char *format, ...);
 
 /* Says it and exits with status 1: only before the loop. */
 #if defined(__GNUC__)
@@ -1092,7 +1089,7 @@ struct ws_setup {
 };
 
 /* Reads and checks cert and key: 0 and s->pair, or -1 with words. */
-int ws_keeper_pair(struct ws_setup *s, char words[WS_TLS_WORDS]);
+int ws_keeper_read_pair(struct ws_setup *s, char error[WS_ERROR_MAX]);
 
 /* Removes s->files. */
 void ws_keeper_remove(struct ws_setup *s);

@@ -213,7 +213,7 @@ main(int argc, char **argv)
 	for (;;) {
 		n = ws_framer_next(&framer, buf, have, &e);
 		if (n == WS_BAD)
-			errx(1, "the hub broke a rule: %s", e.why);
+			errx(1, "the hub broke a rule: %s", e.reason);
 		if (n == WS_MORE && !receive(fd))
 			errx(1, "the connection has ended");
 		if (n > 0 && !obey(fd, &e))

@@ -208,7 +208,7 @@ send_to(struct client *c, size_t size)
 	struct ws_frame *f = ws_frame_new(WS_TEXT, data, size);
 
 	(void)ws_hub_send(&l->hub, id, f);
-	ws_frame_drop(f);
+	ws_frame_release(f);
 }
 
 static void

@@ -176,7 +176,7 @@ use(struct peer *p)
 			return;
 		if (n == WS_BAD || r.status != 101) {
 			add(p, &p->out, answer,
-			    ws_answer(answer, &p->head, r.status, r.why));
+			    ws_answer(answer, &p->head, r.status, r.reason));
 			change(p, ENDING, END_SECONDS);
 			return;
 		}
@@ -194,7 +194,7 @@ use(struct peer *p)
 		serve(p, &e);
 	}
 	if (p->state == OPEN && n == WS_BAD)
-		send_close(p, e.code, e.why);
+		send_close(p, e.code, e.reason);
 	p->have -= used;
 	memmove(p->in, p->in + used, p->have);
 }

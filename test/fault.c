@@ -43,7 +43,7 @@ open_world(const struct ws_options *o)
 		exit(1);
 	}
 #ifdef WITH_TLS
-	ws_loop_certify(l, config);
+	ws_loop_set_tls(l, config);
 #endif
 	backend = world_connect(control);
 }
@@ -497,7 +497,7 @@ beginnings(void)
 		c = load();
 		if (world_faults == 0) {
 			EXPECT(c != NULL, "certificate");
-			ws_tls_config_drop(c);
+			ws_tls_config_release(c);
 			EXPECT(world_live == 0, "%ld blocks", world_live);
 			break;
 		}
@@ -697,7 +697,7 @@ static void
 files(void)
 {
 	char dir[] = "/tmp/wshub.fault.XXXXXX", path[64];
-	char words[WS_LISTEN_WORDS];
+	char words[WS_ERROR_MAX];
 	struct ws_file_id mine, other;
 	struct stat st;
 	int a, b;
@@ -754,6 +754,6 @@ main(void)
 	jitter();
 	clocks();
 	files();
-	ws_tls_config_drop(config);
+	ws_tls_config_release(config);
 	return test_end();
 }

@@ -80,7 +80,7 @@ head_is(const char *head, size_t len, int status)
 			EXPECT(n == WS_MORE,
 			    "%zu bytes of \"%.*s\": %zd, %d %s", i, (int)i,
 			    head, n, n == WS_BAD ? r.status : 0,
-			    n == WS_BAD ? r.why : "");
+			    n == WS_BAD ? r.reason : "");
 			if (n != WS_MORE)
 				return;
 			/* Of a long head not each of its bytes. */
@@ -102,15 +102,15 @@ head_is(const char *head, size_t len, int status)
 		if (n == WS_MORE)
 			return;
 		EXPECT(r.status == status, "\"%s\": %d %s, not %d", head,
-		    r.status, r.why, status);
-		EXPECT((strlen(r.why) != 0) == (status != 101) &&
-		    strlen(r.why) < 64, "%d: \"%s\"", status, r.why);
+		    r.status, r.reason, status);
+		EXPECT((strlen(r.reason) != 0) == (status != 101) &&
+		    strlen(r.reason) < 64, "%d: \"%s\"", status, r.reason);
 		EXPECT((r.key != NULL) == (status == 101),
 		    "%d: key %s", status, r.key != NULL ? "" : "lacks");
 		if (i == len) {
 			m = request(&bytes, more, i, &s);
 			EXPECT(m == want && s.status == status &&
-			    s.subprotocol == r.subprotocol && s.why == r.why,
+			    s.subprotocol == r.subprotocol && s.reason == r.reason,
 			    "\"%s\" byte by byte: %zd, %d", head, m, s.status);
 		}
 	}
@@ -449,7 +449,7 @@ health(void)
 		head_is(head, strlen(head), 200);
 	}
 	read_head("GET / HTTP/1.0\r\n" END, 18, &r);
-	EXPECT(strcmp(r.why, "ok") == 0, "%s", r.why);
+	EXPECT(strcmp(r.reason, "ok") == 0, "%s", r.reason);
 	beside = NULL;
 }
 
@@ -587,9 +587,9 @@ requests(void)
 			EXPECT(n == WS_BAD && r.status == 400,
 			    "0x%02x at %zu: %zd", (unsigned)c, i, n);
 			if (i > 0 && c == '\n')
-				EXPECT(strcmp(r.why, real[0][i - 1] == '\r' ?
+				EXPECT(strcmp(r.reason, real[0][i - 1] == '\r' ?
 				    "" : "bare line feed") == 0,
-				    "\\n at %zu: %s", i, r.why);
+				    "\\n at %zu: %s", i, r.reason);
 		}
 
 	CASE("a carriage return is refused unless a line feed follows");
@@ -604,25 +604,25 @@ requests(void)
 
 	CASE("why: words for somebody with curl");
 	read_head("\x16", 1, &r);
-	EXPECT(strcmp(r.why, "TLS on a port without TLS") == 0, "%s", r.why);
+	EXPECT(strcmp(r.reason, "TLS on a port without TLS") == 0, "%s", r.reason);
 	read_head("PRI ", 4, &r);
-	EXPECT(strcmp(r.why, "HTTP/2 is not spoken here") == 0, "%s", r.why);
+	EXPECT(strcmp(r.reason, "HTTP/2 is not spoken here") == 0, "%s", r.reason);
 	read_head(GET "\n", strlen(GET "\n"), &r);
-	EXPECT(strcmp(r.why, "bare line feed") == 0, "%s", r.why);
+	EXPECT(strcmp(r.reason, "bare line feed") == 0, "%s", r.reason);
 	read_head(GET "Host :", strlen(GET "Host :"), &r);
-	EXPECT(strcmp(r.why, "white space around a header's name") == 0, "%s",
-	    r.why);
+	EXPECT(strcmp(r.reason, "white space around a header's name") == 0, "%s",
+	    r.reason);
 	read_head(GET END, strlen(GET END), &r);
-	EXPECT(strcmp(r.why, "no Host header") == 0, "%s", r.why);
+	EXPECT(strcmp(r.reason, "no Host header") == 0, "%s", r.reason);
 	read_head(GET HOST END, strlen(GET HOST END), &r);
-	EXPECT(strcmp(r.why, "a WebSocket upgrade is needed here") == 0, "%s",
-	    r.why);
+	EXPECT(strcmp(r.reason, "a WebSocket upgrade is needed here") == 0, "%s",
+	    r.reason);
 
 	EXPECT(WS_HEAD_MAX == 32768, "WS_HEAD_MAX is %d", WS_HEAD_MAX);
 	read_head("GET / HTTP/1.0\r\n" END, 18, &r);
-	EXPECT(strcmp(r.why,
+	EXPECT(strcmp(r.reason,
 	    "HTTP/1.0 cannot upgrade (nginx: proxy_http_version 1.1)") == 0,
-	    "%s", r.why);
+	    "%s", r.reason);
 
 	CASE("a head of 32768 bytes is right, one of 32769 is 431");
 	padded(head, WS_HEAD_MAX);

@@ -328,11 +328,11 @@ frames(void)
 			    got.len == sizes[i].len &&
 			    memcmp(got.s, json, got.len) == 0,
 			    "%zu bytes, opcode %u", sizes[i].len, opcodes[j]);
-			ws_frame_drop(f);
+			ws_frame_release(f);
 		}
 	f = ws_frame_new(WS_PING, NULL, 0);
 	EXPECT(f != NULL && f->len == 2, "no payload");
-	ws_frame_drop(f);
+	ws_frame_release(f);
 
 	CASE("frames: of JSON, the length is that without white space");
 	for (i = 1; i < LEN(sizes); i++)
@@ -351,17 +351,17 @@ frames(void)
 			    (blanks > 256 ? 0 : blanks),
 			    "%zu and %zu blanks: %zu bytes kept", body, blanks,
 			    asked);
-			ws_frame_drop(f);
+			ws_frame_release(f);
 		}
 
 	CASE("frames: the last reference frees, NULL is allowed");
-	ws_frame_drop(NULL);
+	ws_frame_release(NULL);
 	f = ws_frame_new(WS_TEXT, "x", 1);
 	if (f != NULL) {
 		f->refs++;
-		ws_frame_drop(f);
+		ws_frame_release(f);
 		EXPECT(live == 1 && f->refs == 1, "%zu blocks", live);
-		ws_frame_drop(f);
+		ws_frame_release(f);
 	}
 	all_freed();
 
@@ -387,7 +387,7 @@ frames(void)
 	f = ws_frame_json(t);
 	EXPECT(f != NULL && calls == 2 && payload_of(f, 0x81, &got) &&
 	    got.len == 1 && *got.s == '1', "a frame that did not shrink");
-	ws_frame_drop(f);
+	ws_frame_release(f);
 	all_freed();
 }
 
@@ -443,7 +443,7 @@ close_hub(struct ws_hub *h, struct ws_frame *f)
 {
 	EXPECT(tally.wrong == 0, "%u deliveries of another frame",
 	    tally.wrong);
-	ws_frame_drop(f);
+	ws_frame_release(f);
 	ws_hub_free(h);
 	all_freed();
 }
@@ -854,7 +854,7 @@ forget_said(void)
 		said->refs--;
 		if (said->refs == 0) {
 			said->refs = 1;
-			ws_frame_drop(said);
+			ws_frame_release(said);
 		}
 	}
 	said = NULL;
@@ -980,7 +980,7 @@ play(const char *in, size_t len, size_t a, size_t b)
 		if (in[i] == '@' || in[i] == '$') {
 			feed(in + from, i - from);
 			if (in[i] == '@')
-				ws_control_drained(&control);
+				ws_control_resync(&control);
 			else
 				ws_control_end(&control);
 			from = i + 1;
@@ -1732,7 +1732,7 @@ sizes(void)
 			if (lines)
 				feed_text("{}\n");
 			feed_pieces(size, 0, pieces[i]);
-			ws_control_drained(&control);
+			ws_control_resync(&control);
 			feed_text(one);
 			replied(lines ? "ERR no \"action\"\nERR" : "ERROK",
 			    "over");
@@ -1790,11 +1790,11 @@ endless(void)
 			ws_control_feed(&hub, &control, large, piece);
 			/* how 2, 3: the backend is slower than we are */
 			if (how == 2 || how == 3)
-				ws_control_drained(&control);
+				ws_control_resync(&control);
 			if (control.room > kept)
 				kept = control.room;
 		}
-		ws_control_drained(&control);
+		ws_control_resync(&control);
 		if (how != 2)
 			replied("ERR", "endless");
 		EXPECT(kept <= WS_TEXT_MAX && largest <= WS_TEXT_MAX,
@@ -1900,7 +1900,7 @@ starve(unsigned n, int forever)
 	if (ws_hub_init(&h, count, &tally) != 0) {
 		EXPECT(errno == ENOMEM && live == 1, "init, call %u: errno "
 		    "%d, %zu blocks", n, errno, live);
-		ws_frame_drop(f);
+		ws_frame_release(f);
 		all_freed();
 		return 1;
 	}
@@ -2022,7 +2022,7 @@ starve_lines(unsigned n, size_t piece, struct damage *sum)
 	for (from = 0; from < len; from += i) {
 		i = piece < len - from ? piece : len - from;
 		feed(in + from, i);
-		ws_control_drained(&control);
+		ws_control_resync(&control);
 	}
 	tries = calls >= n;
 	fail_at = 0;
@@ -2107,7 +2107,7 @@ faults(void)
 	calls = 0;
 	fail_from = 1; /* not even the ERR has any */
 	feed_text("{\"action\":\"multi");
-	ws_control_drained(&control);
+	ws_control_resync(&control);
 	EXPECT(control.lost && control.outlen == 0, "not lost");
 	curtain_down();
 	curtain_up();
@@ -2118,7 +2118,7 @@ faults(void)
 	replied("ERR", "begun");
 	feed_text("cast\",\"data\":1}");
 	replied("ERR", "skipped");
-	ws_control_drained(&control);
+	ws_control_resync(&control);
 	replied("ERRERR", "drained");
 	feed_text("{\"action\":\"multicast\",\"data\":1}\n");
 	replied("ERRERROK 4\n", "after");

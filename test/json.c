@@ -63,7 +63,7 @@ scan(const char *s, size_t a, size_t b, size_t len)
 		/* It is done, whatever comes. */
 		n = ws_json_scan(&j, " ", 1);
 		if (n != v.is || j.offset != v.at ||
-		    (j.why != NULL) != (v.is == WS_BAD))
+		    (j.reason != NULL) != (v.is == WS_BAD))
 			v.is = -101;
 	}
 	return v;
@@ -630,10 +630,10 @@ test_scan(void)
 
 			memset(&j, 0, sizeof(j));
 			r = ws_json_scan(&j, pairs[i][0], strlen(pairs[i][0]));
-			EXPECT(r == WS_BAD && strcmp(j.why, pairs[i][1]) == 0,
+			EXPECT(r == WS_BAD && strcmp(j.reason, pairs[i][1]) == 0,
 			    "`%s`: %d, \"%s\"", show(pairs[i][0],
 			    strlen(pairs[i][0])), (int)r,
-			    j.why != NULL ? j.why : "");
+			    j.reason != NULL ? j.reason : "");
 		}
 	}
 }
@@ -683,9 +683,9 @@ test_depth(void)
 		check(s, n, verdict(WS_BAD, 0, at));
 		memset(&j, 0, sizeof(j));
 		ws_json_scan(&j, s, n);
-		EXPECT(j.why != NULL && strcmp(j.why,
+		EXPECT(j.reason != NULL && strcmp(j.reason,
 		    "nested deeper than 64") == 0, "why is \"%s\"",
-		    j.why != NULL ? j.why : "NULL");
+		    j.reason != NULL ? j.reason : "NULL");
 	}
 	CASE("depth: levels given back");
 	n = 0;

@@ -95,7 +95,7 @@ slurp(const char *path)
 static struct ws_tls_config *
 load(void)
 {
-	char words[WS_TLS_WORDS];
+	char words[WS_ERROR_MAX];
 	struct ws_text chain = slurp(CERTS "p256.pem");
 	struct ws_text key = slurp(CERTS "p256.key");
 

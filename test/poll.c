@@ -58,7 +58,7 @@ static struct ws_poll p;
 static struct pair pairs[MANY];
 
 static void
-add(int i, int pinned)
+add(int i, int always_hot)
 {
 	int fd[2];
 
@@ -68,7 +68,7 @@ add(int i, int pinned)
 	}
 	memset(&pairs[i], 0, sizeof pairs[i]);
 	pairs[i].other = fd[1];
-	pairs[i].conn.pinned = (unsigned char)pinned;
+	pairs[i].conn.always_hot = (unsigned char)always_hot;
 	if (ws_poll_add(&p, &pairs[i].conn, fd[0]) != 0)
 		exit(1);
 }
@@ -123,7 +123,7 @@ check(const char *when)
 		EXPECT(c->slot == i && p.fds[i].fd == c->fd &&
 		    p.fds[i].events == c->events,
 		    "%s: slot %u has another's entry", when, i);
-		EXPECT(i < p.hot || (!c->pinned && !(c->events & POLLOUT)),
+		EXPECT(i < p.hot || (!c->always_hot && !(c->events & POLLOUT)),
 		    "%s: slot %u is cold", when, i);
 	}
 }
@@ -156,7 +156,7 @@ test_few(void)
 	uint32_t n;
 
 	CASE("few descriptors: all are polled, and those ready are told");
-	for (i = 0; i < FEW; i++)
+	for (i = 0; i < SCAN_ALWAYS; i++)
 		add(i, i < 2);
 	EXPECT(ws_poll_wait(&p, 0) == 0, "nobody spoke");
 	speak(3);
@@ -173,18 +173,18 @@ test_cooling(void)
 	int i;
 	uint32_t n;
 
-	CASE("quiet ones cool; pinned ones and writers stay hot");
+	CASE("quiet ones cool; always_hot ones and writers stay hot");
 	for (i = 0; i < MANY; i++)
 		add(i, i < 5);
 	settle();
-	EXPECT(p.hot == 5, "%u are hot, of whom 5 are pinned", p.hot);
-	ws_poll_for(&p, &pairs[200].conn, POLLIN | POLLOUT);
+	EXPECT(p.hot == 5, "%u are hot, of whom 5 are always_hot", p.hot);
+	ws_poll_events(&p, &pairs[200].conn, POLLIN | POLLOUT);
 	EXPECT(p.hot == 6, "%u are hot with a writer", p.hot);
 	n = ws_poll_wait(&p, -1);
 	EXPECT(n == 1 && is_ready(200, n), "%u are ready, not the writer", n);
 	settle();
 	EXPECT(p.hot == 6, "the writer has cooled");
-	ws_poll_for(&p, &pairs[200].conn, POLLIN);
+	ws_poll_events(&p, &pairs[200].conn, POLLIN);
 	settle();
 	EXPECT(p.hot == 5, "%u are hot after the writing", p.hot);
 	check("cooling");
@@ -339,7 +339,7 @@ test_random(void)
 			break;
 		case 4:
 			if (in[i])
-				ws_poll_for(&p, &pairs[i].conn, (seed & 1) ?
+				ws_poll_events(&p, &pairs[i].conn, (seed & 1) ?
 				    POLLIN : POLLIN | POLLOUT);
 			break;
 		case 5:

@@ -36,7 +36,7 @@ test_free(void *p)
 
 /* see ws.h: hub.c's, without the JSON */
 void
-ws_frame_drop(struct ws_frame *f)
+ws_frame_release(struct ws_frame *f)
 {
 	if (f != NULL && --f->refs == 0)
 		free(f);
@@ -114,7 +114,7 @@ check(unsigned step)
 	EXPECT(q.count == count && q.sent == sent && q.unsent == unsent - sent,
 	    "step %u: %u frames, %u bytes unsent; the model has %u, %zu", step,
 	    q.count, q.unsent, count, unsent - sent);
-	EXPECT(total == cost + 2 * (ws_queue_held(&q) - q.unsent),
+	EXPECT(total == cost + 2 * (ws_queue_bytes(&q) - q.unsent),
 	    "step %u: %zu bytes in all, not %zu", step, total, cost);
 }
 
@@ -126,7 +126,7 @@ advance(size_t n)
 	n += sent;
 	while (count > 0 && n >= model[0]->len) {
 		n -= model[0]->len;
-		ws_frame_drop(model[0]);
+		ws_frame_release(model[0]);
 		memmove(model, model + 1, --count * sizeof *model);
 	}
 	sent = n;
@@ -173,7 +173,7 @@ test_random(void)
 				break;
 			f = new_frame(1 + random_below(100));
 			ws_queue_replace(&q, &total, f);
-			ws_frame_drop(model[count - 1]);
+			ws_frame_release(model[count - 1]);
 			model[count - 1] = f;
 			break;
 		}
@@ -181,7 +181,7 @@ test_random(void)
 			n = ws_queue_cut(&q, &total);
 			EXPECT(n == count - (sent != 0), "cut %u", n);
 			while (count > (sent != 0))
-				ws_frame_drop(model[--count]);
+				ws_frame_release(model[--count]);
 		}
 		check(step);
 		if (step % 64 == 0)
@@ -191,7 +191,7 @@ test_random(void)
 	EXPECT(n == count && total == 0 && q.unsent == 0 && q.sent == 0,
 	    "cleared %u of %u, %zu bytes are left", n, count, total);
 	while (count > 0)
-		ws_frame_drop(model[--count]);
+		ws_frame_release(model[--count]);
 	EXPECT(live == 0, "%ld blocks are left", live);
 }
 
@@ -207,7 +207,7 @@ test_shared(void)
 	total = 0;
 	(void)ws_queue_push(&q, &total, f);
 	(void)ws_queue_push(&other, &total, f);
-	ws_frame_drop(f);
+	ws_frame_release(f);
 	EXPECT(total == cost, "%zu bytes, not %zu", total, cost);
 	ws_queue_advance(&q, &total, 100);
 	EXPECT(total == cost && live == 1, "%zu bytes, not %zu", total, cost);
@@ -228,18 +228,18 @@ test_rings(void)
 	total = 0;
 	for (i = 0; i < 1000; i++)
 		(void)ws_queue_push(&q, &total, f);
-	EXPECT(ws_queue_held(&q) == 3000 + 1024 * sizeof f, "%zu bytes",
-	    ws_queue_held(&q));
+	EXPECT(ws_queue_bytes(&q) == 3000 + 1024 * sizeof f, "%zu bytes",
+	    ws_queue_bytes(&q));
 	ws_queue_advance(&q, &total, 3 * 900);
 	ws_queue_shrink(&q, &total);
-	EXPECT(ws_queue_held(&q) == 300 + 256 * sizeof f, "%zu bytes",
-	    ws_queue_held(&q));
+	EXPECT(ws_queue_bytes(&q) == 300 + 256 * sizeof f, "%zu bytes",
+	    ws_queue_bytes(&q));
 	ws_queue_advance(&q, &total, 300);
-	EXPECT(ws_queue_held(&q) == 0 && total == 0 && live == 1,
-	    "%zu bytes, %ld blocks", ws_queue_held(&q), live);
+	EXPECT(ws_queue_bytes(&q) == 0 && total == 0 && live == 1,
+	    "%zu bytes, %ld blocks", ws_queue_bytes(&q), live);
 	q.unsent = UINT32_MAX - 2;
 	EXPECT(ws_queue_push(&q, &total, f) == -1, "4 GiB were queued");
-	ws_frame_drop(f);
+	ws_frame_release(f);
 }
 
 int

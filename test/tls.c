@@ -107,7 +107,7 @@ text(const char *s)
 
 /* Names are of files; words[0] is '\0' when all is well. */
 static struct ws_tls_config *
-config(const char *chain, const char *key, char words[WS_TLS_WORDS])
+config(const char *chain, const char *key, char words[WS_ERROR_MAX])
 {
 	struct ws_text c = slurp(chain), k = slurp(key);
 	struct ws_tls_config *config = ws_tls_config_new(c, k, words);
@@ -123,7 +123,7 @@ config(const char *chain, const char *key, char words[WS_TLS_WORDS])
 static struct ws_tls_config *
 good(const char *chain, const char *key)
 {
-	char words[WS_TLS_WORDS];
+	char words[WS_ERROR_MAX];
 	struct ws_tls_config *c = config(chain, key, words);
 
 	EXPECT(c != NULL, "%s and %s: %s", chain, key, words);
@@ -150,7 +150,7 @@ load_anchor(void)
 	br_x509_certificate one[2];
 	unsigned char der[2048];
 	unsigned seen[KINDS];
-	char words[WS_TLS_WORDS];
+	char words[WS_ERROR_MAX];
 
 	memset(&c, 0, sizeof c);
 	c.chain = one;
@@ -177,7 +177,7 @@ static int
 idle(const struct ws_tls *t)
 {
 	return t->stash == NULL && t->nin == 0 && t->nout == 0 &&
-	    ws_tls_held(t) == 0 &&
+	    ws_tls_buffered(t) == 0 &&
 	    t->server.eng.ibuf == NULL && t->server.eng.obuf == NULL;
 }
 
@@ -410,13 +410,13 @@ whole(struct ws_text t)
 static void
 bad(struct ws_text chain, struct ws_text key, const char *why)
 {
-	char words[WS_TLS_WORDS] = "x";
+	char words[WS_ERROR_MAX] = "x";
 	struct ws_tls_config *c = ws_tls_config_new(chain, key, words);
 
 	EXPECT(c == NULL, "\"%s\" expected, but it was taken", why);
 	EXPECT(strstr(words, why) != NULL, "\"%s\" expected: \"%s\"", why,
 	    words);
-	ws_tls_config_drop(c);
+	ws_tls_config_release(c);
 }
 
 static void
@@ -442,7 +442,7 @@ test_configs(void)
 	static char both[32768];
 	struct ws_tls_config *c;
 	struct ws_text chain, key, part;
-	char words[WS_TLS_WORDS];
+	char words[WS_ERROR_MAX];
 	struct pair *p;
 	size_t i, n;
 
@@ -451,7 +451,7 @@ test_configs(void)
 		c = good(fine[i][0], fine[i][1]);
 		EXPECT(c->nchain == 2, "%u certificates", (unsigned)c->nchain);
 		p = connected(c, NULL);
-		ws_tls_config_drop(c); /* the session holds its own */
+		ws_tls_config_release(c); /* the session holds its own */
 		echo(p, 100);
 		pair_free(p);
 	}
@@ -461,12 +461,12 @@ test_configs(void)
 	EXPECT(c != NULL && strcmp(words,
 	    "the certificate expired on 2021-02-03 04:05 UTC") == 0,
 	    "expired: %s", words);
-	ws_tls_config_drop(c);
+	ws_tls_config_release(c);
 	c = config("future.pem", "p256.key", words);
 	EXPECT(c != NULL && strcmp(words,
 	    "the certificate is not valid before 2055-06-07 08:09 UTC") == 0,
 	    "future: %s", words);
-	ws_tls_config_drop(c);
+	ws_tls_config_release(c);
 
 	CASE("certificates and keys that do not do");
 	bad_files("p384.pem", "p256.key", "does not belong");
@@ -514,13 +514,13 @@ test_configs(void)
 		EXPECT((c != NULL) == (words[0] == '\0') && (c == NULL ||
 		    whole(part)), "%u bytes of a chain: %s",
 		    (unsigned)part.len, words);
-		ws_tls_config_drop(c);
+		ws_tls_config_release(c);
 	}
 	for (part = key; part.len-- > 0;) {
 		c = ws_tls_config_new(chain, part, words);
 		EXPECT((c != NULL) == (part.len + 1 >= key.len),
 		    "%u bytes of a key: %s", (unsigned)part.len, words);
-		ws_tls_config_drop(c);
+		ws_tls_config_release(c);
 	}
 
 	for (i = n = 0; i < 500; i++)
@@ -543,7 +543,7 @@ test_configs(void)
 	part.len = n;
 	c = ws_tls_config_new(part, part, words);
 	EXPECT(c != NULL && c->nchain == 2 && words[0] == '\0', "%s", words);
-	ws_tls_config_drop(c);
+	ws_tls_config_release(c);
 
 	CASE("no memory for a configuration or a session");
 	for (i = 0; i < 4; i++) {
@@ -556,8 +556,8 @@ test_configs(void)
 	EXPECT(ws_tls_new(c, 0) == NULL, "a session without memory");
 	granted = -1;
 	EXPECT(c->refs == 1, "%u references", c->refs);
-	ws_tls_config_drop(c);
-	ws_tls_config_drop(NULL);
+	ws_tls_config_release(c);
+	ws_tls_config_release(NULL);
 	ws_tls_free(NULL);
 	free((char *)chain.s);
 	free((char *)key.s);
@@ -715,7 +715,7 @@ test_forms(void)
 	struct ws_tls_config *ref, *c;
 	const struct form *f;
 	const char *from;
-	char words[WS_TLS_WORDS], want[64];
+	char words[WS_ERROR_MAX], want[64];
 	unsigned line, last, size = 0, lines[4];
 	size_t n[2];
 	int i, place;
@@ -771,7 +771,7 @@ test_forms(void)
 				    "expected: %u certificates, \"%s\"",
 				    places[place], want, f->why, c == NULL ?
 				    0 : (unsigned)c->nchain, words);
-			ws_tls_config_drop(c);
+			ws_tls_config_release(c);
 		}
 	}
 
@@ -791,7 +791,7 @@ test_forms(void)
 	chain.s = (const char *)ref->der;
 	chain.len = ref->nder;
 	bad(chain, key, "of the certificates: a NUL byte");
-	ws_tls_config_drop(ref);
+	ws_tls_config_release(ref);
 	free((char *)leaf.s);
 	free((char *)root.s);
 	free((char *)key.s);
@@ -835,7 +835,7 @@ test_suites(void)
 				    ws_tls_error(p->t));
 			pair_free(p);
 		}
-		ws_tls_config_drop(c);
+		ws_tls_config_release(c);
 	}
 
 	CASE("AES first where the CPU has it, else ChaCha20");
@@ -866,7 +866,7 @@ test_suites(void)
 		    curve);
 		pair_free(p);
 	}
-	ws_tls_config_drop(c);
+	ws_tls_config_release(c);
 }
 
 static void
@@ -932,7 +932,7 @@ test_pieces(void)
 	deliver(p, 16000);
 	server_run(p);
 	EXPECT(p->ngot == 40000 && p->t->nin == 16000 &&
-	    ws_tls_held(p->t) == 16000 && p->t->stash != NULL,
+	    ws_tls_buffered(p->t) == 16000 && p->t->stash != NULL,
 	    "16,000 bytes of a record: %u kept", p->t->nin);
 	pair_free(p);
 
@@ -961,7 +961,7 @@ test_pieces(void)
 		    (unsigned)many[i]->ngot, (unsigned)many[i]->ndown);
 		pair_free(many[i]);
 	}
-	ws_tls_config_drop(c);
+	ws_tls_config_release(c);
 }
 
 /* Makes the server's socket take little, and fills it. */
@@ -978,7 +978,7 @@ stuff(struct pair *p)
 	EXPECT(n == WS_WANT_OUT || taken == 30000, "writing: %d, %s", (int)n,
 	    ws_tls_error(p->t));
 	EXPECT(ws_tls_unsent(p->t) && p->t->nout > 0 && p->t->nin == 0 &&
-	    ws_tls_held(p->t) == p->t->nout,
+	    ws_tls_buffered(p->t) == p->t->nout,
 	    "after %u bytes: %u kept", (unsigned)taken, p->t->nout);
 	return taken;
 }
@@ -1002,9 +1002,9 @@ test_full(void)
 	deliver(p, p->nup - 9);
 	EXPECT(tls_read(p, p->got) == 4, "reading");
 	EXPECT(tls_read(p, p->got) == WS_WANT_IN, "reading again");
-	EXPECT(p->t->nin > 9 && ws_tls_held(p->t) == (size_t)p->t->nin +
+	EXPECT(p->t->nin > 9 && ws_tls_buffered(p->t) == (size_t)p->t->nin +
 	    p->t->nout, "half a record each way: %u of %u + %u",
-	    (unsigned)ws_tls_held(p->t), p->t->nin, p->t->nout);
+	    (unsigned)ws_tls_buffered(p->t), p->t->nin, p->t->nout);
 	EXPECT(tls_close(p) == WS_WANT_OUT, "closing");
 	for (i = 0; i < 1000 && tls_close(p) == WS_WANT_OUT; i++)
 		client_run(p);
@@ -1061,7 +1061,7 @@ test_full(void)
 	run(p);
 	EXPECT(!ws_tls_handshaking(p->t), "%s", ws_tls_error(p->t));
 	pair_free(p);
-	ws_tls_config_drop(c);
+	ws_tls_config_release(c);
 }
 
 /* What a client has to say on protocols: nothing, the right one, another. */
@@ -1140,8 +1140,8 @@ test_resumption(void)
 	p = connected(c, &old);
 	EXPECT(ws_tls_resumed(p->t), "not resumed");
 	pair_free(p);
-	ws_tls_config_drop(c);
-	ws_tls_config_drop(d);
+	ws_tls_config_release(c);
+	ws_tls_config_release(d);
 }
 
 /* The server reads what is not right. */
@@ -1417,7 +1417,7 @@ test_ends(void)
 		    (int)p->last);
 		pair_free(p);
 	}
-	ws_tls_config_drop(c);
+	ws_tls_config_release(c);
 }
 
 int

@@ -11,7 +11,7 @@
 #define LENGTH 128 /* ms of a slot */
 
 static struct ws_wheel w;
-static struct ws_alarm alarms[MANY];
+static struct ws_timer alarms[MANY];
 static int64_t due[MANY]; /* when it should ring; -1: it should not */
 static int64_t now, late;
 static unsigned rung;
@@ -39,7 +39,7 @@ clear(int i)
 }
 
 static void
-ring(struct ws_alarm *a, void *arg)
+ring(struct ws_timer *a, void *arg)
 {
 	int i = (int)(a - alarms);
 
@@ -57,7 +57,7 @@ static void
 pass(int64_t ms)
 {
 	now += ms;
-	ws_wheel_ring(&w, now, ring, &now);
+	ws_wheel_expire(&w, now, ring, &now);
 }
 
 static void
@@ -71,7 +71,7 @@ begin(int64_t at)
 		due[i] = -1;
 	now = at;
 	late = rung = 0;
-	ws_wheel_begin(&w, now);
+	ws_wheel_init(&w, now);
 }
 
 static void
@@ -88,22 +88,22 @@ test_one(void)
 		begin(1000003);
 		set(0, now + times[i]);
 		while (rung == 0 && now < 1000003 + times[i] + 1000) {
-			EXPECT(ws_wheel_due(&w) <= (due[0] / LENGTH + 2) * LENGTH,
-			    "due %lld", (long long)ws_wheel_due(&w));
+			EXPECT(ws_wheel_next(&w) <= (due[0] / LENGTH + 2) * LENGTH,
+			    "due %lld", (long long)ws_wheel_next(&w));
 			pass(1);
 		}
 		EXPECT(rung == 1 && late <= LENGTH, "%lld ms: rung %u times, "
 		    "%lld ms late", (long long)times[i], rung, (long long)late);
-		EXPECT(ws_wheel_due(&w) == INT64_MAX, "still due");
+		EXPECT(ws_wheel_next(&w) == INT64_MAX, "still due");
 		pass(100000);
 		EXPECT(rung == 1, "it rang again");
 	}
 	CASE("what is due says when to look, and no sooner");
 	begin(500);
-	EXPECT(ws_wheel_due(&w) == INT64_MAX, "an empty wheel is due");
+	EXPECT(ws_wheel_next(&w) == INT64_MAX, "an empty wheel is due");
 	set(0, 20500);
 	for (i = 0; rung == 0 && i < 10; i++)
-		pass(ws_wheel_due(&w) - now);
+		pass(ws_wheel_next(&w) - now);
 	EXPECT(rung == 1 && i <= 2, "rung %u after %zu looks", rung, i);
 }
 
@@ -133,7 +133,7 @@ test_moved(void)
 	clear(1);
 	clear(1);
 	pass(1000);
-	EXPECT(rung == 1 && ws_wheel_due(&w) == INT64_MAX, "cleared, it rang");
+	EXPECT(rung == 1 && ws_wheel_next(&w) == INT64_MAX, "cleared, it rang");
 	set(1, now + 500);
 	pass(500 + LENGTH);
 	EXPECT(rung == 2, "set again: rung %u times", rung);
@@ -141,7 +141,7 @@ test_moved(void)
 
 /* Those that ring set or clear others, in the same slot too. */
 static void
-meddle(struct ws_alarm *a, void *arg)
+meddle(struct ws_timer *a, void *arg)
 {
 	int i = (int)(a - alarms), other = (int)random_to(MANY);
 
@@ -171,14 +171,14 @@ test_random(void)
 			    100000));
 		now += random_to(50) ? random_to(40) : random_to(50000);
 		late = 0;
-		ws_wheel_ring(&w, now, meddle, &now);
+		ws_wheel_expire(&w, now, meddle, &now);
 		for (i = 0; i < MANY; i++) {
 			EXPECT((alarms[i].slot != 0) == (due[i] >= 0),
 			    "alarm %d: slot %d", i, (int)alarms[i].slot);
 			EXPECT(due[i] < 0 || due[i] + LENGTH > now,
 			    "alarm %d is %lld ms late", i,
 			    (long long)(now - due[i]));
-			EXPECT(due[i] < 0 || ws_wheel_due(&w) <=
+			EXPECT(due[i] < 0 || ws_wheel_next(&w) <=
 			    due[i] + LENGTH, "alarm %d is due earlier", i);
 		}
 	}

@@ -446,8 +446,8 @@ feed(uint32_t limit, size_t cut)
 			bad_at = given;
 			snprintf(words, sizeof(words), "bad %u", e.code);
 			say(words, strlen(words));
-			EXPECT(strlen(e.why) > 0 && strlen(e.why) < 48,
-			    "why: %s", e.why);
+			EXPECT(strlen(e.reason) > 0 && strlen(e.reason) < 48,
+			    "why: %s", e.reason);
 			return;
 		}
 		EXPECT(used == WS_MORE, "%zd", used);

@@ -64,9 +64,9 @@ feed(struct ws_hub *h, struct ws_control *c, const uint8_t *data, size_t len)
 
 	/* Pauses, after ever more deliveries, make no difference. */
 	for (left = (int64_t)(len % 5); used < len; left += 20) {
-		h->left = left;
+		h->budget = left;
 		used += ws_control_feed(h, c, piece + used, len - used);
-		MUST(h->left <= 0 || used == len, "paused for no reason");
+		MUST(h->budget <= 0 || used == len, "paused for no reason");
 	}
 	free(piece);
 }
@@ -106,7 +106,7 @@ play(struct said *s, const uint8_t *data, size_t len, unsigned most,
 		if (at == len)
 			break;
 		if (data[at] == 0xff) {
-			ws_control_drained(&c);
+			ws_control_resync(&c);
 			continue;
 		}
 		ws_control_end(&c);

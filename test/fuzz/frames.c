@@ -71,7 +71,7 @@ read_framed(struct notes *t, const uint8_t *stream, size_t len, int masked,
 		if (n == WS_BAD) {
 			MUST(e.code == 1002 || e.code == 1007 ||
 			    e.code == 1009, "code %u", e.code);
-			MUST(e.why != NULL && *e.why != '\0', "no words");
+			MUST(e.reason != NULL && *e.reason != '\0', "no words");
 			t->code = e.code;
 			free(buf);
 			return;

@@ -144,12 +144,12 @@ fuzz_head(const uint8_t *data, size_t len)
 			    "%zd, and all: %zd", at, p, n);
 		else
 			MUST(p == WS_MORE || (p == WS_BAD && part.status ==
-			    r.status && part.why == r.why), "%zu bytes: %zd",
+			    r.status && part.reason == r.reason), "%zu bytes: %zd",
 			    at, p);
 		free(less);
 		p = in_two(o, head, at, len, &part);
 		MUST(p == n && (n == WS_MORE || (part.status == r.status &&
-		    part.why == r.why && part.subprotocol == r.subprotocol)),
+		    part.reason == r.reason && part.subprotocol == r.subprotocol)),
 		    "cut at %zu: %zd, and at once: %zd", at, p, n);
 	}
 	if (n == WS_MORE) {
@@ -157,7 +157,7 @@ fuzz_head(const uint8_t *data, size_t len)
 		return 0;
 	}
 	size = r.status == 101 ? ws_accept(answer, &r) :
-	    ws_answer(answer, &h, r.status, r.why);
+	    ws_answer(answer, &h, r.status, r.reason);
 	MUST(size > 40 && size < sizeof answer &&
 	    memcmp(answer, "HTTP/1.1 ", 9) == 0, "an answer of %zu", size);
 	free(head);

@@ -184,7 +184,7 @@ fuzz_hub(const uint8_t *data, size_t len)
 	whole(&h);
 	MUST(h.nchannels == 0 && h.count == 0, "something is left");
 	ws_hub_free(&h);
-	ws_frame_drop(f);
+	ws_frame_release(f);
 	MUST(world_live == 0, "%ld blocks not given back", world_live);
 	return 0;
 }

@@ -83,9 +83,9 @@ fuzz_json(const uint8_t *data, size_t len)
 	    "other in pieces");
 	if (r != WS_MORE)
 		MUST(whole.offset == bytes.offset && whole.offset ==
-		    some.offset && whole.why == bytes.why && whole.why ==
-		    some.why, "%zu %s, %zu %s, %zu %s", whole.offset,
-		    whole.why, bytes.offset, bytes.why, some.offset, some.why);
+		    some.offset && whole.reason == bytes.reason && whole.reason ==
+		    some.reason, "%zu %s, %zu %s, %zu %s", whole.offset,
+		    whole.reason, bytes.offset, bytes.reason, some.offset, some.reason);
 
 	memset(&p, 0, sizeof p);
 	p.s = data;

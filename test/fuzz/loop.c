@@ -56,7 +56,7 @@ held(void)
 		c = (const struct ws_client *)l->poll.conns[i];
 		if (c->conn.kind != KIND_CLIENT)
 			continue;
-		bytes += c->carried;
+		bytes += c->partial_len;
 		if (c->queue.ring != c->queue.small)
 			bytes += 2 * sizeof *c->queue.ring << c->queue.shift;
 		for (at = 0; at < c->queue.count; at++) {
@@ -77,12 +77,12 @@ whole(void)
 {
 	struct ws_client *c;
 	struct ws_queue *q;
-	struct ws_alarm *a;
+	struct ws_timer *a;
 	uint32_t i, k, n = 0;
 	size_t bytes;
 	int slot, found;
 
-	MUST(l->poll.dead == NULL && l->dirty == NULL && !l->full, "somebody is not done");
+	MUST(l->poll.dead == NULL && l->dirty == NULL && !l->flush_first, "somebody is not done");
 	MUST(l->poll.hot <= l->poll.n, "hot and cold");
 	for (i = 0; i < l->poll.n; i++) {
 		MUST(l->poll.conns[i]->slot == i && l->poll.fds[i].fd ==
@@ -103,13 +103,13 @@ whole(void)
 		    "unsent, and nobody asks");
 		MUST(q->shift == 1 || q->count > 1u << (q->shift - 2),
 		    "a ring of %u for %u", 1u << q->shift, q->count);
-		MUST(c->state != WS_CLIENT_OPEN || ws_queue_held(q) <= QUEUE,
-		    "%zu bytes are over the limit", ws_queue_held(q));
+		MUST(c->state != WS_CLIENT_OPEN || ws_queue_bytes(q) <= QUEUE,
+		    "%zu bytes are over the limit", ws_queue_bytes(q));
 		MUST(c->state != WS_CLIENT_OPEN || c->device.id[0] != '\0',
 		    "open, and not in the hub");
 		slot = c->deadline.slot;
 		for (a = slot == 0 ? NULL : l->wheel.slots[slot - 1], found = 0;
-		    a != NULL; a = a->later)
+		    a != NULL; a = a->next)
 			found += a == &c->deadline;
 		MUST(slot == 0 || found == 1, "not in its slot");
 		MUST(slot != 0 || (c->state == WS_CLIENT_OPEN &&

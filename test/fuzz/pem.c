@@ -39,7 +39,7 @@ count(struct ws_text text, const char *what, size_t *last)
 static void
 check_blocks(struct ws_text chain, struct ws_text key)
 {
-	char words[WS_TLS_WORDS], *p;
+	char words[WS_ERROR_MAX], *p;
 	struct ws_text *text;
 	size_t i, begin = 0, end = 0;
 
@@ -65,7 +65,7 @@ fuzz_pem(const uint8_t *data, size_t len)
 {
 	static const char *const names[] = { "PRIVATE KEY", "RSA PRIVATE KEY",
 	    "EC PRIVATE KEY" };
-	char words[WS_TLS_WORDS], *c, *k;
+	char words[WS_ERROR_MAX], *c, *k;
 	struct ws_tls_config *config;
 	struct ws_tls *t;
 	struct ws_text chain, key;
@@ -105,7 +105,7 @@ fuzz_pem(const uint8_t *data, size_t len)
 	free((char *)(uintptr_t)key.s);
 	if (config != NULL) {
 		t = ws_tls_new(config, -1);
-		ws_tls_config_drop(config);
+		ws_tls_config_release(config);
 		ws_tls_free(t);
 	}
 	return 0;

@@ -158,8 +158,8 @@ hub_read(struct conn *c)
 	ssize_t r = ws_tls_read(c->t, out, sizeof out);
 	ssize_t i;
 
-	MUST(ws_tls_held(c->t) <= HELD_MAX, "%lu bytes held",
-	    (unsigned long)ws_tls_held(c->t));
+	MUST(ws_tls_buffered(c->t) <= HELD_MAX, "%lu bytes held",
+	    (unsigned long)ws_tls_buffered(c->t));
 	MUST(r <= 0 || (c->real && !ws_tls_handshaking(c->t)),
 	    "%ld bytes of a stranger", (long)r);
 	for (i = 0; i < r; i++)
@@ -456,8 +456,8 @@ client(struct conn *c, struct input *in)
 	    (unsigned long)c->got, (unsigned long)c->asked);
 	MUST(c->heard == c->told, "%lu of %lu bytes came down",
 	    (unsigned long)c->heard, (unsigned long)c->told);
-	MUST(ws_tls_held(c->t) == 0, "idle, but %lu bytes held",
-	    (unsigned long)ws_tls_held(c->t));
+	MUST(ws_tls_buffered(c->t) == 0, "idle, but %lu bytes held",
+	    (unsigned long)ws_tls_buffered(c->t));
 }
 
 /* --------------------------------------------------------------- a grammar */
@@ -740,7 +740,7 @@ stranger(struct conn *c, struct input *in, int grammar)
 		world_put(c->h, "more", 4);
 		MUST(hub_read(c) == WS_ERROR, "it lives");
 		MUST(ws_tls_writev(c->t, NULL, 0) == WS_ERROR, "it lives");
-		MUST(ws_tls_held(c->t) == 0, "lost, but it holds bytes");
+		MUST(ws_tls_buffered(c->t) == 0, "lost, but it holds bytes");
 	} else if (end & 1) {
 		world_end(c->h);
 		MUST(settle(c) <= 0, "read what?");
@@ -757,7 +757,7 @@ fuzz_tls(const uint8_t *data, size_t len)
 {
 	struct ws_tls_config *config;
 	struct input in;
-	char words[WS_TLS_WORDS];
+	char words[WS_ERROR_MAX];
 	unsigned n, what, window;
 	int i, listener;
 	long live;
@@ -786,7 +786,7 @@ fuzz_tls(const uint8_t *data, size_t len)
 	}
 	for (i = 0; i < MOST; i++)
 		conn_end(&conns[i]);
-	ws_tls_config_drop(config);
+	ws_tls_config_release(config);
 	w_close(listener);
 	MUST(world_live == live, "%ld blocks not given back",
 	    world_live - live);

@@ -21,7 +21,7 @@ publish(struct ws_loop *l, char *line, size_t len)
 		printf("%lu\n", (unsigned long)ws_hub_multicast(
 		    ws_loop_hub(l), f));
 	fflush(stdout);
-	ws_frame_drop(f);
+	ws_frame_release(f);
 }
 
 int
@@ -31,7 +31,7 @@ main(int argc, char **argv)
 	struct ws_options options = { 0 };
 	struct ws_file_id id;
 	struct ws_loop *l;
-	char words[WS_LISTEN_WORDS], line[4096];
+	char words[WS_ERROR_MAX], line[4096];
 	int fd[WS_LISTEN_MAX], n, timeout, more = 1;
 	ssize_t len;
 

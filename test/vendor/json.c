@@ -17,7 +17,7 @@ main(void)
 
 	if (used < 0 || *in != '{') {
 		printf("not an object: %s at byte %lu\n", used == WS_BAD ?
-		    scan.why : "its end", (unsigned long)scan.offset);
+		    scan.reason : "its end", (unsigned long)scan.offset);
 		return 1;
 	}
 	rest.len = (size_t)used;

@@ -38,7 +38,7 @@ DESTDIR =
 
 OBJ = main.o keeper.o privdrop.o sandbox.o log.o ctl.o service.o loop.o \
     client.o wheel.o poll.o listen.o control.o hub.o queue.o json.o http.o ws.o \
-    tls.o entropy.o memory.o
+    pem.o tls.o entropy.o memory.o
 C = $(CC) -std=c99 $(WARN) $(CFLAGS)
 
 all: wshub
@@ -109,9 +109,9 @@ $(B)/poll: test/poll.c poll.c
 $(B)/wheel: test/wheel.c wheel.c
 	$(LINK) test/wheel.c
 
-$(B)/tls: test/tls.c tls.c entropy.o log.o
+$(B)/tls: test/tls.c tls.c pem.o entropy.o log.o
 	@mkdir -p $(B)
-	test "$(TLS)" = no || $(C) $(LDFLAGS) -o $@ $(BEAR) test/tls.c entropy.o log.o $(LIB)
+	test "$(TLS)" = no || $(C) $(LDFLAGS) -o $@ $(BEAR) test/tls.c pem.o entropy.o log.o $(LIB)
 
 $(B)/e2e: test/e2e.c test/hub.h test/group.h
 	$(LINK) test/e2e.c
@@ -149,7 +149,7 @@ $(B)/conformance: test/conformance.c test/plain.h ws.o
 # The hub's files in a world of the tests' own: test/world.h.
 WORLD = $(B)/world.o $(B)/w-queue.o $(B)/w-poll.o $(B)/w-client.o $(B)/w-loop.o \
     $(B)/w-control.o $(B)/w-tls.o
-PLAIN = http.o ws.o json.o listen.o wheel.o log.o
+PLAIN = http.o ws.o json.o listen.o wheel.o pem.o log.o
 PART = @mkdir -p $(B); echo part $@; $(C) -c -o $@
 
 $(WORLD) $(B)/w-hub.o: test/world.h test/part.c ws.h .flags

@@ -125,42 +125,6 @@ struct ws_tls {
 	unsigned char closed; /* by us */
 };
 
-/* What blocks a PEM text has; those of other labels are refused. */
-enum { NONE, OTHER, CERT, KEY, LOCKED, FOREIGN, KINDS };
-
-static const struct {
-	const char *label;
-	int kind;
-} labels[] = {
-	{ "CERTIFICATE", CERT },
-	{ "X509 CERTIFICATE", CERT },
-	{ "PRIVATE KEY", KEY },
-	{ "RSA PRIVATE KEY", KEY },
-	{ "EC PRIVATE KEY", KEY },
-	{ "ENCRYPTED PRIVATE KEY", LOCKED },
-	{ "DSA PRIVATE KEY", FOREIGN },
-	{ "OPENSSH PRIVATE KEY", FOREIGN },
-	{ "PUBLIC KEY", OTHER },
-	{ "RSA PUBLIC KEY", OTHER },
-	{ "EC PARAMETERS", OTHER },
-	{ "DH PARAMETERS", OTHER },
-	{ "X9.42 DH PARAMETERS", OTHER },
-	{ "DSA PARAMETERS", OTHER },
-	{ "CERTIFICATE REQUEST", OTHER },
-	{ "NEW CERTIFICATE REQUEST", OTHER },
-	{ "X509 CRL", OTHER }
-};
-
-/* A PEM text that is being read. */
-struct pem {
-	br_pem_decoder_context decoder;
-	struct ws_text left;
-	unsigned line;     /* where left begins, from 1 */
-	unsigned begun;    /* where the block begins */
-	const char *whose; /* for errors, which go to words */
-	char *error;
-};
-
 /*
  * In DER, a curve that is described rather than named has the kind of its
  * field: 1.2.840.10045.1, and one number more.
@@ -255,217 +219,48 @@ static void *(*const volatile forget)(void *, int, size_t) = memset;
 
 /* ------------------------------------------------------- configurations */
 
+/* Whether the DER describes a curve rather than naming one. */
 static int
-starts(struct ws_text text, const char *what)
+has_explicit_curve(const void *data, size_t len)
 {
-	size_t len = strlen(what);
+	static const char oid[] = EXPLICIT_CURVE;
+	const char *der = data;
 
-	return text.len >= len && memcmp(text.s, what, len) == 0;
-}
-
-static int
-contains(struct ws_text text, const char *what)
-{
-	for (; text.len > 0; text.s++, text.len--)
-		if (starts(text, what))
+	for (; len >= sizeof oid - 1; der++, len--)
+		if (memcmp(der, oid, sizeof oid - 1) == 0)
 			return 1;
 	return 0;
 }
 
-/*
- * PEM is read in RFC 7468's lax form: a banner may have white space around it,
- * and base64 or another banner beside it in its line. Whatever else looks like
- * a part of a block is an error, so that no block is left out unnoticed.
- */
+/* Pushes a line: BearSSL's decoder acts on whole lines. Returns its event. */
 static int
-pem_fail(const struct pem *p, const char *why)
+push_line(br_pem_decoder_context *decoder, struct ws_text line)
 {
-	return ws_fail(p->error, "line %u of the %s: %s", p->line, p->whose,
-	    why);
+	br_pem_decoder_push(decoder, line.s, line.len);
+	br_pem_decoder_push(decoder, "\n", 1);
+	return br_pem_decoder_event(decoder);
 }
 
-static void
-pem_skip(struct pem *p, size_t n)
-{
-	p->left.s += n;
-	p->left.len -= n;
-}
-
-/* Skips white space and byte order marks, and counts the lines. */
-static void
-pem_skip_space(struct pem *p)
-{
-	static const char mark[] = "\xef\xbb\xbf";
-
-	while (p->left.len > 0) {
-		if (starts(p->left, mark)) {
-			pem_skip(p, sizeof mark - 1);
-			continue;
-		}
-		if (memchr(" \t\v\f\r\n", *p->left.s, 6) == NULL)
-			return;
-		if (*p->left.s == '\n' ||
-		    (*p->left.s == '\r' && !starts(p->left, "\r\n")))
-			p->line++;
-		pem_skip(p, 1);
-	}
-}
-
-/* Takes the rest of the line, or what precedes two dashes in it. */
-static struct ws_text
-pem_line(struct pem *p, int dashes)
-{
-	struct ws_text line = p->left;
-
-	while (p->left.len > 0 && *p->left.s != '\n' && *p->left.s != '\r' &&
-	    !(dashes && starts(p->left, "--")))
-		pem_skip(p, 1);
-	line.len -= p->left.len;
-	return line;
-}
-
-/*
- * Takes a banner that begins with what; 0 if there is none. The five dashes at
- * its end cannot be the next one's as well.
- */
+/* Reads the rest of a block and decodes it to push, unless that is NULL. */
 static int
-pem_banner(struct pem *p, const char *what, struct ws_text *label)
-{
-	struct ws_text rest = p->left;
-	size_t len = strlen(what), dashes = 0;
-
-	if (!starts(rest, what))
-		return 0;
-	label->s = rest.s + len;
-	while (len < rest.len && rest.s[len] != '-')
-		len++;
-	label->len = (size_t)(rest.s + len - label->s);
-	rest.s += len;
-	rest.len -= len;
-	for (; starts(rest, "-"); dashes++) {
-		rest.s++;
-		rest.len--;
-	}
-	if (dashes < 5 || (dashes < 10 && (starts(rest, "BEGIN ") ||
-	    starts(rest, "END "))))
-		return 0;
-	pem_skip(p, len + 5);
-	return 1;
-}
-
-/* 1 for what must be a line of a block: no comment is like that. */
-static int
-is_base64(struct ws_text line)
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	    "abcdefghijklmnopqrstuvwxyz0123456789+/";
-	size_t i;
-
-	for (i = 0; i < line.len; i++)
-		if (memchr(digits, line.s[i], sizeof digits - 1) == NULL)
-			return 0;
-	return line.len >= 48;
-}
-
-static int
-pem_kind(struct ws_text label)
-{
-	size_t i;
-
-	for (i = 0; i < sizeof labels / sizeof *labels; i++)
-		if (label.len == strlen(labels[i].label) &&
-		    starts(label, labels[i].label))
-			return labels[i].kind;
-	return NONE;
-}
-
-/*
- * Takes the next BEGIN banner and returns the kind of its block: NONE at the
- * end of the text, -1 if what comes first is more than a comment.
- */
-static int
-pem_begin(struct pem *p, struct ws_text *label)
-{
-	struct ws_text line;
-	int kind;
-
-	for (;;) {
-		pem_skip_space(p);
-		if (p->left.len == 0)
-			return NONE;
-		if (pem_banner(p, "-----BEGIN ", label)) {
-			kind = pem_kind(*label);
-			if (kind == NONE)
-				return pem_fail(p, "a block of an unknown "
-				    "kind");
-			p->begun = p->line;
-			pem_skip_space(p);
-			/* A header says that an old form's is encrypted. */
-			if (kind == KEY && starts(p->left, "Proc-Type:"))
-				kind = LOCKED;
-			return kind;
-		}
-		line = pem_line(p, 0);
-		if (memchr(line.s, '\0', line.len) != NULL)
-			return pem_fail(p, "a NUL byte: PEM is plain text "
-			    "(not DER, not UTF-16)");
-		if (starts(line, "-----B") ||
-		    (contains(line, "BEGIN") && contains(line, "--")))
-			return pem_fail(p, "\"-----BEGIN ...-----\" is "
-			    "misspelt");
-		if (contains(line, "-----END "))
-			return pem_fail(p, "END without BEGIN");
-		if (is_base64(line))
-			return pem_fail(p, "base64, but there is no "
-			    "\"-----BEGIN ...-----\" before it");
-	}
-}
-
-/* Pushes a line; BearSSL's decoder acts on whole lines. Returns its event. */
-static int
-pem_push(struct pem *p, struct ws_text line)
-{
-	br_pem_decoder_push(&p->decoder, line.s, line.len);
-	br_pem_decoder_push(&p->decoder, "\n", 1);
-	return br_pem_decoder_event(&p->decoder);
-}
-
-/*
- * Takes the rest of a block, up to its END banner, and decodes it to push. If
- * that is NULL, what is in the block does not matter.
- */
-static int
-pem_block(struct pem *p, struct ws_text label,
+decode_block(struct ws_pem *p, br_pem_decoder_context *decoder,
     void (*push)(void *, const void *, size_t), void *arg)
 {
 	static const struct ws_text begin = { "-----BEGIN X-----", 17 };
-	static const struct ws_text finish = { "-----END X-----", 15 };
+	static const struct ws_text end = { "-----END X-----", 15 };
 	struct ws_text line;
+	int r;
 
-	br_pem_decoder_init(&p->decoder);
-	(void)pem_push(p, begin);
-	br_pem_decoder_setdest(&p->decoder, push, arg);
-	for (;;) {
-		pem_skip_space(p);
-		if (p->left.len == 0) {
-			p->line = p->begun;
-			return pem_fail(p, "the block that begins here has no "
-			    "END");
-		}
-		if (pem_banner(p, "-----END ", &line))
-			break;
-		line = pem_line(p, 1);
-		if (line.len == 0)
-			return pem_fail(p, "\"-----END ...-----\" is wanted "
-			    "here, or base64");
-		if (push != NULL && pem_push(p, line) != 0)
-			return pem_fail(p, "bad base64");
-	}
-	if (line.len != label.len || memcmp(line.s, label.s, line.len) != 0)
-		return pem_fail(p, "END has another label than its BEGIN");
-	if (push != NULL && pem_push(p, finish) != BR_PEM_END_OBJ)
-		return pem_fail(p, "bad base64");
-	return 0;
+	br_pem_decoder_init(decoder);
+	(void)push_line(decoder, begin);
+	br_pem_decoder_setdest(decoder, push, arg);
+	while ((r = ws_pem_line(p, &line)) > 0)
+		if (push != NULL && push_line(decoder, line) != 0)
+			return ws_pem_fail(p, "bad base64");
+	if (r == 0 && push != NULL &&
+	    push_line(decoder, end) != BR_PEM_END_OBJ)
+		return ws_pem_fail(p, "bad base64");
+	return r;
 }
 
 static void
@@ -482,54 +277,53 @@ static void
 push_key(void *arg, const void *data, size_t len)
 {
 	struct ws_tls_config *c = arg;
-	struct ws_text der;
 
 	if (br_skey_decoder_last_error(&c->key) != BR_ERR_X509_TRUNCATED)
 		return;
 	br_skey_decoder_push(&c->key, data, len);
-	der.s = data;
-	der.len = len;
 	if (br_skey_decoder_last_error(&c->key) == BR_ERR_X509_UNEXPECTED)
-		c->explicit = contains(der, EXPLICIT_CURVE);
+		c->explicit = has_explicit_curve(data, len);
 }
 
 /*
- * Goes through a text, counts its blocks, and takes those that are wanted:
- * every CERT, or the first KEY. The DER of a key goes right into the decoder,
- * so that the only copies of it are c->key and the PEM decoder's, wiped here.
+ * Reads a PEM text, counts its blocks by kind in found, and decodes those that
+ * are wanted: every certificate, or the first key. The DER of a key goes right
+ * into its decoder: the only copies are c->key and the PEM decoder's, wiped
+ * here.
  */
 static int
-scan(struct ws_tls_config *c, struct ws_text text, int want,
-    unsigned seen[KINDS], char error[WS_ERROR_MAX])
+read_pem(struct ws_tls_config *c, struct ws_text text, int want,
+    unsigned found[WS_PEM_KINDS], char error[WS_ERROR_MAX])
 {
-	struct pem p;
-	struct ws_text label = { NULL, 0 }; /* gcc -O3 does not see it set */
+	br_pem_decoder_context decoder;
 	br_x509_certificate *cert;
+	struct ws_pem p;
 	int kind, r = 0;
 
-	memset(seen, 0, KINDS * sizeof *seen);
+	memset(found, 0, WS_PEM_KINDS * sizeof *found);
 	memset(&p, 0, sizeof p);
 	p.left = text;
 	p.line = 1;
-	p.whose = want == CERT ? "certificates" : "private key";
+	p.name = want == WS_PEM_CERTIFICATE ? "certificates" : "private key";
 	p.error = error;
-	while (r == 0 && (kind = pem_begin(&p, &label)) > NONE) {
-		seen[kind]++;
-		if (kind == want && kind == CERT) {
+	while (r == 0 && (kind = ws_pem_begin(&p)) > WS_PEM_END) {
+		found[kind]++;
+		if (kind == want && kind == WS_PEM_CERTIFICATE) {
 			cert = &c->chain[c->nchain++];
 			cert->data = c->der + c->nder;
-			r = pem_block(&p, label, push_cert, c);
+			r = decode_block(&p, &decoder, push_cert, c);
 			cert->data_len = (size_t)(c->der + c->nder -
 			    cert->data);
 			if (r == 0 && cert->data_len == 0)
-				r = pem_fail(&p, "the block is empty");
-		} else if (kind == want && seen[kind] == 1) {
+				r = ws_pem_fail(&p, "the block is empty");
+		} else if (kind == want && found[kind] == 1) {
 			br_skey_decoder_init(&c->key);
-			r = pem_block(&p, label, push_key, c);
-		} else
-			r = pem_block(&p, label, NULL, NULL);
+			r = decode_block(&p, &decoder, push_key, c);
+		} else {
+			r = decode_block(&p, &decoder, NULL, NULL);
+		}
 	}
-	forget(&p, 0, sizeof p);
+	forget(&decoder, 0, sizeof decoder);
 	return r == 0 ? kind : -1;
 }
 
@@ -627,27 +421,27 @@ load(struct ws_tls_config *c, struct ws_text chain, struct ws_text key,
 	static const char explicit[] = "%s has a curve of its own (explicit "
 	    "parameters), which is unsupported: P-256, P-384 or P-521 is "
 	    "wanted, by name";
-	unsigned certs[KINDS], keys[KINDS];
+	unsigned certs[WS_PEM_KINDS], keys[WS_PEM_KINDS];
 	br_x509_decoder_context leaf;
 	const br_x509_pkey *pub;
-	struct ws_text der;
 	int code;
 
-	if (scan(c, chain, CERT, certs, error) == -1 ||
-	    scan(c, key, KEY, keys, error) == -1)
+	if (read_pem(c, chain, WS_PEM_CERTIFICATE, certs, error) == -1 ||
+	    read_pem(c, key, WS_PEM_KEY, keys, error) == -1)
 		return -1;
-	if (c->nchain == 0 && keys[CERT] != 0 && certs[KEY] + certs[LOCKED] +
-	    certs[FOREIGN] != 0)
+	if (c->nchain == 0 && keys[WS_PEM_CERTIFICATE] != 0 &&
+	    certs[WS_PEM_KEY] + certs[WS_PEM_ENCRYPTED_KEY] +
+	    certs[WS_PEM_FOREIGN_KEY] != 0)
 		return ws_fail(error, "certificate and key are swapped");
 	if (c->nchain == 0)
 		return ws_fail(error, "no certificate: a PEM block "
 		    "\"-----BEGIN CERTIFICATE-----\" is wanted");
-	if (keys[KEY] == 0 && keys[LOCKED] != 0)
+	if (keys[WS_PEM_KEY] == 0 && keys[WS_PEM_ENCRYPTED_KEY] != 0)
 		return ws_fail(error, "the private key is encrypted: decrypt "
 		    "it with \"openssl pkey -in KEY -out NEWKEY\"");
-	if (keys[KEY] == 0 && keys[FOREIGN] != 0)
+	if (keys[WS_PEM_KEY] == 0 && keys[WS_PEM_FOREIGN_KEY] != 0)
 		return ws_fail(error, unsupported, "the private key");
-	if (keys[KEY] == 0)
+	if (keys[WS_PEM_KEY] == 0)
 		return ws_fail(error, "no private key: a PEM block "
 		    "\"-----BEGIN PRIVATE KEY-----\" is wanted");
 
@@ -671,9 +465,8 @@ load(struct ws_tls_config *c, struct ws_text chain, struct ws_text key,
 	if (code == BR_ERR_X509_UNSUPPORTED ||
 	    code == BR_ERR_X509_LIMIT_EXCEEDED)
 		return ws_fail(error, unsupported, "the certificate's key");
-	der.s = (const char *)c->chain[0].data;
-	der.len = c->chain[0].data_len;
-	if (code == BR_ERR_X509_UNEXPECTED && contains(der, EXPLICIT_CURVE))
+	if (code == BR_ERR_X509_UNEXPECTED &&
+	    has_explicit_curve(c->chain[0].data, c->chain[0].data_len))
 		return ws_fail(error, explicit, "the certificate's key");
 	if (pub == NULL)
 		return ws_fail(error, "the first certificate is damaged "

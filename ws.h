@@ -8,6 +8,7 @@
  *   hub.c      devices, channels, who hears what       no descriptors
  *   queue.c    what waits to be sent to a client       no descriptors
  *   control.c  what a backend says, and its replies    no descriptors
+ *   pem.c      PEM: blocks and their labels            no I/O, no allocation
  *   tls.c      BearSSL: certificates, sessions
  *   listen.c   addresses, listening sockets, the control socket's file
  *   poll.c     poll(2): descriptors, hot and cold
@@ -556,6 +557,42 @@ void ws_control_end(struct ws_control *c);
 void ws_control_sent(struct ws_control *c, size_t n);
 
 void ws_control_free(struct ws_control *c);
+
+/* ------------------------------------------------------------------ pem.c */
+
+/* What a block holds. Other kinds than these are refused. */
+enum ws_pem_kind {
+	WS_PEM_END, /* no block */
+	WS_PEM_CERTIFICATE, WS_PEM_KEY,
+	WS_PEM_ENCRYPTED_KEY, WS_PEM_FOREIGN_KEY, /* keys that we cannot use */
+	WS_PEM_OTHER,
+	WS_PEM_KINDS
+};
+
+/* A PEM text (RFC 7468) that is being read; what is not set is zero. */
+struct ws_pem {
+	struct ws_text left;  /* set by the caller: at first all of it */
+	unsigned line;        /* set by the caller: where left begins, 1 */
+	const char *name;     /* set by the caller: what errors call the text */
+	char *error;          /* set by the caller: WS_ERROR_MAX bytes */
+	struct ws_text label; /* of the block */
+	unsigned begin;       /* its first line */
+};
+
+/*
+ * Finds the next block: its kind, WS_PEM_END at the end of the text, or -1 with
+ * an error that names the line.
+ */
+int ws_pem_begin(struct ws_pem *p);
+
+/*
+ * The next piece of the block's base64: 1, or 0 at the end of the block, or -1
+ * with an error.
+ */
+int ws_pem_line(struct ws_pem *p, struct ws_text *line);
+
+/* Puts an error that names the line; returns -1. */
+int ws_pem_fail(const struct ws_pem *p, const char *reason);
 
 /* ------------------------------------------------------------------ tls.c */
 

@@ -149,13 +149,13 @@ load_anchor(void)
 	struct ws_tls_config c;
 	br_x509_certificate one[2];
 	unsigned char der[2048];
-	unsigned seen[KINDS];
+	unsigned seen[WS_PEM_KINDS];
 	char words[WS_ERROR_MAX];
 
 	memset(&c, 0, sizeof c);
 	c.chain = one;
 	c.der = der;
-	scan(&c, pem, CERT, seen, words);
+	read_pem(&c, pem, WS_PEM_CERTIFICATE, seen, words);
 	anchor.dn.data = anchor_dn;
 	br_x509_decoder_init(&d, add_dn, NULL);
 	br_x509_decoder_push(&d, one[0].data, one[0].data_len);

@@ -37,7 +37,7 @@ MANDIR = $(PREFIX)/share/man
 DESTDIR =
 
 OBJ = main.o keeper.o privdrop.o sandbox.o log.o ctl.o service.o loop.o \
-    client.o wheel.o poll.o listen.o control.o hub.o queue.o json.o http.o ws.o \
+    backend.o client.o wheel.o poll.o listen.o control.o hub.o queue.o json.o http.o ws.o \
     pem.o tls.o entropy.o memory.o
 C = $(CC) -std=c99 $(WARN) $(CFLAGS)
 
@@ -147,7 +147,7 @@ $(B)/conformance: test/conformance.c test/plain.h ws.o
 	$(LINK) test/conformance.c ws.o
 
 # The hub's files in a world of the tests' own: test/world.h.
-WORLD = $(B)/world.o $(B)/w-queue.o $(B)/w-poll.o $(B)/w-client.o $(B)/w-loop.o \
+WORLD = $(B)/world.o $(B)/w-queue.o $(B)/w-poll.o $(B)/w-client.o $(B)/w-backend.o $(B)/w-loop.o \
     $(B)/w-control.o $(B)/w-tls.o
 PLAIN = http.o ws.o json.o listen.o wheel.o pem.o log.o
 PART = @mkdir -p $(B); echo part $@; $(C) -c -o $@
@@ -171,6 +171,9 @@ $(B)/w-poll.o: poll.c
 
 $(B)/w-client.o: client.c
 	$(PART) -DPART='"../client.c"' test/part.c
+
+$(B)/w-backend.o: backend.c
+	$(PART) -DPART='"../backend.c"' test/part.c
 
 $(B)/w-loop.o: loop.c
 	$(PART) -DPART='"../loop.c"' test/part.c

@@ -27,13 +27,8 @@
 #define NO_ACCEPT4
 #endif
 
-#define REPLIES_MAX 65536      /* unread replies that stop a backend's input */
-#define BACKEND_SLICE 16384    /* deliveries before the next backend's slice */
-#define BACKENDS_TURN 10000000 /* ns of obeying backends in a turn */
-#define FLUSHES_ASK 2          /* clients flushed before a backend is asked */
 #define CLIENTS_TURN 4000000   /* ns of reading from open clients in a turn */
 #define HANDSHAKE_TURN 4000000 /* ns of TLS handshakes in a turn */
-#define BACKEND_IDLE 10000     /* ms until a backend may have to give way */
 #define ACCEPTS_TURN 64        /* connections taken from a listener in a turn */
 #define LONG_TURN 100000000    /* ns of a turn that is counted */
 #define REFUSED_MAX 16         /* clients beyond a limit, being told so */
@@ -54,19 +49,6 @@ struct ws_listener {
 	struct ws_listener *next;
 };
 
-struct ws_backend {
-	struct ws_conn conn;
-	struct ws_control control;
-	struct ws_backend *next; /* in the run queue */
-	int64_t served_at; /* ms: when it last had a slice */
-	char *pending;     /* what was read, and did not fit in a slice */
-	size_t pending_at, pending_len; /* where it begins, its bytes */
-	unsigned char in_run_queue;
-	unsigned char read_full;    /* the last read filled the buffer */
-	unsigned char write_failed; /* it takes no replies any more */
-	unsigned char eof;
-};
-
 static const char *const counter_names[WS_COUNTERS] = {
 	"accepted", "refused", "bad requests", "TLS failures", "opened",
 	"protocol errors", "silent", "cut off", "lost for want of memory",
@@ -84,184 +66,7 @@ read_clock(struct ws_loop *l)
 	return clock;
 }
 
-/* --------------------------------------------------------------- backends */
-
-static void
-flush_replies(struct ws_backend *b)
-{
-	struct ws_control *c = &b->control;
-	ssize_t n;
-
-	while (c->outlen > 0 && !b->write_failed) {
-		n = send(b->conn.fd, c->out, c->outlen, MSG_NOSIGNAL);
-		if (n >= 0)
-			ws_control_sent(c, (size_t)n);
-		else if (errno == EAGAIN || errno == EWOULDBLOCK ||
-		    errno == ENOBUFS)
-			return;
-		else if (errno != EINTR)
-			b->write_failed = 1; /* its objects are still obeyed */
-	}
-	if (b->write_failed)
-		ws_control_sent(c, c->outlen);
-}
-
-/* Whether there is nothing to read at the moment. */
-static int
-nothing_to_read(int fd)
-{
-	char c;
-	ssize_t n;
-
-	do
-		n = recv(fd, &c, 1, MSG_PEEK);
-	while (n < 0 && errno == EINTR);
-	return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
-}
-
-static void
-free_pending(struct ws_backend *b)
-{
-	free(b->pending);
-	b->pending = NULL;
-	b->pending_at = b->pending_len = 0;
-}
-
-/* One slice: what was left, or else what one read brings. */
-static void
-feed(struct ws_loop *l, struct ws_backend *b)
-{
-	struct ws_control *c = &b->control;
-	ssize_t n;
-	size_t used;
-
-	l->hub.budget = BACKEND_SLICE;
-	if (b->pending_len != 0) {
-		used = ws_control_feed(&l->hub, c, b->pending + b->pending_at,
-		    b->pending_len);
-		b->pending_at += used;
-		b->pending_len -= used;
-		if (b->pending_len == 0)
-			free_pending(b);
-		return;
-	}
-	do
-		n = recv(b->conn.fd, l->input, WS_READ_MAX, 0);
-	while (n < 0 && errno == EINTR);
-	b->read_full = n == WS_READ_MAX;
-	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-		return;
-	if (n <= 0) {
-		ws_control_end(c);
-		b->eof = 1;
-		return;
-	}
-	used = ws_control_feed(&l->hub, c, (char *)l->input, (size_t)n);
-	if (used == (size_t)n)
-		return;
-	b->pending_len = (size_t)n - used;
-	b->pending = malloc(b->pending_len);
-	if (b->pending == NULL)
-		c->lost = 1;
-	else
-		memcpy(b->pending, l->input + used, b->pending_len);
-}
-
-/* Frees what a backend has, and takes it out of the run queue. */
-static void
-free_backend(struct ws_loop *l, struct ws_backend *b)
-{
-	struct ws_backend **p = &l->run_queue;
-
-	ws_control_free(&b->control);
-	free_pending(b);
-	if (!b->in_run_queue)
-		return;
-	while (*p != b)
-		p = &(*p)->next;
-	*p = b->next;
-	if (*p == NULL)
-		l->run_queue_end = p;
-}
-
-static void
-enqueue(struct ws_loop *l, struct ws_backend *b)
-{
-	if (b->in_run_queue || b->conn.dead)
-		return;
-	b->in_run_queue = 1;
-	b->next = NULL;
-	*l->run_queue_end = b;
-	l->run_queue_end = &b->next;
-}
-
-static struct ws_backend *
-dequeue(struct ws_loop *l)
-{
-	struct ws_backend *b = l->run_queue;
-
-	l->run_queue = b->next;
-	if (l->run_queue == NULL)
-		l->run_queue_end = &l->run_queue;
-	b->in_run_queue = 0;
-	return b;
-}
-
-/* Gives a backend one slice. Returns how many objects it brought. */
-static uint64_t
-serve_backend(struct ws_loop *l, struct ws_backend *b)
-{
-	struct ws_control *c = &b->control;
-	uint64_t objects;
-	int full;
-
-	b->served_at = l->now;
-	flush_replies(b);
-	if (!b->eof && c->outlen < REPLIES_MAX)
-		feed(l, b);
-	if (!b->eof && b->pending_len == 0 && !b->read_full &&
-	    ws_control_resyncing(c) && nothing_to_read(b->conn.fd))
-		ws_control_resync(c);
-	objects = c->objects;
-	l->counters[WS_OBJECTS] += objects;
-	l->counters[WS_OBJECT_ERRORS] += c->errors;
-	c->objects = c->errors = 0;
-	flush_replies(b);
-	full = c->outlen >= REPLIES_MAX;
-	if (c->lost) {
-		l->counters[WS_LOST]++;
-		ws_logf(&l->o, WS_LOG_ERROR, "backend dropped: out of memory");
-	}
-	if (c->lost || (b->eof && c->outlen == 0)) {
-		ws_poll_kill(&l->poll, &b->conn);
-		return objects;
-	}
-	ws_poll_events(&l->poll, &b->conn, (c->outlen > 0 ? POLLOUT : 0) |
-	    (b->eof || full ? 0 : POLLIN));
-	if ((b->pending_len != 0 || b->read_full) && !full)
-		enqueue(l, b);
-	return objects;
-}
-
 /* -------------------------------------------------------------- listeners */
-
-/* The backend that has been idle for the longest: NULL if all are at work. */
-static struct ws_backend *
-longest_idle(const struct ws_loop *l)
-{
-	struct ws_backend *b, *longest = NULL;
-	uint32_t i;
-
-	for (i = 0; i < l->poll.hot; i++) {
-		b = (struct ws_backend *)l->poll.conns[i];
-		if (b->conn.kind == WS_CONN_BACKEND && !b->conn.dead &&
-		    b->control.text == NULL && b->control.outlen == 0 &&
-		    !b->in_run_queue && (longest == NULL ||
-		    b->served_at < longest->served_at))
-			longest = b;
-	}
-	return longest;
-}
 
 /*
  * Listeners are polled only while there is room for what they bring. Where
@@ -271,18 +76,14 @@ longest_idle(const struct ws_loop *l)
 static void
 update_listeners(struct ws_loop *l)
 {
-	int clients = l->accept_after == 0;
-	int backends = l->accept_after == 0 && l->backends < l->max_backends;
-	const struct ws_backend *idle = NULL;
+	int clients = l->accept_after == 0, backends = clients;
 	struct ws_listener *p;
 
 	l->yield_at = 0;
-	if (l->backends >= l->max_backends)
-		idle = longest_idle(l);
-	if (idle != NULL) {
-		l->yield_at = idle->served_at + BACKEND_IDLE;
-		backends = l->accept_after == 0 && l->now >= l->yield_at;
-		if (l->now >= l->yield_at)
+	if (l->backends >= l->max_backends) {
+		l->yield_at = ws_backend_yield_at(l);
+		backends = clients && l->now >= l->yield_at;
+		if (l->now >= l->yield_at || l->yield_at == INT64_MAX)
 			l->yield_at = 0;
 	}
 
@@ -431,56 +232,13 @@ new_client(struct ws_loop *l, int fd, int tls)
 }
 
 static void
-new_backend(struct ws_loop *l, int fd)
-{
-	struct ws_backend *b = calloc(1, sizeof *b);
-
-	if (b == NULL || ws_poll_add(&l->poll, &b->conn, fd) != 0) {
-		l->counters[WS_LOST]++;
-		free(b);
-		close(fd);
-		return;
-	}
-	b->conn.kind = WS_CONN_BACKEND;
-	b->conn.always_hot = 1;
-	b->served_at = l->now;
-	if (++l->backends == l->max_backends)
-		ws_logf(&l->o, WS_LOG_ERROR, "%u backends: the next waits "
-		    "until one has left", (unsigned)l->max_backends);
-}
-
-/* The backend that gives way where there are as many as may be, or NULL. */
-static struct ws_backend *
-backend_to_evict(const struct ws_loop *l)
-{
-	struct ws_backend *b = longest_idle(l);
-
-	return b != NULL && l->now - b->served_at >= BACKEND_IDLE ? b : NULL;
-}
-
-static void
-evict_backend(struct ws_loop *l, struct ws_backend *b)
-{
-	ws_logf(&l->o, WS_LOG_NOTE, "a backend that was idle for %lld s gives "
-	    "way", (long long)((l->now - b->served_at) / 1000));
-	ws_poll_remove(&l->poll, &b->conn);
-	close(b->conn.fd);
-	free_backend(l, b);
-	free(b);
-	l->backends--;
-}
-
-static void
 accept_some(struct ws_loop *l, struct ws_listener *p)
 {
-	struct ws_backend *idle;
-	int fd, i;
+	int control = p->conn.kind == WS_CONN_CONTROL, fd, full, i;
 
 	for (i = 0; i < ACCEPTS_TURN && !p->conn.dead; i++) {
-		idle = NULL;
-		if (p->conn.kind == WS_CONN_CONTROL &&
-		    l->backends >= l->max_backends &&
-		    (idle = backend_to_evict(l)) == NULL)
+		full = control && l->backends >= l->max_backends;
+		if (full && l->now < ws_backend_yield_at(l))
 			return;
 		fd = accept_nonblocking(p->conn.fd);
 		if (fd == -1 && (errno == EMFILE || errno == ENFILE ||
@@ -491,12 +249,14 @@ accept_some(struct ws_loop *l, struct ws_listener *p)
 		}
 		if (fd == -1)
 			return;
-		if (idle != NULL)
-			evict_backend(l, idle);
-		if (p->conn.kind == WS_CONN_LISTENER)
+		if (full)
+			ws_backend_make_room(l);
+		if (!control) {
 			new_client(l, fd, p->tls);
-		else
-			new_backend(l, fd);
+		} else if (ws_backend_new(l, fd) != 0) {
+			l->counters[WS_LOST]++;
+			close(fd);
+		}
 	}
 }
 
@@ -543,22 +303,20 @@ send_heartbeat(struct ws_loop *l)
 static void
 free_conn(struct ws_loop *l, struct ws_conn *conn)
 {
-	struct ws_client *c = (struct ws_client *)conn;
-	struct ws_backend *b = (struct ws_backend *)conn;
+	struct ws_client *c;
 	int fd = conn->fd, kind = conn->kind;
 
 	if (kind == WS_CONN_CLIENT) {
+		c = (struct ws_client *)conn;
 		uncount_ip(l, c->ip);
 		if (c->refused)
 			l->refused--;
 		else
 			l->clients--;
 		ws_client_free(l, c);
+	} else if (kind == WS_CONN_BACKEND) {
+		ws_backend_free(l, (struct ws_backend *)conn);
 	} else {
-		if (kind == WS_CONN_BACKEND) {
-			free_backend(l, b);
-			l->backends--;
-		}
 		ws_poll_remove(&l->poll, conn);
 		free(conn);
 	}
@@ -583,47 +341,6 @@ handshaking(const struct ws_client *c)
 {
 	return c->state == WS_CLIENT_HELLO || (c->state == WS_CLIENT_HEAD &&
 	    c->tls != NULL);
-}
-
-/*
- * Obeys the backends that are ready, a slice each in turn, and flushes the
- * clients. All that is obeyed before a client's flush goes out with it: so
- * a backend that brought several objects at once, and is likely to have
- * written more since, is asked again while clients are flushed. This ends after
- * BACKENDS_TURN: what is left in the run queue waits for the next turn, after
- * everybody else. Returns how many backends there were.
- */
-static uint32_t
-serve_backends(struct ws_loop *l, uint32_t n)
-{
-	int64_t until = ws_clock() + BACKENDS_TURN;
-	struct ws_backend *b, *eager = NULL;
-	uint32_t i, backends = 0, asked = 0;
-	int in_time = 1, more;
-
-	for (i = 0; i < n; i++)
-		if (l->poll.ready[i]->kind == WS_CONN_BACKEND)
-			enqueue(l, (struct ws_backend *)l->poll.ready[i]);
-	for (b = l->run_queue; b != NULL; b = b->next)
-		backends++;
-	while (l->run_queue != NULL && in_time) {
-		b = dequeue(l);
-		if (serve_backend(l, b) > 1)
-			eager = b;
-		if (l->flush_first)
-			ws_client_flush_all(l);
-		in_time = ws_clock() < until;
-	}
-	do {
-		more = ws_client_flush_one(l);
-		if (eager != NULL && !eager->conn.dead && in_time &&
-		    !l->flush_first && (!more || asked++ % FLUSHES_ASK == 0)) {
-			(void)serve_backend(l, eager);
-			in_time = ws_clock() < until;
-		}
-	} while (l->dirty != NULL);
-	ws_client_flush_all(l);
-	return backends;
 }
 
 /*
@@ -667,7 +384,7 @@ serve(struct ws_loop *l, uint32_t n)
 {
 	struct ws_conn *c;
 	struct watch *w;
-	uint32_t i, backends = serve_backends(l, n);
+	uint32_t i, backends = ws_backend_serve_all(l, n);
 
 	serve_clients(l, n, 0, CLIENTS_TURN, &l->open_slot);
 	ws_client_flush_all(l);

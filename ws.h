@@ -14,7 +14,8 @@
  *   poll.c     poll(2): descriptors, hot and cold
  *   wheel.c    deadlines
  *   client.c   a client's life: reads, queue, what is due
- *   loop.c     turns: listeners, backends, clients, the end
+ *   backend.c  a backend's life: its turn, input, replies
+ *   loop.c     turns: listeners, deadlines, the end
  *   ctl.c      the command that talks to a running hub
  *   service.c  sockets from a service manager, and words to it
  *   log.c      log lines, error messages
@@ -24,7 +25,7 @@
  *   privdrop.c what root gives up
  *   keeper.c   the two processes, signals
  *
- * main -> keeper -> loop -> { control -> { hub, json },
+ * main -> keeper -> loop -> { backend -> { control -> { hub, json }, poll },
  *                             client -> { tls, http, ws, queue, poll, wheel } }
  * and never the other way round; log.c and entropy.c are below all. Take ws.c
  * and http.c with this header for framing, json.c for JSON, and for a hub
@@ -996,6 +997,31 @@ void ws_loop_stop(struct ws_loop *l);
 
 /* Logs the counters. */
 void ws_loop_log_counters(struct ws_loop *l);
+
+/* -------------------------------------------------------------- backend.c */
+
+/*
+ * A backend on an accepted, non-blocking socket: 0, or -1: no memory, and fd is
+ * still the caller's.
+ */
+int ws_backend_new(struct ws_loop *l, int fd);
+
+/*
+ * Serves the backends among the first n that are ready, and those with pending
+ * input, for a limited time, and flushes the clients that they sent to. Returns
+ * how many backends there were.
+ */
+uint32_t ws_backend_serve_all(struct ws_loop *l, uint32_t n);
+
+/*
+ * When a backend will have been idle for so long that it may be closed to make
+ * room for another; INT64_MAX: all are busy. ws_backend_make_room closes it.
+ */
+int64_t ws_backend_yield_at(const struct ws_loop *l);
+void ws_backend_make_room(struct ws_loop *l);
+
+/* Frees all but the descriptor. */
+void ws_backend_free(struct ws_loop *l, struct ws_backend *b);
 
 /* ------------------------------------------------------------------ ctl.c */
 

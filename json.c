@@ -499,7 +499,7 @@ ws_json_string(char *out, size_t cap, struct ws_text value)
 		}
 		if (run > cap - n)
 			return WS_BAD;
-		memcpy(out + n, from, run);
+		memmove(out + n, from, run);
 		n += run;
 	}
 	return (ssize_t)n;

@@ -341,7 +341,8 @@ int ws_json_member(struct ws_text *rest, struct ws_text *name,
 /*
  * Decodes a string (quotes included) to UTF-8. Returns its length, or WS_BAD
  * if value is not a string, needs more than cap bytes, or has half of a
- * surrogate pair (RFC 8259 section 8.2).
+ * surrogate pair (RFC 8259 section 8.2). out may be value.s: no string is
+ * longer than it is written. After WS_BAD out may have changed.
  */
 ssize_t ws_json_string(char *out, size_t cap, struct ws_text value);
 

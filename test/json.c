@@ -859,6 +859,10 @@ test_string(void)
 				EXPECT(out[k] == '!', "`%s` in %zu: wrote "
 				    "byte %zu", show(in.s, in.len), cap, k);
 		}
+		n = ws_json_string(s, in.len, in);
+		EXPECT(n == (ssize_t)len && memcmp(s, strings[i].out.s, len) ==
+		    0, "`%s` in place: %d, `%s`", strings[i].in.s, (int)n,
+		    show(s, len));
 		test_unguard(s, in.len);
 	}
 	CASE("string: what is none, and half surrogate pairs");

@@ -37,8 +37,8 @@ MANDIR = $(PREFIX)/share/man
 DESTDIR =
 
 OBJ = main.o keeper.o privdrop.o sandbox.o log.o ctl.o service.o loop.o \
-    backend.o client.o wheel.o poll.o listen.o control.o hub.o queue.o json.o http.o ws.o \
-    pem.o tls.o entropy.o memory.o
+    backend.o client.o wheel.o poll.o listen.o control.o hub.o queue.o json.o \
+    token.o http.o ws.o pem.o tls.o entropy.o memory.o
 C = $(CC) -std=c99 $(WARN) $(CFLAGS)
 
 all: wshub
@@ -64,7 +64,7 @@ FORCE:
 # ------------------------------------------------------------------- tests
 
 B = test/build
-UNITS = $(B)/ws $(B)/http $(B)/json $(B)/queue $(B)/memory $(B)/hub $(B)/poll \
+UNITS = $(B)/ws $(B)/http $(B)/json $(B)/token $(B)/queue $(B)/memory $(B)/hub $(B)/poll \
     $(B)/wheel $(B)/tls $(B)/conformance $(B)/fault $(B)/bounds $(B)/replay $(B)/sandbox $(B)/service \
     $(B)/e2e $(B)/e2e_cli $(B)/e2e_limits $(B)/e2e_hostile \
     $(B)/e2e_tls $(B)/e2e_ops $(B)/e2e_calm
@@ -93,6 +93,9 @@ $(B)/http: test/http.c http.c ws.o
 
 $(B)/json: test/json.c json.c
 	$(LINK) test/json.c
+
+$(B)/token: test/token.c token.c json.o ws.o log.o
+	$(LINK) test/token.c json.o ws.o log.o
 
 $(B)/hub: test/hub.c hub.c control.c json.o ws.o log.o
 	$(LINK) test/hub.c json.o ws.o log.o

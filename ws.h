@@ -5,6 +5,7 @@
  *   ws.c       RFC 6455: accept key, frames, UTF-8     no I/O, no allocation
  *   http.c     request heads, answers to them          no I/O, no allocation
  *   json.c     RFC 8259: where a text ends, its parts  no I/O, no allocation
+ *   token.c    RFC 7519: signed tokens                 no I/O, no allocation
  *   hub.c      devices, channels, who hears what       no descriptors
  *   queue.c    what waits to be sent to a client       no descriptors
  *   control.c  what a backend says, and its replies    no descriptors
@@ -352,6 +353,86 @@ ssize_t ws_json_string(char *out, size_t cap, struct ws_text value);
  * it trusts its text: what ws_json_scan has not found whole may be read past.
  */
 size_t ws_json_compact(char *out, struct ws_text value);
+
+/* ---------------------------------------------------------------- token.c */
+
+#define WS_TOKEN_MAX 4096       /* bytes of a token */
+#define WS_TOKEN_SCRATCH 3072   /* and of what its longest part decodes to */
+#define WS_TOKEN_MAC 32         /* bytes of a signature, before base64url */
+#define WS_TOKEN_KEYS 16        /* secrets in a key file */
+#define WS_TOKEN_SECRET_MIN 32  /* bytes of one: RFC 7518 section 3.2 */
+#define WS_TOKEN_FILE_MAX 16384 /* bytes of a key file */
+#define WS_TOKEN_CHANNELS 100
+#define WS_TOKEN_LEEWAY 30      /* seconds that clocks may differ: nbf */
+
+/*
+ * A secret, prepared for signing: the secret itself is not in it, but whoever
+ * has it can sign.
+ */
+struct ws_token_key {
+	uint32_t inner[8], outer[8]; /* HMAC's two states, RFC 2104 section 4 */
+};
+
+struct ws_token_keys {
+	unsigned n;
+	struct ws_token_key key[WS_TOKEN_KEYS];
+};
+
+/* What a token says. Time is in seconds since 1970. */
+struct ws_token {
+	long long exp;      /* it is refused from then on */
+	struct ws_text sub; /* the device's name; s is NULL: none */
+	unsigned nchannels;
+	struct ws_text channels[WS_TOKEN_CHANNELS]; /* duplicates included */
+	const char *error;  /* after -1: a constant text */
+};
+
+/* Overwrites a secret with zeros, even if nothing reads them afterwards. */
+void ws_wipe(void *p, size_t len);
+
+/* Prepares a secret of len bytes, which may then be wiped. */
+void ws_token_key(struct ws_token_key *key, const void *secret, size_t len);
+
+/*
+ * Prepares the secrets of a key file: one a line, of 32 bytes or more. A line
+ * ends with LF, CR LF or the end of the file; empty lines are skipped. There
+ * are no comments: since one could be taken for a secret that anybody can
+ * guess, a line that begins with # is an error. Returns 0, or -1 with an error
+ * message that has the line's number but no part of a secret, and *k zeroed.
+ * The bytes may be wiped afterwards.
+ */
+int ws_token_keys_read(struct ws_token_keys *k, const void *bytes, size_t len,
+    char error[WS_ERROR_MAX]);
+
+/* HMAC-SHA-256 (RFC 2104, FIPS 180-4) of len bytes. */
+void ws_token_mac(unsigned char mac[WS_TOKEN_MAC],
+    const struct ws_token_key *key, const void *data, size_t len);
+
+/*
+ * Checks a token: a JSON Web Token (RFC 7519) in JWS compact form (RFC 7515)
+ * that one of the keys has signed with HS256. Returns 0 with *t, whose texts
+ * are in scratch; or -1 with t->error, which has no byte of the token, and the
+ * rest of *t undefined. Without keys every token is refused.
+ *
+ * "alg" must be "HS256"; "typ", if present, "JWT" in capitals or small letters;
+ * "crit" is refused; of the rest of the header only the form matters. "exp" is
+ * required; "nbf", "sub" and "channels" are checked if they are present; other
+ * claims are ignored. Numbers are rounded down. A name is 1 to 255 bytes of
+ * UTF-8 without NUL. Header and claims have at most 64 names each, and none
+ * twice. Base64url must be without padding and in its only form (RFC 4648
+ * section 3.5). The signature is compared in constant time, and before the
+ * claims are looked at.
+ */
+int ws_token_check(const struct ws_token_keys *k, struct ws_text token,
+    long long now, char scratch[WS_TOKEN_SCRATCH], struct ws_token *t);
+
+/*
+ * Writes a token that ws_token_check takes, and a NUL: t->exp, t->sub and the
+ * channels, if there are any. Returns its length, or -1 with t->error if a name
+ * cannot be one or the token would be too long.
+ */
+ssize_t ws_token_make(char out[WS_TOKEN_MAX + 1],
+    const struct ws_token_key *key, struct ws_token *t);
 
 /* ------------------------------------------------------------------ hub.c */
 

@@ -36,9 +36,9 @@ PREFIX = /usr/local
 MANDIR = $(PREFIX)/share/man
 DESTDIR =
 
-OBJ = main.o keeper.o privdrop.o sandbox.o log.o ctl.o service.o loop.o \
-    backend.o client.o wheel.o poll.o listen.o control.o hub.o queue.o json.o \
-    token.o http.o ws.o pem.o tls.o entropy.o memory.o
+OBJ = main.o keeper.o privdrop.o sandbox.o log.o ctl.o mint.o service.o \
+    loop.o backend.o client.o wheel.o poll.o listen.o control.o hub.o queue.o \
+    json.o token.o http.o ws.o pem.o tls.o entropy.o memory.o
 C = $(CC) -std=c99 $(WARN) $(CFLAGS)
 
 all: wshub
@@ -119,8 +119,8 @@ $(B)/tls: test/tls.c tls.c pem.o entropy.o log.o
 $(B)/e2e: test/e2e.c test/hub.h test/group.h
 	$(LINK) test/e2e.c
 
-$(B)/e2e_cli: test/e2e_cli.c test/hub.h test/group.h
-	$(LINK) test/e2e_cli.c
+$(B)/e2e_cli: test/e2e_cli.c test/hub.h test/group.h token.o json.o ws.o log.o
+	$(LINK) test/e2e_cli.c token.o json.o ws.o log.o
 
 $(B)/e2e_limits: test/e2e_limits.c test/hub.h test/group.h
 	$(LINK) test/e2e_limits.c

@@ -24,6 +24,7 @@
 
 #define LISTENERS_MAX WS_SETUP_LISTENERS
 #define SUBPROTOCOLS_MAX 16
+#define TTL_MAX 315360000 /* seconds: ten years */
 
 enum { EXIT_OK, EXIT_FAILED, EXIT_USAGE };
 
@@ -51,7 +52,9 @@ static const char usage_text[] =
     "             [--max-clients number] [--max-per-ip number]\n"
     "             [--ping seconds] [--queue bytes] [--queue-total bytes]\n"
     "             [--subprotocol name]\n"
-    "       wshub ctl [-s path] [json ...]\n";
+    "       wshub ctl [-s path] [json ...]\n"
+    "       wshub token --token-key file [--channel name] [--sub name]\n"
+    "             [--ttl seconds]\n";
 
 static const char help_text[] =
     "\n"
@@ -79,7 +82,11 @@ static const char help_text[] =
     "  -V, -h                 version, this text\n"
     "\n"
     "  ctl sends JSON objects, arguments or lines of standard input, to a\n"
-    "  running hub and prints its replies.\n";
+    "  running hub and prints its replies.\n"
+    "\n"
+    "  token prints a JSON Web Token for a client, signed with the first\n"
+    "  secret of the file: the device's name (--sub), channels (repeatable),\n"
+    "  and how long it is valid (3600 seconds).\n";
 
 #if defined(__GNUC__)
 __attribute__((format(printf, 1, 2), noreturn))
@@ -370,6 +377,69 @@ ctl(int argc, char **argv)
 	return ws_ctl(path, argv + optind);
 }
 
+/* A device's or channel's name. */
+static struct ws_text
+as_name(const char *option, const char *s)
+{
+	struct ws_utf8 utf8 = { 0, 0, 0 };
+	struct ws_text t;
+
+	t.s = s;
+	t.len = strlen(s);
+	if (t.len < 1 || t.len > WS_NAME_MAX || ws_utf8(&utf8, s, t.len) !=
+	    t.len || utf8.left != 0)
+		usage("--%s %s: not a name of 1 to %d bytes of UTF-8", option,
+		    s, WS_NAME_MAX);
+	return t;
+}
+
+static int
+token(int argc, char **argv)
+{
+	static const struct option token_options[] = {
+		{ "token-key", required_argument, NULL, 'k' },
+		{ "sub", required_argument, NULL, 's' },
+		{ "channel", required_argument, NULL, 'c' },
+		{ "ttl", required_argument, NULL, 't' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 }
+	};
+	static struct ws_token t;
+	const char *path = NULL;
+	unsigned long seconds = 3600;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "h", token_options, NULL)) != -1)
+		switch (c) {
+		case 'k':
+			path = optarg;
+			break;
+		case 's':
+			t.sub = as_name("sub", optarg);
+			break;
+		case 'c':
+			if (t.nchannels == WS_TOKEN_CHANNELS)
+				usage("more than %d channels",
+				    WS_TOKEN_CHANNELS);
+			t.channels[t.nchannels++] = as_name("channel", optarg);
+			break;
+		case 't':
+			seconds = number("ttl", optarg, 10, 1, TTL_MAX);
+			break;
+		case 'h':
+			fputs(usage_text, stdout);
+			return EXIT_OK;
+		default:
+			fputs(usage_text, stderr);
+			return EXIT_USAGE;
+		}
+	if (optind < argc)
+		usage("what is \"%s\"?", argv[optind]);
+	if (path == NULL)
+		usage("token needs --token-key");
+	return ws_mint(path, &t, (long)seconds);
+}
+
 /*
  * Opens those of descriptors 0 to 2 that are closed, so that no socket becomes
  * one of them and gets what is written to standard error. Without /dev/null
@@ -520,6 +590,8 @@ main(int argc, char **argv)
 	atexit(remove_files);
 	if (argc > 1 && strcmp(argv[1], "ctl") == 0)
 		return ctl(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "token") == 0)
+		return token(argc - 1, argv + 1);
 	take_sockets();
 	read_options(argc, argv);
 	if (setup.cert != NULL && ws_keeper_read_pair(&setup, error) != 0)

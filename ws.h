@@ -18,6 +18,7 @@
  *   backend.c  a backend's life: its turn, input, replies
  *   loop.c     turns: listeners, deadlines, the end
  *   ctl.c      the command that talks to a running hub
+ *   mint.c     the command that makes a token
  *   service.c  sockets from a service manager, and words to it
  *   log.c      log lines, error messages
  *   entropy.c  random bytes
@@ -1113,6 +1114,15 @@ void ws_backend_free(struct ws_loop *l, struct ws_backend *b);
  * reply was ERR or anything else went wrong, which is said on standard error.
  */
 int ws_ctl(const char *path, char **args);
+
+/* ----------------------------------------------------------------- mint.c */
+
+/*
+ * Prints a token with t's sub and channels, signed with the first secret of the
+ * key file at path, that expires in so many seconds. Returns the exit status:
+ * 0, or 1 after a message on standard error.
+ */
+int ws_mint(const char *path, struct ws_token *t, long seconds);
 
 /* -------------------------------------------------------------- service.c */
 

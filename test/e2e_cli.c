@@ -1,14 +1,16 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
  * PROTOCOL.md's command line, against the real binary: options and what they
- * refuse, ctl, signals, the control socket's file. Listeners and limits are in
- * e2e_limits.c.
+ * refuse, ctl, token, signals, the control socket's file. Listeners and limits
+ * are in e2e_limits.c.
  */
 #define _GNU_SOURCE
 #include "hub.h"
 
 #include <grp.h>
 #include <pwd.h>
+
+#include "../ws.h"
 
 /* ---------------------------------------------------------------- options */
 
@@ -384,6 +386,148 @@ ctl(void)
 	COMMAND(1, NULL, "no/such: No such file", "ctl", "-s", "no/such", M1);
 	COMMAND(1, NULL, "too long", "ctl", "-s", long_path, M1);
 	COMMAND(1, NULL, ".: ", "ctl", "-s", ".", M1);
+}
+
+/* ------------------------------------------------------------------ token */
+
+#define SECRET "0123456789abcdef0123456789abcdef"
+
+static void
+key_file(const char *bytes)
+{
+	spill("token.key", bytes, strlen(bytes));
+	if (chmod("token.key", 0600) != 0)
+		give_up("token.key");
+}
+
+/* What was printed is a token that SECRET has signed, and a newline. */
+static void
+token_is(int line, long seconds, const char *sub, const char *channels)
+{
+	static struct ws_token t;
+	char scratch[WS_TOKEN_SCRATCH], names[256] = "";
+	struct ws_token_keys keys;
+	struct ws_text text;
+	size_t n = 0;
+	long long left;
+	unsigned i;
+	int r;
+
+	keys.n = 1;
+	ws_token_key(&keys.key[0], SECRET, sizeof SECRET - 1);
+	text.s = did.out;
+	text.len = strcspn(did.out, "\n");
+	r = ws_token_check(&keys, text, time(NULL), scratch, &t);
+	test_expect(r == 0 && strcmp(did.out + text.len, "\n") == 0, __FILE__,
+	    line, "\"%s\": %s", did.out, r == 0 ? "not one line" : t.error);
+	if (r != 0)
+		return;
+	left = t.exp - time(NULL);
+	test_expect(left <= seconds && left > seconds - 60, __FILE__, line,
+	    "expires in %lld s, not %ld", left, seconds);
+	test_expect(t.sub.len == strlen(sub) && (t.sub.len == 0 ||
+	    memcmp(t.sub.s, sub, t.sub.len) == 0), __FILE__, line,
+	    "sub \"%.*s\", not \"%s\"", (int)t.sub.len, t.sub.s, sub);
+	for (i = 0; i < t.nchannels && n < sizeof names; i++)
+		n += (size_t)snprintf(names + n, sizeof names - n, "%.*s,",
+		    (int)t.channels[i].len, t.channels[i].s);
+	test_expect(strcmp(names, channels) == 0, __FILE__, line,
+	    "channels \"%s\", not \"%s\"", names, channels);
+}
+
+static void
+token(void)
+{
+	static const struct {
+		char *args[6];
+		const char *error;
+	} bad[] = {
+		{ { "--sub", "a" }, "token needs --token-key" },
+		{ { "--token-key" }, "usage: wshub" },
+		{ { "--token-key", "token.key", "x" }, "what is \"x\"?" },
+		{ { "--token-key", "token.key", "--ping", "1" }, "usage" },
+		{ { "--token-key", "token.key", "--sub", "" },
+		    "--sub : not a name of 1 to 255 bytes" },
+		{ { "--token-key", "token.key", "--sub", "a\xff" },
+		    "not a name of 1 to 255 bytes" },
+		{ { "--token-key", "token.key", "--channel", "\xe6\x97" },
+		    "not a name of 1 to 255 bytes" },
+		{ { "--token-key", "token.key", "--ttl", "0" },
+		    "--ttl 0: not a number of 1 to 315360000" },
+		{ { "--token-key", "token.key", "--ttl", "1h" },
+		    "--ttl 1h: not a number" }
+	};
+	static const struct {
+		const char *file, *error;
+	} files[] = {
+		{ "", "token.key: no secret" },
+		{ "secret\n", "token.key: line 1: a secret of 6 bytes: 32 or" },
+		{ SECRET "\n# old\n", "token.key: line 2: begins with #" }
+	};
+	char *many[256], name[257];
+	size_t i, k;
+
+	CASE("token: an hour, nothing else");
+	key_file(SECRET "\n");
+	COMMAND(0, "eyJ", NULL, "token", "--token-key", "token.key");
+	token_is(__LINE__, 3600, "", "");
+
+	CASE("token: names and --ttl; the first secret signs");
+	key_file("\r\n" SECRET "\r\nanother secret, which does not sign it\r\n");
+	COMMAND(0, "eyJ", NULL, "token", "--channel=news", "--ttl", "315360000",
+	    "--token-key", "token.key", "--sub", "J\xc3\xb6rg \"x\"\t",
+	    "--channel", "a\\b");
+	token_is(__LINE__, 315360000, "J\xc3\xb6rg \"x\"\t", "news,a\\b,");
+
+	CASE("token: the key from standard input");
+	command(SECRET, ARGS("token", "--token-key", "/dev/stdin"));
+	command_is(__FILE__, __LINE__, 0, "eyJ", "mode 0644"); /* a file */
+	token_is(__LINE__, 3600, "", "");
+
+	CASE("token: a file that all can read is a warning");
+	if (chmod("token.key", 0644) != 0)
+		give_up("token.key");
+	COMMAND(0, "eyJ", "wshub: warning: token.key: mode 0644: every user "
+	    "can read it", "token", "--token-key", "token.key");
+	token_is(__LINE__, 3600, "", "");
+
+	CASE("token: usage errors end with status 2");
+	COMMAND(0, "usage: wshub [-", NULL, "token", "-h");
+	for (i = 0; i < sizeof bad / sizeof *bad; i++) {
+		many[0] = "token";
+		memcpy(many + 1, bad[i].args, sizeof bad[i].args);
+		refused(2, bad[i].error, many);
+	}
+	memset(name, 'x', sizeof name - 1);
+	name[256] = '\0';
+	refused(2, "not a name of 1 to 255 bytes", ARGS("token", "--token-key",
+	    "token.key", "--sub", name));
+	many[0] = "token";
+	many[1] = "--token-key=token.key";
+	for (k = 2; k < 103; k++)
+		many[k] = "--channel=x";
+	many[k] = NULL;
+	refused(2, "more than 100 channels", many);
+
+	CASE("token: failures end with status 1");
+	name[255] = '\0';
+	for (k = 2; k < 102; k += 2) {
+		many[k] = "--channel";
+		many[k + 1] = name;
+	}
+	many[k] = NULL;
+	key_file(SECRET);
+	refused(1, "token: over 4096 bytes", many);
+	for (i = 0; i < sizeof files / sizeof *files; i++) {
+		key_file(files[i].file);
+		refused(1, files[i].error, ARGS("token", "--token-key",
+		    "token.key"));
+		EXPECT(strstr(did.err, "0123") == NULL, "\"%s\" has a secret",
+		    did.err);
+	}
+	refused(1, "no/such.key: No such file", ARGS("token", "--token-key",
+	    "no/such.key"));
+	refused(1, ".: Is a directory", ARGS("token", "--token-key", "."));
 }
 
 /* ---------------------------------------------------------------- signals */
@@ -948,6 +1092,7 @@ users(void)
 static struct test_group all_groups[] = {
 	{ .name = "options", .run = options },
 	{ .name = "ctl", .run = ctl },
+	{ .name = "token", .run = token },
 	{ .name = "signals", .run = signals },
 	{ .name = "crashes", .run = crashes },
 	{ .name = "files", .run = files },

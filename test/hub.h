@@ -147,7 +147,7 @@ static inline pid_t
 spawn(char **argv, const char *in, const char *out, const char *err,
     int nofile, int mask)
 {
-	char *words[96 + sizeof wrap / sizeof *wrap];
+	char *words[128 + sizeof wrap / sizeof *wrap];
 	struct rlimit lim;
 	int i, n = 0, fd[3];
 	pid_t pid;
@@ -155,7 +155,7 @@ spawn(char **argv, const char *in, const char *out, const char *err,
 	for (i = 0; wrap[i] != NULL; i++)
 		words[n++] = wrap[i];
 	words[n++] = wshub;
-	for (i = 0; argv[i] != NULL && i < 94; i++)
+	for (i = 0; argv[i] != NULL && i < 126; i++)
 		words[n++] = argv[i];
 	words[n] = NULL;
 	fflush(stdout);

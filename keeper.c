@@ -55,16 +55,6 @@ ws_keeper_remove(struct ws_setup *s)
 
 /* ---------------------------------------------------- certificate and key */
 
-/* Not to be optimised away. */
-static void
-wipe(char *p, size_t n)
-{
-	volatile char *v = p;
-
-	while (v != NULL && n > 0)
-		v[--n] = 0;
-}
-
 /* The bytes of a regular file of at most PEM_MAX; NULL and words on failure. */
 static char *
 read_file(const char *path, size_t *len, char error[WS_ERROR_MAX])
@@ -104,7 +94,7 @@ fail:
 	    "its start:" : "%s:", path);
 	if (fd != -1)
 		close(fd);
-	wipe(p, *len);
+	ws_wipe(p, *len);
 	free(p);
 	return NULL;
 }
@@ -117,7 +107,7 @@ struct pair {
 static void
 free_pair(struct pair *p)
 {
-	wipe(p->bytes[1], p->len[1]);
+	ws_wipe(p->bytes[1], p->len[1]);
 	free(p->bytes[0]);
 	free(p->bytes[1]);
 	memset(p, 0, sizeof *p);

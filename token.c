@@ -167,7 +167,7 @@ ws_wipe(void *p, size_t len)
 {
 	volatile unsigned char *v = p;
 
-	while (len > 0)
+	while (v != NULL && len > 0)
 		v[--len] = 0;
 }
 

@@ -388,7 +388,10 @@ struct ws_token {
 	const char *error;  /* after -1: a constant text */
 };
 
-/* Overwrites a secret with zeros, even if nothing reads them afterwards. */
+/*
+ * Overwrites a secret with zeros, even if nothing reads them afterwards. NULL
+ * is left alone, whatever len is.
+ */
 void ws_wipe(void *p, size_t len);
 
 /* Prepares a secret of len bytes, which may then be wiped. */

@@ -139,6 +139,7 @@ test_hmac(void)
 	CASE("ws_wipe");
 	memset(mac, 'x', sizeof(mac));
 	ws_wipe(mac, sizeof(mac) - 1);
+	ws_wipe(NULL, 1);
 	EXPECT(mac[0] == 0 && mac[30] == 0 && mac[31] == 'x', "%s",
 	    hex(mac, sizeof(mac)));
 }

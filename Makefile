@@ -152,7 +152,7 @@ $(B)/conformance: test/conformance.c test/plain.h ws.o
 # The hub's files in a world of the tests' own: test/world.h.
 WORLD = $(B)/world.o $(B)/w-queue.o $(B)/w-poll.o $(B)/w-client.o $(B)/w-backend.o $(B)/w-loop.o \
     $(B)/w-control.o $(B)/w-tls.o
-PLAIN = http.o ws.o json.o listen.o wheel.o pem.o log.o
+PLAIN = http.o ws.o json.o token.o listen.o wheel.o pem.o log.o
 PART = @mkdir -p $(B); echo part $@; $(C) -c -o $@
 
 $(WORLD) $(B)/w-hub.o: test/world.h test/part.c ws.h .flags
@@ -192,7 +192,7 @@ $(B)/bounds: test/bounds.c $(WORLD) $(B)/w-hub.o $(PLAIN)
 
 FUZZ = test/fuzz/control.c test/fuzz/frames.c test/fuzz/head.c \
     test/fuzz/hub.c test/fuzz/json.c test/fuzz/loop.c test/fuzz/pem.c \
-    test/fuzz/tls.c
+    test/fuzz/tls.c test/fuzz/token.c
 
 $(B)/replay: test/fuzz/replay.c $(FUZZ) test/fuzz/fuzz.h test/plain.h $(WORLD) hub.c $(PLAIN)
 	$(LINK) $(BEAR) test/fuzz/replay.c $(FUZZ) $(WORLD) $(PLAIN) $(LIB)

@@ -23,6 +23,7 @@ static const struct {
 	{ "head", fuzz_head, 300 },
 	{ "frames", fuzz_frames, 300 },
 	{ "json", fuzz_json, 300 },
+	{ "token", fuzz_token, 300 },
 	{ "control", fuzz_control, 300 },
 	{ "hub", fuzz_hub, 100 },
 	{ "loop", fuzz_loop, 60 },

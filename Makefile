@@ -38,7 +38,7 @@ DESTDIR =
 
 OBJ = main.o keeper.o privdrop.o sandbox.o log.o ctl.o mint.o service.o \
     loop.o backend.o client.o wheel.o poll.o listen.o control.o hub.o queue.o \
-    json.o token.o http.o ws.o pem.o tls.o entropy.o memory.o
+    json.o token.o siphash.o http.o ws.o pem.o tls.o entropy.o memory.o
 C = $(CC) -std=c99 $(WARN) $(CFLAGS)
 
 all: wshub
@@ -64,8 +64,9 @@ FORCE:
 # ------------------------------------------------------------------- tests
 
 B = test/build
-UNITS = $(B)/ws $(B)/http $(B)/json $(B)/token $(B)/queue $(B)/memory $(B)/hub $(B)/poll \
-    $(B)/wheel $(B)/tls $(B)/conformance $(B)/fault $(B)/bounds $(B)/replay $(B)/sandbox $(B)/service \
+UNITS = $(B)/ws $(B)/http $(B)/json $(B)/token $(B)/siphash $(B)/queue \
+    $(B)/memory $(B)/hub $(B)/poll $(B)/wheel $(B)/tls $(B)/conformance \
+    $(B)/fault $(B)/bounds $(B)/replay $(B)/sandbox $(B)/service \
     $(B)/e2e $(B)/e2e_cli $(B)/e2e_limits $(B)/e2e_hostile \
     $(B)/e2e_tls $(B)/e2e_ops $(B)/e2e_calm
 TRY = WSHUB_WRAP="$${WSHUB_WRAP:-$(RUN)}" RUN="$(RUN)" TLS="$(TLS)" \
@@ -96,6 +97,9 @@ $(B)/json: test/json.c json.c
 
 $(B)/token: test/token.c token.c json.o ws.o log.o
 	$(LINK) test/token.c json.o ws.o log.o
+
+$(B)/siphash: test/siphash.c siphash.c
+	$(LINK) test/siphash.c
 
 $(B)/hub: test/hub.c hub.c control.c json.o ws.o log.o
 	$(LINK) test/hub.c json.o ws.o log.o

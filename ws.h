@@ -6,6 +6,7 @@
  *   http.c     request heads, answers to them          no I/O, no allocation
  *   json.c     RFC 8259: where a text ends, its parts  no I/O, no allocation
  *   token.c    RFC 7519: signed tokens                 no I/O, no allocation
+ *   siphash.c  a hash for keys that come from outside  no I/O, no allocation
  *   hub.c      devices, channels, who hears what       no descriptors
  *   queue.c    what waits to be sent to a client       no descriptors
  *   control.c  what a backend says, and its replies    no descriptors
@@ -437,6 +438,16 @@ int ws_token_check(const struct ws_token_keys *k, struct ws_text token,
  */
 ssize_t ws_token_make(char out[WS_TOKEN_MAX + 1],
     const struct ws_token_key *key, struct ws_token *t);
+
+/* -------------------------------------------------------------- siphash.c */
+
+/*
+ * SipHash-1-3 of len bytes: for hash tables whose keys others choose. Without
+ * the random key, which is 16 bytes, nobody can find many that collide. The
+ * same with either byte order. It is not a signature.
+ */
+uint64_t ws_siphash13(const unsigned char key[16], const void *data,
+    size_t len);
 
 /* ------------------------------------------------------------------ hub.c */
 

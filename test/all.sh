@@ -14,7 +14,8 @@ set --
 
 if [ -n "$units" ]; then
 	# What waits for a deadline of 10 s begins first.
-	for test in "e2e_hostile ./wshub $tls" ws http json token queue memory hub poll wheel \
+	for test in "e2e_hostile ./wshub $tls" ws http json token siphash \
+	    queue memory hub poll wheel \
 	    ${tls:+tls} "conformance $build/echo" fault bounds \
 	    "replay test/fuzz/corpus" sandbox "service ./wshub $tls" \
 	    "e2e ./wshub $tls" "e2e_cli ./wshub $tls" \

@@ -369,6 +369,8 @@ test_table(void)
 		{ "{\"Alg\":\"HS256\"}", TEXT(EXP "}"), "alg is not HS256" },
 		{ "{\"alg\":\"HS256\",\"typ\":\"JWS\"}", TEXT(EXP "}"),
 		    "typ is not JWT" },
+		{ "{\"alg\":\"HS256\",\"typ\":\"JOT\"}", TEXT(EXP "}"),
+		    "typ is not JWT" },
 		{ "{\"alg\":\"HS256\",\"typ\":\"at+jwt\"}", TEXT(EXP "}"),
 		    "typ is not JWT" },
 		{ "{\"alg\":\"HS256\",\"typ\":null}", TEXT(EXP "}"),
@@ -511,6 +513,7 @@ test_form(void)
 		{ "H.C.S", "" }, { "H.C.", "bad signature" },
 		{ "H.C", "not three parts" }, { "H.C.T", "bad signature" },
 		{ "H.C.SA", "bad signature" }, { "H.C.S=", "bad signature" },
+		{ "H.C.SS", "bad signature" }, { "H.C.SSSSSSSS", "bad sig" },
 		{ "H.C.S\n", "bad signature" }, { " H.C.S", "header is not" },
 		{ "H=.C.S", "header is not" }, { "H.C=.S", "bad signature" },
 		{ "H..S", "bad signature" }, { ".C.S", "header is not" },
@@ -625,7 +628,7 @@ test_values(void)
 	} numbers[] = {
 		{ "0", 0 }, { "-0", 0 }, { "7", 7 }, { "-7", -7 },
 		{ "1.9", 1 }, { "-1.9", -2 }, { "-1.0", -1 }, { "0.9", 0 },
-		{ "-0.1", -1 }, { "1e0", 1 }, { "1e3", 1000 },
+		{ "-0.1", -1 }, { "-1.50", -2 }, { "1e0", 1 }, { "1e3", 1000 },
 		{ "1E+3", 1000 }, { "-1e3", -1000 }, { "1.25e1", 12 },
 		{ "1.25e2", 125 }, { "1.25e4", 12500 }, { "125e-1", 12 },
 		{ "125e-3", 0 }, { "-125e-3", -1 }, { "-125e-1", -13 },
@@ -672,6 +675,12 @@ test_values(void)
 	for (k = 0; k < 3 && k < got.nchannels; k++)
 		EXPECT(equals(got.channels[k], names[k]), "channel %u: \"%.*s\"",
 		    k, (int)got.channels[k].len, got.channels[k].s);
+	CASE("a time at the end of time");
+	t.s = "{\"exp\":1e99,\"nbf\":1e99}";
+	t.len = strlen(t.s);
+	n = sign(many, &keys.key[0], HS256, t);
+	error = check_text(many, n, LLONG_MAX - 1);
+	EXPECT(*error == '\0', "\"%s\"", error);
 	CASE("100 channels, and one more");
 	for (k = 100; k <= 101; k++) {
 		n = (size_t)sprintf(many, EXP ",\"channels\":[\"c\"");

@@ -1,8 +1,8 @@
 <?php
 /*
- * A whole backend in one page: a browser connects to the hub, gives this page
- * its device id, and is subscribed to a channel; a person sends messages to
- * everybody, to a channel or to a device.
+ * A complete backend in one page. A browser connects to the hub and gives its
+ * device id to this page, which subscribes it to a channel. A form sends
+ * messages to everybody, to a channel or to a device.
  *
  * wshub: ISC licence, see LICENSE.
  *
@@ -12,14 +12,14 @@
  * WSHUB_SOCK   the hub's control socket     wshub.sock
  * WSHUB_URL    where browsers find the hub  ws://127.0.0.1:8080/
  *
- * There is no log-in here, so anybody who sees the page may send. A real
- * backend knows who is asking, and decides by that which channels they get:
- * the hub does what it is told.
+ * There is no log-in, so anybody who can open the page can send. A real backend
+ * authenticates its users and decides which channels they may subscribe to: the
+ * hub does not check this.
  */
 
 /*
- * One object to the hub, and its answer: "OK 3", "ERR unknown device ...". The
- * newline at the end is what asks for more than a bare OK.
+ * Sends one object to the hub and returns its reply, such as "OK 3" or "ERR
+ * unknown device ...". Without the newline at the end the reply is a bare OK.
  */
 function hub(array $object): string
 {
@@ -33,7 +33,7 @@ function hub(array $object): string
     return $answer === false ? 'ERR no answer' : rtrim($answer, "\n");
 }
 
-/* What the form asks for, or null. */
+/* The object that the form asks for, or null. */
 function asked(array $form): ?array
 {
     foreach ($form as $value)
@@ -63,7 +63,7 @@ function e(string $text): string
     return htmlspecialchars($text, ENT_QUOTES | ENT_SUBSTITUTE, 'UTF-8');
 }
 
-/* php -S asks us for every path; a web server has hub.js for itself. */
+/* php -S runs this for every path; a web server serves hub.js itself. */
 if (PHP_SAPI === 'cli-server') {
     $path = parse_url($_SERVER['REQUEST_URI'], PHP_URL_PATH);
     if ($path === '/hub.js') {
@@ -86,7 +86,7 @@ header('Vary: Accept');
 $form = ['do' => 'everybody', 'device' => '', 'channel' => 'news', 'text' => ''];
 $answer = '';
 if ($_SERVER['REQUEST_METHOD'] === 'POST') {
-    /* Other sites' pages can post here too, but their browser says so. */
+    /* Pages of other sites can post here too. Browsers send their origin. */
     $origin = $_SERVER['HTTP_ORIGIN'] ?? null;
     $host = $_SERVER['HTTP_HOST'] ?? '';
     if ($origin !== null && preg_replace('~^https?://~', '', $origin) !== $host) {
@@ -99,7 +99,7 @@ if ($_SERVER['REQUEST_METHOD'] === 'POST') {
         $answer = hub($object);
         $form = array_intersect_key($_POST, $form) + $form;
     }
-    /* The page's script wants the answer alone, to stay connected. */
+    /* The script gets only the reply, so that the page stays connected. */
     if (($_SERVER['HTTP_ACCEPT'] ?? '') === 'text/plain') {
         header('Content-Type: text/plain; charset=utf-8');
         echo $answer, "\n";
@@ -151,7 +151,7 @@ li { overflow-wrap: anywhere; }
 const url = <?= json_encode($url, JSON_HEX_TAG | JSON_HEX_AMP | JSON_INVALID_UTF8_SUBSTITUTE) ?>;
 const $ = (id) => document.getElementById(id);
 
-/* Posts to the backend, and shows what the hub answered. */
+/* Posts to the backend and shows the hub's reply. */
 async function post(fields) {
 	try {
 		const answer = await fetch(location.pathname, {
@@ -175,7 +175,7 @@ new Hub(url, {
 	onstate(state) {
 		$("state").textContent = state;
 	},
-	onopen(deviceId) {  // each time: the id is new, and in no channel yet
+	onopen(deviceId) {  // on each connection: the id is new, in no channel
 		const field = $("form").device;
 		if (["", $("device").textContent].includes(field.value))
 			field.value = deviceId;

@@ -1,10 +1,10 @@
 #!/bin/sh
-# The hub at work: "make demo", or demo.sh WSHUB LISTEN [PORT [SECONDS]].
+# A demo of the hub: "make demo", or demo.sh WSHUB LISTEN [PORT [SECONDS]].
 # wshub: ISC licence, see LICENSE.
 #
 # Starts the hub on 127.0.0.1, connects a client to it (listen.c), and sends a
-# message a second, as any backend would, until ^C or for so many seconds.
-# Everything that it starts ends with it.
+# message every second as a backend would. It ends after SECONDS or at ^C, and
+# stops all processes that it has started.
 
 wshub=$1 listen=$2 port=${3:-8080} seconds=${4:-0}
 here=$(cd "$(dirname "$0")" && pwd)
@@ -16,17 +16,17 @@ die() {
 }
 
 case $port$seconds in
-*[!0-9]*) die "PORT and SECONDS are numbers" ;;
+*[!0-9]*) die "PORT=$port SECONDS=$seconds: not numbers" ;;
 esac
 [ "$port" -ge 1 ] && [ "$port" -le 65535 ] ||
-    die "PORT=$port: a port is a number of 1 to 65535"
+    die "PORT=$port: a port is a number from 1 to 65535"
 
 dir=$(mktemp -d "${TMPDIR:-/tmp}/wshub.XXXXXX") || exit 1
 
 finish() {
 	status=$?
 	trap '' HUP INT TERM
-	# The hub says good-bye to its clients, so the listener ends by itself.
+	# The hub closes its connections, so the client also exits by itself.
 	for pid in $hub $client; do
 		kill "$pid" 2>/dev/null
 		wait "$pid" 2>/dev/null
@@ -38,7 +38,7 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' HUP TERM
 
-# The usual socket, unless a hub is there already.
+# The default control socket, unless another hub uses it.
 sock=wshub.sock
 "$wshub" ctl -s $sock </dev/null 2>/dev/null && sock=wshub-$port.sock
 
@@ -65,9 +65,9 @@ query=''
 cat <<END
 \$ $listen $url
 
-A page to open, that receives too:   file://$here/browser.html$query
-To send something from a shell:      $wshub ctl -s $sock '{"action":"multicast","data":"hello"}'
-To end this:                         ^C
+Open this page to receive as well:   file://$here/browser.html$query
+Send a message from a shell:         $wshub ctl -s $sock '{"action":"multicast","data":"hello"}'
+Stop the demo:                       ^C
 
 END
 "$listen" "$url" 2>&1 | while IFS= read -r line; do
@@ -76,12 +76,12 @@ done &
 client=$!
 
 n=0
-# A parent that is gone cannot tell us to end.
+# If the parent has exited, nobody is left to stop the demo.
 while kill -0 $PPID 2>/dev/null; do
 	sleep 1
 	kill -0 $hub 2>/dev/null || {
 		cat "$dir/log" >&2
-		die "the hub has ended"
+		die "the hub has exited"
 	}
 	n=$((n + 1))
 	data="{\"action\":\"message\",\"data\":{\"n\":$n,\"time\":\"$(date +%H:%M:%S)\"}}"

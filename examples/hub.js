@@ -1,26 +1,26 @@
 /*
- * A browser's side of wshub: one connection that stays, however often it
- * breaks. A plain script that defines Hub, or: import "./hub.js".
+ * A client of wshub for browsers: a connection that is opened again whenever it
+ * is lost. Load it as a script, which defines Hub, or: import "./hub.js".
  *
  * wshub: ISC licence, see LICENSE.
  *
  *   const hub = new Hub("wss://example.org/", {
- *     onmessage(message, text) {},  // a message, parsed; and as it came
+ *     onmessage(message, text) {},  // a message, parsed and as text
  *     onopen(deviceId) {},          // connected: give the id to your backend
- *     onstate(state, wait) {},      // "connecting" (not called for the first),
+ *     onstate(state, wait) {},      // "connecting" (not for the first time),
  *                                   // "open", "waiting" (wait ms), "closed"
- *     deadAfter: 150000,            // ms with nothing heard until it counts as
- *   });                             // dead; 0: never. Make it more than twice
+ *     deadAfter: 150000,            // reconnect after this many ms without a
+ *   });                             // message; 0: never. Use more than twice
  *   hub.close();                    // the server's --heartbeat (60 s)
  *
- * The id is a new one after every reconnection, and no channels come with it:
- * subscribe in onopen. hub.deviceId is null while there is none; hub.seen is
- * when something last came (performance.now()), heartbeats included.
+ * Every connection gets a new id, which has no channels: subscribe in onopen.
+ * hub.deviceId is null while not connected. hub.seen is the time of the last
+ * message (performance.now()), heartbeats included.
  */
 class Hub {
-	static CAP = 30000;     // ms that a wait between two tries may have
-	static FIRST = 1000;    // and the bound of the first; it doubles
-	static LASTED = 10000;  // ms after which a connection was a good one
+	static CAP = 30000;     // ms: the longest wait between two tries
+	static FIRST = 1000;    // ms: the bound of the first wait; it doubles
+	static LASTED = 10000;  // ms: a connection this long resets the bound
 
 	constructor(url, options = {}) {
 		this.url = url;
@@ -35,7 +35,7 @@ class Hub {
 			if (this.state === "waiting")
 				this.connect();
 		};
-		this.connect();  // throws if the URL is none
+		this.connect();  // throws if the URL is not valid
 		globalThis.addEventListener?.("online", this.online);
 	}
 
@@ -45,23 +45,23 @@ class Hub {
 		this.change("closed");
 	}
 
-	/* The rest is not for callers. */
+	/* The methods below are private. */
 
 	connect() {
 		this.drop();
 		this.change("connecting");
 		if (this.state !== "connecting")
-			return;  // closed by onstate
+			return;  // onstate has called close()
 		const socket = this.socket = new WebSocket(this.url);
 		this.seen = performance.now();
 		socket.onopen = () => this.seen = this.opened = performance.now();
 		socket.onmessage = (event) => this.take(event.data);
 		socket.onclose = () => this.retry();
-		socket.onerror = () => {};  // npm's ws throws where nobody listens
+		socket.onerror = () => {};  // without a handler npm's ws throws
 		this.watch();
 	}
 
-	/* Lets go of the socket: nothing it does is heard from here on. */
+	/* Closes the socket and removes its handlers. */
 	drop() {
 		clearTimeout(this.retryTimer);
 		clearTimeout(this.deadTimer);
@@ -73,7 +73,7 @@ class Hub {
 		this.opened = Infinity;
 	}
 
-	/* Full jitter: anything from nothing to the bound, which doubles. */
+	/* Full jitter: a random wait between 0 and the bound, which doubles. */
 	retry() {
 		if (performance.now() - this.opened >= Hub.LASTED)
 			this.failures = 0;
@@ -84,7 +84,7 @@ class Hub {
 		this.change("waiting", wait);
 	}
 
-	/* A browser shows no Pings: the heartbeat is how a dead line is noticed. */
+	/* Scripts do not see Pings: missing heartbeats show a dead connection. */
 	watch() {
 		const { deadAfter = 0 } = this.options;
 		if (deadAfter <= 0)
@@ -102,7 +102,7 @@ class Hub {
 		if (this.deviceId === null && message?.action === "setDeviceId") {
 			this.deviceId = message.data.device_id;
 			this.change("open");
-			if (this.deviceId !== null)  // onstate may have closed it
+			if (this.deviceId !== null)  // onstate may call close()
 				this.options.onopen?.(this.deviceId);
 		} else if (message?.action !== "hb")
 			this.options.onmessage?.(message, text);

@@ -1,7 +1,8 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
- * A listener in C, made from ws.c alone: connects to a hub, prints each message
- * as a line, until the hub closes (status 0) or something breaks (1).
+ * A client in C that needs only ws.c. It connects to a hub and prints each
+ * message as a line. The exit status is 0 if the hub closes the connection, and
+ * 1 on errors.
  *
  *     cc -o listen examples/listen.c ws.c
  *     ./listen ws://127.0.0.1:8080/
@@ -18,10 +19,10 @@
 
 #include "../ws.h"
 
-static unsigned char buf[65536]; /* what has come and was not yet used */
+static unsigned char buf[65536]; /* received and not yet used */
 static size_t have;
 
-/* Bytes that nobody guesses: RFC 6455 wants them for the key and for masks. */
+/* Unpredictable bytes, which RFC 6455 requires for the key and for masks. */
 static void
 random_bytes(unsigned char *p, size_t n)
 {
@@ -32,7 +33,7 @@ random_bytes(unsigned char *p, size_t n)
 	fclose(f);
 }
 
-/* Takes "ws://host[:port][/path]" apart; host may be a [v6] address. */
+/* Parses "ws://host[:port][/path]"; host may be a [v6] address. */
 static void
 read_url(const char *url, char host[256], char port[6], const char **path)
 {
@@ -48,7 +49,7 @@ read_url(const char *url, char host[256], char port[6], const char **path)
 	if (*url == ':' && sscanf(url, ":%5[0-9]%n", port, &n) == 1)
 		url += n;
 	if (*url != '\0' && *url != '/')
-		errx(2, "what is \"%s\"?", url);
+		errx(2, "\"%s\": not a port or path", url);
 	*path = *url == '\0' ? "/" : url;
 }
 
@@ -85,7 +86,7 @@ send_all(int fd, const void *data, size_t len)
 			err(1, "write");
 }
 
-/* Waits for more in buf, with a byte to spare; 0 when no more will come. */
+/* Reads more into buf, except for its last byte; 0 at the end. */
 static int
 receive(int fd)
 {
@@ -97,7 +98,7 @@ receive(int fd)
 	return n > 0;
 }
 
-/* Takes n bytes off the front of buf. */
+/* Removes n bytes from the front of buf. */
 static void
 used(size_t n)
 {
@@ -105,7 +106,7 @@ used(size_t n)
 	memmove(buf, buf + n, have);
 }
 
-/* Sec-WebSocket-Accept is that; a proxy may have spelt its name anew. */
+/* Whether Sec-WebSocket-Accept is want. Proxies may change the name's case. */
 static int
 accepts(const char *head, const char *want)
 {
@@ -147,7 +148,7 @@ shake_hands(int fd, const char *host, const char *port, const char *path)
 		end = strstr((char *)buf, "\r\n\r\n");
 	}
 	ws_accept_key(wanted, key);
-	end[2] = '\0'; /* the head alone */
+	end[2] = '\0'; /* only the head */
 	if (strncmp((char *)buf, "HTTP/1.1 101 ", 13) != 0 ||
 	    !accepts((char *)buf, wanted))
 		errx(1, "refused: %.*s", (int)strcspn((char *)buf, "\r\n"),
@@ -155,7 +156,7 @@ shake_hands(int fd, const char *host, const char *port, const char *path)
 	used((size_t)(end + 4 - (char *)buf));
 }
 
-/* A client's frames are masked, section 5.3. */
+/* Sends a frame. A client's frames are masked (section 5.3). */
 static void
 answer(int fd, unsigned opcode, const unsigned char *data, size_t len)
 {
@@ -169,7 +170,7 @@ answer(int fd, unsigned opcode, const unsigned char *data, size_t len)
 	send_all(fd, frame, n + len);
 }
 
-/* Does what one frame, or a piece of one, asks for; 0 after a Close. */
+/* Handles a frame, or a piece of one; returns 0 after a Close. */
 static int
 obey(int fd, const struct ws_event *e)
 {
@@ -189,7 +190,7 @@ obey(int fd, const struct ws_event *e)
 		answer(fd, WS_CLOSE, e->data, e->len < 2 ? 0 : 2);
 		fprintf(stderr, "listen: the hub closes: %u\n", e->code);
 		return 0;
-	default: /* a Pong that we did not ask for */
+	default: /* an unsolicited Pong */
 		return 1;
 	}
 }
@@ -213,9 +214,9 @@ main(int argc, char **argv)
 	for (;;) {
 		n = ws_framer_next(&framer, buf, have, &e);
 		if (n == WS_BAD)
-			errx(1, "the hub broke a rule: %s", e.reason);
+			errx(1, "protocol error by the hub: %s", e.reason);
 		if (n == WS_MORE && !receive(fd))
-			errx(1, "the connection has ended");
+			errx(1, "connection closed without a Close frame");
 		if (n > 0 && !obey(fd, &e))
 			return 0;
 		if (n > 0)

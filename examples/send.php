@@ -1,13 +1,14 @@
 <?php
 /*
- * Sending from PHP as it was always done: one object, one connection, and the
- * answer is "OK" or "ERR". From a shell: php send.php '{"action": ...}'.
+ * Sending from PHP: one connection for one object, and the reply is "OK" or
+ * "ERR". From a shell: php send.php '{"action": ...}'.
  *
  * wshub: ISC licence, see LICENSE.
  *
- * The object may be pretty-printed. With a newline at its end the answer says
- * more ("OK 3", "ERR unknown device ..."): see backend.php. For thousands of
- * messages keep the connection and write one object a line: see send.py.
+ * The object may be pretty-printed. If a newline follows it, the reply has a
+ * detail ("OK 3", "ERR unknown device ..."): see backend.php. For thousands of
+ * messages, keep the connection open and write one object per line, as send.py
+ * does.
  */
 
 if (!defined('WSHUB_SOCK'))
@@ -15,7 +16,7 @@ if (!defined('WSHUB_SOCK'))
 
 function sendViaWebsocket($json, $path = WSHUB_SOCK) {
     $socket = stream_socket_client('unix://' . $path);
-    if ($socket === false)  // no hub; PHP has given a warning with the reason
+    if ($socket === false)  // no hub; PHP has printed a warning with the reason
         return false;
     fwrite($socket, $json);
     $response = fread($socket, 8192);

@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 """
-Sending from Python: one object a line, as many as you like before the first
-answer, and the answers line by line. Nothing but the standard library.
+Sending from Python with the standard library only. Each line is one object, and
+each reply is one line. Objects can be sent without waiting for replies.
 
 wshub: ISC licence, see LICENSE.
 
     with Hub("wshub.sock") as hub:
-        hub.subscribe(device_id, "news")         # True: it was not before
+        hub.subscribe(device_id, "news")         # True if it is new
         hub.channel("news", {"headline": "..."}) # the number of devices
-        for answer in hub.pipeline(objects):     # thousands in one go
-            ...                                  # "OK 3" or "ERR why"
+        for answer in hub.pipeline(objects):     # thousands of objects
+            ...                                  # "OK 3" or "ERR reason"
 
 From a shell ([-s PATH] comes first; the default is $WSHUB_SOCK or wshub.sock):
 
@@ -21,7 +21,7 @@ From a shell ([-s PATH] comes first; the default is $WSHUB_SOCK or wshub.sock):
     send.py -                                    objects, one on each line of
                                                  standard input, pipelined
 
-prints the answers, and exits 1 if one of them was ERR.
+send.py prints the replies. The exit status is 1 if one of them was ERR.
 """
 import getopt
 import json
@@ -32,7 +32,7 @@ import sys
 
 
 class HubError(Exception):
-    """The hub's ERR, in its words."""
+    """An ERR reply, with the hub's reason."""
 
 
 class Hub:
@@ -75,7 +75,7 @@ class Hub:
                          "channel": channel}) == 1
 
     def ask(self, message):
-        """One object; the number in its answer. Raises HubError."""
+        """Sends an object, returns the number in its reply; raises HubError."""
         [answer] = self.pipeline([message])
         word, _, detail = answer.partition(" ")
         if word != "OK":
@@ -84,13 +84,14 @@ class Hub:
 
     def pipeline(self, messages):
         """
-        Sends objects (or their JSON, each on one line) and yields the answers
-        in order, to be read to the end. It writes and reads at once: the hub
-        does not read from a backend that does not read its answers.
+        Sends objects (or their JSON, each on one line) and yields the replies
+        in order. The caller must read all of them. Writing and reading are
+        concurrent, because the hub stops reading from a backend that does not
+        read its replies.
         """
         source = iter(messages)
         unsent, answers = b"", b""
-        waiting = 0                          # for so many answers
+        waiting = 0                          # replies that are still missing
         while True:
             while source is not None and len(unsent) < 65536:
                 message = next(source, None)
@@ -104,13 +105,13 @@ class Hub:
             readable, writable, _ = select.select(
                 [self.sock], [self.sock] if unsent else [], [], self.timeout)
             if not readable and not writable:
-                raise TimeoutError("the hub does not answer")
+                raise TimeoutError("no reply within %s s" % self.timeout)
             if writable:
                 unsent = unsent[self.sock.send(unsent):]
             if readable:
                 got = self.sock.recv(65536)
                 if not got:
-                    raise ConnectionError("the hub has gone")
+                    raise ConnectionError("the hub has closed the connection")
                 *lines, answers = (answers + got).split(b"\n")
                 waiting -= len(lines)
                 for line in lines:
@@ -119,8 +120,8 @@ class Hub:
     @staticmethod
     def line(message):
         if isinstance(message, str):
-            # Half an object would go on in the next line, and the answers
-            # would be one too few.
+            # An incomplete object would continue on the next line, and one
+            # reply would be missing.
             json.loads(message)
         else:
             message = json.dumps(
@@ -129,7 +130,7 @@ class Hub:
 
 
 def json_lines(file, wrong):
-    """The lines of a file up to one that is not JSON, which goes to wrong."""
+    """Yields lines up to the first that is not JSON, which it adds to wrong."""
     for number, line in enumerate(file, 1):
         line = line.strip()
         if line:
@@ -163,7 +164,7 @@ def main():
         messages = json_lines(sys.stdin, wrong)
     elif args and len(args) == len(fields.get(args[0], ())):
         action, *names = fields[args[0]]
-        # DATA goes as it was written: numbers keep all their digits.
+        # DATA is sent as written, so numbers keep all their digits.
         members = ['"action":"%s"' % action]
         for name, value in zip(names, args[1:]):
             if name == "data":

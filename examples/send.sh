@@ -1,6 +1,6 @@
 #!/bin/sh
-# Sending from the shell, two ways: wshub's own "ctl", and nc, which needs
-# nothing of wshub's. One object a line, one answer a line.
+# Sending from the shell with "wshub ctl", or with nc if there is no wshub. Each
+# line is one object, and each reply is one line.
 #
 # wshub: ISC licence, see LICENSE.
 #
@@ -11,31 +11,31 @@
 #     send.sh unsubscribe DEVICE CHANNEL
 #
 # WSHUB_SOCK is the hub's control socket (default wshub.sock), WSHUB the
-# program (default wshub, and nc if there is none). Prints the answer; the exit
-# status is 0 if that is OK.
+# program (default wshub, or nc if that is not found). send.sh prints the reply
+# and exits with 0 if it is OK.
 
 sock=${WSHUB_SOCK:-wshub.sock}
 wshub=${WSHUB:-wshub}
 
-# A JSON string of the argument. (Control characters are not escaped: the hub
-# answers ERR to them.)
+# Prints the argument as a JSON string. Control characters are not escaped: the
+# hub replies ERR to them.
 string() {
 	printf '"%s"' "$(printf '%s' "$1" | sed 's/[\\"]/\\&/g')"
 }
 
-# JSON may stand on several lines; one object a line may not.
+# JSON may have several lines, but the hub expects one object per line.
 value() {
 	printf '%s' "$1" | tr '\n' ' '
 }
 
-# With ctl: the object as an argument, or objects as lines on standard input.
+# ctl takes objects as arguments, or as lines on standard input.
 by_ctl() {
 	"$wshub" ctl -s "$sock" "$1"
 }
 
-# With nc: -U is a Unix socket, -N says that we are done, so that the hub
-# closes when it has answered. Without the newline at the end the answer would
-# be a bare "OK". Other tools: socat - UNIX-CONNECT:wshub.sock
+# nc: -U connects to a Unix socket. -N shuts down writing at the end of input,
+# so that the hub closes the connection after its reply. Without the newline the
+# reply would be a bare "OK". Another tool: socat - UNIX-CONNECT:wshub.sock
 by_nc() {
 	answer=$(printf '%s\n' "$1" | nc -N -U "$sock") || return 1
 	printf '%s\n' "$answer"

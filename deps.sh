@@ -1,17 +1,17 @@
 #!/bin/sh
-# What a build needs from the system. wshub: ISC licence, see LICENSE.
+# Finds or installs what a build needs. wshub: ISC licence, see LICENSE.
 #
 #     deps.sh flags FILE TLS BEARSSL CC [SETTING...]    for make: finds BearSSL
 #     deps.sh install TLS BEARSSL CC                    make deps
 #     deps.sh static TLS BEARSSL CC CFLAGS LDFLAGS      make static
 #
-# FILE gets lines that make's recipes read: "tls:", the source of the TLS part
-# and what its compiler needs, "lib:", what the linker needs, and "for:", the
-# arguments. It is left alone while those are the same, so that everything can
-# depend on it and is built anew only when a setting changes.
+# "flags" writes lines to FILE that make's recipes read. "tls:" is the TLS
+# source file and its compiler flags, "lib:" the linker flags, "for:" the
+# arguments. FILE is not written if the arguments have not changed. All objects
+# depend on FILE, so they are rebuilt only when a setting changes.
 #
-# BearSSL's sources are built in build/, once for each compiler and its flags,
-# and are themselves left as they are. AR, if it is set, is their archiver.
+# BearSSL's sources are built in build/, once for each compiler and its flags.
+# The source tree is not changed. AR, if set, is the archiver.
 
 set -u
 CFLAGS='' LDFLAGS=''
@@ -25,7 +25,7 @@ die() {
 	exit 1
 }
 
-# compiles FLAG...: whether the C program on standard input does.
+# compiles FLAG...: whether the C program on standard input compiles and links.
 compiles() {
 	dir=$(mktemp -d "${TMPDIR:-/tmp}/wshub.XXXXXX") || exit 1
 	cat >"$dir/try.c"
@@ -43,7 +43,7 @@ have_compiler() {
 	END
 }
 
-# One that is too old, or for another language, is told from one that is none.
+# Reports a missing compiler and one without C99 as different errors.
 check_compiler() {
 	have_compiler || die "$CC makes no programs here: try \"make deps\"," \
 	    "or set CC="
@@ -68,8 +68,8 @@ has_bearssl() {
 	END
 }
 
-# Builds the sources in $tree, in the directory out, which it sets. Linking and
-# sanitizing flags are not for a library, and archives of LTO need more than ar.
+# Builds the sources in $tree in a directory, and sets out to its name.
+# Sanitizer flags are left out, as is -flto: plain ar cannot index LTO objects.
 build_bearssl() {
 	flags=''
 	for flag in $CFLAGS; do
@@ -102,7 +102,7 @@ use_tree() {
 	[ -d "$BEARSSL" ] || die "BEARSSL=$BEARSSL: no such directory"
 	tree=$(cd "$BEARSSL" && pwd)
 	case $tree in *[[:space:]]*)
-		die "BEARSSL=$BEARSSL: white space in its path is too much" ;;
+		die "BEARSSL=$BEARSSL: white space in its path: not allowed" ;;
 	esac
 	if [ -f "$tree/inc/bearssl.h" ]; then
 		build_bearssl
@@ -113,19 +113,19 @@ use_tree() {
 		die "BEARSSL=$BEARSSL: neither BearSSL's sources" \
 		    "(inc/bearssl.h) nor an installed one (include/bearssl.h)"
 	fi
-	# shellcheck disable=SC2086 # words on purpose
+	# shellcheck disable=SC2086 # several words
 	has_bearssl $inc $lib ||
 	    die "BEARSSL=$BEARSSL: $CC cannot link with the BearSSL there"
 }
 
-# Sets inc and lib for the BearSSL of the system, wherever its packages go.
+# Sets inc and lib for an installed BearSSL, where systems put their packages.
 find_bearssl() {
 	inc='' lib=-lbearssl
 	has_bearssl $lib && return
 	for dir in /usr/local /usr/pkg /opt/homebrew /opt/local; do
 		[ -f $dir/include/bearssl.h ] || continue
 		inc="-isystem $dir/include" lib="-L$dir/lib -lbearssl"
-		# shellcheck disable=SC2086 # words on purpose
+		# shellcheck disable=SC2086 # several words
 		has_bearssl $inc $lib && return
 	done
 	return 1
@@ -153,18 +153,18 @@ flags() {
 	*)
 		die "TLS=$TLS: that is yes or no" ;;
 	esac
-	# Some makes see only seconds: what was built just now must be older.
+	# Some makes compare whole seconds: existing objects must be older.
 	[ ! -f "$file" ] || sleep 1
 	printf '%s\n' "tls: $inc $source" "lib: $lib" "$settings" >"$file"
 }
 
 # ------------------------------------------------------------------- static
 
-# Sets flags to those of its arguments that the compiler takes.
+# Sets flags to those of its arguments that the compiler accepts.
 usable() {
 	flags=''
 	for flag; do
-		# shellcheck disable=SC2086 # " -Oz" is one
+		# shellcheck disable=SC2086 # " -Oz" is one flag
 		echo 'int main(void) { return 0; }' |
 		    compiles -static -Werror $flag && flags="$flags $flag"
 	done
@@ -186,27 +186,27 @@ static() {
 	    -Wl,-z,common-page-size=64
 	${MAKE:-make} TLS="$TLS" BEARSSL="$BEARSSL" CC="$CC" CFLAGS="$cflags" \
 	    LDFLAGS="$5 -static -s$flags" wshub || exit
-	# The compilers' names, where strip knows the machine.
+	# Removes compiler names. strip may not support the target machine.
 	strip -R .comment wshub 2>/dev/null
 	echo "wshub: static, $(wc -c <wshub | tr -d ' ') bytes"
 }
 
 # ------------------------------------------------------------------ install
 
-# Sets root to what goes before a command that is for root to do, or to "no".
+# Sets root to the command that runs others as root (empty if we are), or "no".
 find_root() {
 	root=''
 	[ "$(id -u)" != 0 ] || return
 	for root in doas sudo; do
 		command -v $root >/dev/null || continue
-		[ ! -t 0 ] || return 0 # it may ask
+		[ ! -t 0 ] || return 0 # it can ask for a password
 		root="$root -n"
 		$root true 2>/dev/null && return
 	done
 	root=no
 }
 
-# as_root COMMAND...: says it, and does it if that can be.
+# as_root COMMAND...: prints the command, and runs it if that is possible.
 as_root() {
 	echo "+ $*"
 	[ "$root" = no ] || $root "$@"
@@ -217,7 +217,7 @@ no_package() {
 	    "build without wss:// with TLS=no"
 }
 
-# By itself, after all else: not every system has a package of it.
+# BearSSL is installed last and alone, as not every system has a package of it.
 install() {
 	TLS=$1 BEARSSL=$2 CC=$3
 	compiler='' make='' bearssl=''
@@ -228,10 +228,10 @@ install() {
 		find_bearssl || bearssl=1
 	fi
 	if [ -z "$compiler$make$bearssl" ]; then
-		echo "wshub: everything it needs is here"
+		echo "wshub: everything needed is installed"
 		return
 	fi
-	echo "wshub: missing here:${compiler:+ a C compiler}${make:+ make}\
+	echo "wshub: missing:${compiler:+ a C compiler}${make:+ make}\
 ${bearssl:+ BearSSL}"
 	find_root
 	package=bearssl
@@ -244,22 +244,22 @@ ${bearssl:+ BearSSL}"
 		set -- ${compiler:+gcc musl-dev} ${make:+make}
 		add="apk add" package=bearssl-dev
 	elif command -v pkg_add >/dev/null; then
-		[ -z "$compiler" ] || die "no compiler: it is in the comp set"
+		[ -z "$compiler" ] || die "no compiler: install the set comp"
 		set --
 		add="pkg_add -I"
 	elif command -v pkg >/dev/null; then
-		[ -z "$compiler" ] || die "no compiler: it is in base"
+		[ -z "$compiler" ] || die "no compiler: it is part of base"
 		set --
 		add="pkg install -y"
 	else
 		[ -n "$compiler$make" ] || no_package
 		die "no apt-get, apk, pkg_add or pkg: install it by hand"
 	fi
-	# shellcheck disable=SC2086 # words on purpose
+	# shellcheck disable=SC2086 # several words
 	if [ $# != 0 ]; then
-		as_root $add "$@" </dev/null || die "that did not work"
+		as_root $add "$@" </dev/null || die "the last command failed"
 	fi
-	# shellcheck disable=SC2086 # words on purpose
+	# shellcheck disable=SC2086 # several words
 	if [ -n "$bearssl" ]; then
 		as_root $add $package </dev/null || no_package
 	fi

@@ -1,11 +1,12 @@
 #!/bin/sh
-# The sources as a tarball, or a copy of them. wshub: ISC licence, see LICENSE.
+# Makes a tarball or a copy of the sources. wshub: ISC licence, see LICENSE.
 #
-#     dist.sh             wshub-VERSION.tar.gz, here
-#     dist.sh copy DIR    the files, in DIR
+#     dist.sh             makes wshub-VERSION.tar.gz in this directory
+#     dist.sh copy DIR    copies the files to DIR
 #
-# In git's work tree what git knows (copy: or would), elsewhere whatever is not
-# made by make. The same commit gives the same bytes where tar is GNU's.
+# In a git work tree the sources are the tracked files (for copy also untracked
+# files that are not ignored). Elsewhere they are all files that make has not
+# built. With GNU tar, the same commit gives the same bytes.
 
 set -u
 from=$(pwd)
@@ -21,7 +22,7 @@ in_git() {
 	    git rev-parse --git-dir >/dev/null 2>&1
 }
 
-# list OPTION...: of git ls-files.
+# list OPTION...: prints the names of the files; options are for git ls-files.
 list() {
 	if in_git; then
 		git ls-files "$@" | while read -r file; do
@@ -35,7 +36,7 @@ list() {
 	fi | LC_ALL=C sort
 }
 
-# copy DIR OPTION...
+# copy DIR OPTION...: copies the files of list OPTION...
 copy() {
 	dir=$1
 	shift
@@ -49,14 +50,14 @@ copy() {
 
 dist() {
 	version=$(sed -n 's/^#define WS_VERSION "\(.*\)"/\1/p' ws.h)
-	[ -n "$version" ] || die "ws.h has no WS_VERSION"
+	[ -n "$version" ] || die "ws.h: no WS_VERSION in it"
 	name=wshub-$version
 	date=197001010000.00
 	if in_git; then
 		date=$(TZ=UTC0 git log -1 --date=format-local:%Y%m%d%H%M.%S \
 		    --format=%cd)
 		[ -z "$(git status --porcelain)" ] ||
-		    echo "wshub: there are changes that are not committed" >&2
+		    echo "wshub: warning: uncommitted changes" >&2
 	fi
 	temp=$(mktemp -d "${TMPDIR:-/tmp}/wshub.XXXXXX") || exit 1
 	trap 'rm -rf "$temp"' EXIT

@@ -2,10 +2,10 @@
 /*
  * Random bytes, for device ids and TLS.
  *
- * They are getentropy(2)'s. A kernel may be without it (Linux before 3.17, as
- * on some storage boxes) or a container's filter may refuse it: then they are
- * read from /dev/urandom. That is decided by the first call, since later ones
- * may come from a process that can open no file.
+ * They come from getentropy(2). If the kernel does not have it (Linux before
+ * 3.17, as on some storage devices) or a container's seccomp filter denies it,
+ * they are read from /dev/urandom. The first call decides that, because a later
+ * call may come from a process that can no longer open files.
  */
 #define _GNU_SOURCE /* getentropy */
 #include <sys/types.h>
@@ -19,11 +19,12 @@
 
 #include "ws.h"
 
-enum { UNDECIDED = -2, KERNEL = -1 }; /* else a descriptor of /dev/urandom */
+/* Where the bytes come from; other values are a descriptor of /dev/urandom. */
+enum { UNDECIDED = -2, GETENTROPY = -1 };
 
 static int source = UNDECIDED;
 
-/* Only a device will do: a file of that name has the same bytes each time. */
+/* It must be a device: a regular file would return the same bytes each time. */
 static int
 open_urandom(void)
 {
@@ -49,14 +50,14 @@ ws_entropy(void *buf, size_t len)
 
 	if (source == UNDECIDED) {
 		if (getentropy(buf, len) == 0) {
-			source = KERNEL;
+			source = GETENTROPY;
 			return 0;
 		}
 		if ((fd = open_urandom()) == -1)
 			return -1;
 		source = fd;
 	}
-	if (source == KERNEL)
+	if (source == GETENTROPY)
 		return getentropy(buf, len);
 	while (len > 0) {
 		n = read(source, p, len);

@@ -1,9 +1,10 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
- * Lines for the log, and error messages.
+ * Log lines and error messages.
  *
- * On standard error a line is one write, so that those of two processes do not
- * mix, and bytes that came from outside are escaped.
+ * Each line is written to standard error by one write(2), so that the lines of
+ * two processes do not mix. Control characters, which may come from a peer, are
+ * escaped.
  */
 #include <errno.h>
 #include <poll.h>
@@ -40,7 +41,7 @@ ws_log_line(int level, const char *line)
 			    (unsigned char)*line);
 	}
 	out[n++] = '\n';
-	/* Neither a full disk nor a reader who sleeps is a reason to stop. */
+	/* A full disk or a reader that is stuck must not stop the hub. */
 	if (poll(&err, 1, 0) != 1 || (err.revents & POLLOUT) == 0 ||
 	    write(STDERR_FILENO, out, n) < 0)
 		lost++;

@@ -1,7 +1,7 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
- * How much memory there is: the machine's, or less where the process's cgroup
- * has a limit, as containers have.
+ * How much memory the process may use: the machine's, or less if its cgroup has
+ * a limit, as in a container.
  */
 #define _GNU_SOURCE /* _SC_PHYS_PAGES */
 #include <stdio.h>
@@ -24,7 +24,7 @@ physical_memory(void)
 }
 
 #ifdef __linux__
-/* *memory becomes the number in that file if that is less. */
+/* Lowers *memory to the limit in that file. */
 static void
 apply_limit(uint64_t *memory, const char *file)
 {
@@ -34,7 +34,7 @@ apply_limit(uint64_t *memory, const char *file)
 
 	if (f == NULL)
 		return;
-	/* Version 2 has "max" where there is none, version 1 a huge number. */
+	/* "No limit" is "max" in version 2, and a huge number in version 1. */
 	if (fgets(text, sizeof text, f) != NULL) {
 		limit = strtoull(text, &end, 10);
 		if (end != text && (*memory == 0 || limit < *memory))
@@ -44,8 +44,9 @@ apply_limit(uint64_t *memory, const char *file)
 }
 
 /*
- * Those of the cgroup and of each that it is in. In a container the path may be
- * the host's, of which only the last directory is there, as the mount itself.
+ * Applies the limits of the cgroup at path and of all cgroups that contain it.
+ * In a container, path may be the host's, and then only the mount itself, which
+ * is the container's own cgroup, exists.
  */
 static void
 apply_limits(uint64_t *memory, const char *root, const char *mount, char *path,
@@ -73,7 +74,7 @@ apply_cgroups(uint64_t *memory, const char *root)
 	f = fopen(line, "r");
 	if (f == NULL)
 		return;
-	/* "0::/path" of version 2, "4:memory:/path" of version 1 */
+	/* The lines are "0::/path" (version 2) or "4:memory:/path" (1). */
 	while (fgets(line, sizeof line, f) != NULL) {
 		line[strcspn(line, "\n")] = '\0';
 		controllers = strchr(line, ':');

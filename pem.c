@@ -2,10 +2,11 @@
 /*
  * PEM texts (RFC 7468): blocks, their labels and their lines.
  *
- * The lax form of section 3 is read: white space may surround a banner, and
- * base64 or another banner may share its line. Text between the blocks is a
- * comment, unless it looks like a part of a block. That is an error, and so is
- * a block of an unknown kind: a misspelt banner must not hide a certificate.
+ * The lax form of section 3 is accepted: white space may surround a BEGIN or
+ * END banner, and base64 or another banner may be on the same line. Text
+ * between the blocks is a comment. Text that looks like a part of a block is an
+ * error, and so is a block of an unknown kind: otherwise a misspelt banner
+ * would silently drop a certificate.
  */
 #include <string.h>
 
@@ -78,7 +79,7 @@ skip_space(struct ws_pem *p)
 	}
 }
 
-/* Takes the rest of the line; with dashes only what precedes two of them. */
+/* Takes the rest of the line, if dashes is set only up to the next "--". */
 static struct ws_text
 take_line(struct ws_pem *p, int dashes)
 {
@@ -92,8 +93,9 @@ take_line(struct ws_pem *p, int dashes)
 }
 
 /*
- * Takes a banner that begins with what; 0 if there is none. The five dashes at
- * its end cannot be the next banner's as well.
+ * Takes a banner that begins with what; 0 if there is none. It must end with
+ * five dashes; if another banner follows on the same line, that one needs five
+ * of its own.
  */
 static int
 take_banner(struct ws_pem *p, const char *what, struct ws_text *label)
@@ -120,7 +122,7 @@ take_banner(struct ws_pem *p, const char *what, struct ws_text *label)
 	return 1;
 }
 
-/* 1 for what can only be a line of a block: no comment looks like that. */
+/* 1 if the line must be base64: a comment does not look like that. */
 static int
 is_base64(struct ws_text line)
 {
@@ -172,7 +174,7 @@ ws_pem_begin(struct ws_pem *p)
 				    "kind");
 			p->begin = p->line;
 			skip_space(p);
-			/* This header marks the old form's encryption. */
+			/* RFC 1421's header for an encrypted key. */
 			if (kind == WS_PEM_KEY && starts(p->left, "Proc-Type:"))
 				kind = WS_PEM_ENCRYPTED_KEY;
 			return kind;

@@ -1,32 +1,34 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
- * poll(2) without its cost: descriptors, hot and cold.
+ * poll(2) over hot and cold descriptors.
  *
- * poll costs about 85 ns a descriptor, and many times that if it has to sleep
- * on each, which 10,000 quiet clients would add to every message. So p->fds is
- * kept in two parts by swapping entries:
+ * A call of poll costs about 85 ns per descriptor, and many times that if it
+ * sleeps. With 10,000 clients, of which most are idle, every message would cost
+ * that. So p->fds has two parts, and descriptors change sides by swapping two
+ * entries:
  *
- *   [0, hot)    pinned ones (backends, listeners), clients that have something
- *               to write, and those that had an event since the last full scan
- *   [hot, n)    quiet clients, and connections that have not spoken yet
+ *   [0, hot)    hot: backends and listeners (always_hot), clients with data to
+ *               write, and those that had an event since the last full scan
+ *   [hot, n)    cold: all other clients
  *
- * While there are events, only the first part is polled, and the loop sleeps in
- * it. The rest is scanned, without sleeping, at intervals of SCAN_SHARE times
- * the cost of a scan: scanning takes half a percent of the time. The interval
- * is at most SCAN_MAX, whatever a scan costs, so that nobody goes unheard for
- * long. The cost is an estimate that one scan cannot move far: a process that
- * was preempted during a scan did not pay for that time.
+ * While there are events, only the hot part is polled, and the loop sleeps in
+ * that call. All descriptors are scanned, without sleeping, at intervals of
+ * SCAN_SHARE times the cost of a scan, so scanning takes half a percent of the
+ * time. The interval is at most SCAN_MAX, whatever a scan costs: that limits
+ * the delay of a cold client's message. The cost is an average that a single
+ * scan cannot change much, because the process may be preempted during a scan.
  *
- * After a lull the loop sleeps in a poll of everything: a quiet hub reacts at
- * once, and does not wake up for scans. Such a sleep costs about 1.5 us a
- * descriptor, for by then none is in a cache; a lull is a thousand times that,
- * or LULL_MAX.
+ * After a lull, a time without events, the loop sleeps in a poll of all
+ * descriptors: an idle hub reacts at once, and does not wake up for scans. Such
+ * a poll costs about 1.5 us per descriptor, because they are no longer in the
+ * CPU's cache. A lull is a thousand times that cost, and at most LULL_MAX.
  *
- * The only one that was ready goes first in the array: poll prepares to sleep
- * on each descriptor before the first ready one that it finds.
+ * If one descriptor is ready, it moves to the front of the array: poll prepares
+ * to sleep on every descriptor that precedes the first ready one.
  *
- * p->conns runs beside p->fds, and each connection knows its slot in both. The
- * ready ones are copied out, since handling them reorders the arrays.
+ * p->conns has the same order as p->fds, and slot is a connection's index in
+ * both. The ready connections are copied to p->ready because handling them
+ * reorders the arrays.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <sys/types.h>
@@ -37,14 +39,14 @@
 
 #include "ws.h"
 
-#define SCAN_ALWAYS 8   /* descriptors not worth two kinds of poll */
+#define SCAN_ALWAYS 8   /* up to so many descriptors, always poll all */
 #define SCAN_SHARE 200
-#define SCAN_GUESS 100      /* ns a descriptor, before the first scan */
-#define SCAN_MIN 20000000   /* ns between two scans: each is a wake-up, too */
-#define SCAN_MAX 1000000000 /* a tenth of the time for a Pong */
-#define LULL_EACH 1500000   /* ns a descriptor */
-#define LULL_MAX 500000000
-#define LATE_SCAN 2000000000     /* ns since the last scan that are counted */
+#define SCAN_GUESS 100      /* ns per descriptor, before the first scan */
+#define SCAN_MIN 20000000   /* ns between two scans, as each is a wake-up */
+#define SCAN_MAX 1000000000 /* ns: a tenth of WS_PONG_SECONDS */
+#define LULL_EACH 1500000   /* ns per descriptor */
+#define LULL_MAX 500000000  /* ns */
+#define LATE_SCAN 2000000000     /* ns after the last scan: it is late */
 
 /* see ws.h */
 int64_t
@@ -125,7 +127,7 @@ ws_poll_remove(struct ws_poll *p, struct ws_conn *c)
 void
 ws_poll_events(struct ws_poll *p, struct ws_conn *c, int events)
 {
-	/* A client's entry is best not touched: of 10,000 it is in no cache. */
+	/* Avoid reading the entry: among 10,000 it is not in the cache. */
 	if (c->events == events)
 		return;
 	c->events = (short)events;
@@ -154,7 +156,7 @@ ws_poll_cool(struct ws_poll *p, struct ws_conn *c)
 		swap_slots(p, c->slot, --p->hot);
 }
 
-/* Before a full scan: those without an event since the last one become cold. */
+/* Before a full scan, makes those without an event since the last one cold. */
 static void
 cool_down(struct ws_poll *p)
 {
@@ -174,11 +176,11 @@ poll_some(struct ws_poll *p, uint32_t n, int timeout)
 
 	p->timeout = timeout;
 	got = poll(p->fds, n, timeout);
-	/* EINTR, or what the kernel may run out of: try again. */
+	/* After EINTR, EAGAIN or ENOMEM the loop tries again. */
 	return got < 0 ? 0 : got;
 }
 
-/* Everything is about to be polled: how long it was not. */
+/* Records how long ago all descriptors were last polled. */
 static void
 count_scan(struct ws_poll *p, int64_t now)
 {
@@ -189,7 +191,7 @@ count_scan(struct ws_poll *p, int64_t now)
 	p->late_scans += unheard > LATE_SCAN;
 }
 
-/* Everything was polled: when it is to be polled next. */
+/* Decides when all descriptors are to be polled next. */
 static void
 plan_scan(struct ws_poll *p, int64_t now)
 {
@@ -203,7 +205,7 @@ plan_scan(struct ws_poll *p, int64_t now)
 	p->next_scan = now + wait;
 }
 
-/* Polls everything without sleeping, and learns what that costs. */
+/* Polls all descriptors without sleeping, and measures what that costs. */
 static int
 scan(struct ws_poll *p, int64_t *now)
 {
@@ -227,7 +229,7 @@ scan(struct ws_poll *p, int64_t *now)
 	return got;
 }
 
-/* Sleeps in a poll of everything. */
+/* Polls all descriptors, and sleeps. */
 static int
 wait_for_all(struct ws_poll *p, int timeout, int64_t *now)
 {
@@ -249,7 +251,7 @@ is_lull(const struct ws_poll *p, int64_t now)
 	return now - p->last_event >= (lull < LULL_MAX ? lull : LULL_MAX);
 }
 
-/* Polls as much as is due; *n is how many of p->fds that were. */
+/* Polls all descriptors or the hot ones; *n becomes how many it has polled. */
 static int
 poll_due(struct ws_poll *p, int timeout, uint32_t *n)
 {

@@ -1,10 +1,11 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
- * Deadlines: a wheel of WS_SLOTS slots of 128 ms.
+ * Deadlines: a timer wheel of WS_SLOTS slots of 128 ms.
  *
- * An alarm stands in the slot of its time, or in the furthest one if that is
- * too far away. One that is put off stays where it is: its slot, when that
- * comes, files it again. So a client that speaks costs no list operation.
+ * A timer is in the list of the slot in which it is due, or of the last slot if
+ * it is due later than that. A timer that is postponed stays in its list; when
+ * the slot expires, the timer is put into a later one. So no list changes when
+ * a client sends something and its deadline is postponed.
  */
 #include <sys/types.h>
 
@@ -14,34 +15,34 @@
 #define SLOT(tick) ((tick) & (WS_SLOTS - 1))
 
 static void
-unlink_timer(struct ws_wheel *w, struct ws_timer *a)
+unlink_timer(struct ws_wheel *w, struct ws_timer *t)
 {
-	if (a->prev != NULL)
-		a->prev->next = a->next;
+	if (t->prev != NULL)
+		t->prev->next = t->next;
 	else
-		w->slots[a->slot - 1] = a->next;
-	if (a->next != NULL)
-		a->next->prev = a->prev;
-	a->slot = 0;
+		w->slots[t->slot - 1] = t->next;
+	if (t->next != NULL)
+		t->next->prev = t->prev;
+	t->slot = 0;
 }
 
 static void
-link_timer(struct ws_wheel *w, struct ws_timer *a)
+link_timer(struct ws_wheel *w, struct ws_timer *t)
 {
-	int64_t tick = (a->when + (1 << SHIFT) - 1) >> SHIFT;
+	int64_t tick = (t->when + (1 << SHIFT) - 1) >> SHIFT;
 	int32_t slot;
 
 	if (tick <= w->tick)
 		tick = w->tick + 1;
 	if (tick >= w->tick + WS_SLOTS)
-		tick = w->tick + WS_SLOTS - 1; /* and on from there */
+		tick = w->tick + WS_SLOTS - 1; /* it will be moved from there */
 	slot = (int32_t)SLOT(tick);
-	a->slot = slot + 1;
-	a->prev = NULL;
-	a->next = w->slots[slot];
-	if (a->next != NULL)
-		a->next->prev = a;
-	w->slots[slot] = a;
+	t->slot = slot + 1;
+	t->prev = NULL;
+	t->next = w->slots[slot];
+	if (t->next != NULL)
+		t->next->prev = t;
+	w->slots[slot] = t;
 	if (tick < w->next)
 		w->next = tick;
 }
@@ -56,32 +57,32 @@ ws_wheel_init(struct ws_wheel *w, int64_t now)
 
 /* see ws.h */
 void
-ws_wheel_set(struct ws_wheel *w, struct ws_timer *a, int64_t when)
+ws_wheel_set(struct ws_wheel *w, struct ws_timer *t, int64_t when)
 {
-	int later = a->slot != 0 && when >= a->when;
+	int later = t->slot != 0 && when >= t->when;
 
-	a->when = when;
+	t->when = when;
 	if (later)
 		return;
-	ws_wheel_clear(w, a);
-	link_timer(w, a);
+	ws_wheel_clear(w, t);
+	link_timer(w, t);
 }
 
 /* see ws.h */
 void
-ws_wheel_clear(struct ws_wheel *w, struct ws_timer *a)
+ws_wheel_clear(struct ws_wheel *w, struct ws_timer *t)
 {
-	if (a->slot != 0)
-		unlink_timer(w, a);
+	if (t->slot != 0)
+		unlink_timer(w, t);
 }
 
 /* see ws.h */
 void
 ws_wheel_expire(struct ws_wheel *w, int64_t now,
-    void (*expired)(struct ws_timer *a, void *arg), void *arg)
+    void (*expired)(struct ws_timer *t, void *arg), void *arg)
 {
 	int64_t until = now >> SHIFT, i;
-	struct ws_timer *a;
+	struct ws_timer *t;
 
 	if (until < w->next) {
 		w->tick = until;
@@ -91,13 +92,13 @@ ws_wheel_expire(struct ws_wheel *w, int64_t now,
 		w->tick = until - WS_SLOTS;
 	while (w->tick < until) {
 		w->tick++;
-		/* What is filed again goes into a later slot than this. */
-		while ((a = w->slots[SLOT(w->tick)]) != NULL) {
-			unlink_timer(w, a);
-			if (a->when <= now)
-				expired(a, arg);
+		/* This ends: link_timer puts a timer into a later slot. */
+		while ((t = w->slots[SLOT(w->tick)]) != NULL) {
+			unlink_timer(w, t);
+			if (t->when <= now)
+				expired(t, arg);
 			else
-				link_timer(w, a);
+				link_timer(w, t);
 		}
 	}
 	w->next = INT64_MAX;

@@ -870,7 +870,7 @@ struct ws_poll {
 	struct ws_conn *dead;    /* to be removed and freed by the owner */
 	uint32_t n, hot, room;
 	int timeout;             /* ms, of the last call of poll */
-	int64_t last_event;      /* ns: when the last successful wait began */
+	int64_t last_event;      /* ns: when a descriptor was last ready */
 	int64_t last_scan;       /* ns: when all were last polled; 0: every
 	                            poll is of all */
 	int64_t next_scan;       /* ns */

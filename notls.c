@@ -1,5 +1,5 @@
 /* wshub: ISC licence, see LICENSE. */
-/* In the place of tls.c where there is no BearSSL: wss:// is refused. */
+/* Replaces tls.c in a build without TLS: no configuration can be made. */
 #include <stdio.h>
 
 #include "ws.h"

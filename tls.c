@@ -1,56 +1,57 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
- * TLS 1.2 for a server that waits a lot, on BearSSL.
+ * TLS 1.2 on BearSSL, for a server with many idle connections.
  *
  *
- * Lending
- * -------
+ * Shared record buffers
+ * ---------------------
  *
- * BearSSL's engine wants 33 KB of record buffers beside its 4 KB context, and
- * never allocates. A hub's clients are silent nearly always, so there is one
- * pair of buffers, and it is lent to a session for the length of a call:
+ * BearSSL's engine needs 33 KB of record buffers besides its 4 KB context, and
+ * it never allocates memory. Most clients of a hub are idle most of the time.
+ * So all sessions share one pair of buffers, which is lent to a session for the
+ * duration of a call:
  *
- *     lend()     points the engine at the pair, puts back what was kept
- *     ...        the engine runs
- *     settle()   keeps what the engine still needs, takes the pair away
+ *     lend()      points the engine at the pair, and restores its bytes
+ *     ...         the engine runs
+ *     end_loan()  saves the bytes that the engine still needs
  *
- * What an engine needs between calls follows from its registers, which
- * ssl_engine.c explains. Buffers hold a record at a time, from index 0.
+ * Which bytes these are follows from the engine's registers, which BearSSL's
+ * ssl_engine.c explains. A buffer contains one record, which begins at index 0.
  *
  *     in:   bytes [0, max(ixa, ixb)). Between records ixa == ixb == 0. While
- *           a record comes in, ixa == ixb is where its next byte goes. ixa <
- *           ixb: plaintext of a handshake that was not yet looked at. (The
- *           five bytes of the header are not read twice, but they are few.)
- *     out:  bytes [oxa, oxc), when a finished record is being sent. When none
- *           is, oxa == oxc; and oxa > oxc while application data gathers for
- *           a record, which does not happen here between calls, since every
- *           call that puts data in finishes the record.
+ *           a record arrives, ixa == ixb is the index of its next byte. If
+ *           ixa < ixb, this is handshake plaintext that the engine has not
+ *           processed. (The five bytes of the record header are not needed any
+ *           more, but are saved too.)
+ *     out:  bytes [oxa, oxc) while a complete record is being sent. If there
+ *           is none, oxa == oxc. oxa > oxc while application data is gathered
+ *           for a record; this is never so between calls, because every call
+ *           that adds data also completes the record.
  *
- * So an idle session needs nothing and owns nothing; one that is stuck in the
- * middle of a record owns just those bytes, in one block. They are record
- * bytes: ciphertext, or a handshake's. Other pointers into the buffers
- * (hbuf_in, hbuf_out, saved_hbuf_out) are set anew whenever the handshake
- * code is entered. Between calls ibuf and obuf are NULL, so that an engine
- * that is run without a loan faults at once.
+ * So an idle session has no buffer at all, and one in the middle of a record
+ * has a block with these bytes. They are ciphertext, or part of a handshake.
+ * The engine sets its other pointers into the buffers (hbuf_in, hbuf_out,
+ * saved_hbuf_out) whenever it enters the handshake code. Between calls ibuf and
+ * obuf are NULL, so that running an engine without the buffers crashes at once.
  *
  * ibuf, obuf, ixa, ixb, oxa, oxc, shutdown_recv, ecdhe_point_len, version_out
- * and rng_os_rand_done are members that BearSSL's header shows but does not
- * promise; they are the same in every release so far (0.3 to 0.6).
+ * and rng_os_rand_done are in BearSSL's header, but are not part of its API.
+ * They are the same in every release so far (0.3 to 0.6).
  *
  *
  * Templates
  * ---------
  *
- * A configuration holds a server context with everything set; a session is a
- * copy of it. Of the pointers in a fresh context two point into the context:
- * policy_vtable, and mhash in the chain handler. In a copy they go on pointing
- * into the template, where nothing they lead to ever changes, and which lives
- * as long as the last session. br_ssl_server_reset() sets the others.
+ * A configuration contains a server context in which everything is set; a
+ * session is a copy of it. Two pointers in such a context point into the
+ * context itself: policy_vtable, and mhash in the chain handler. In a copy they
+ * still point into the template. This is correct because what they point to
+ * never changes and the template outlives its sessions. br_ssl_server_reset()
+ * sets the other pointers.
  */
-/* The BSDs' and macOS's names beside POSIX's. */
-#define _GNU_SOURCE
-#define _FILE_OFFSET_BITS 64 /* what glibc wants to see for the next */
-#define _TIME_BITS 64 /* 2038, on 32-bit systems */
+#define _GNU_SOURCE /* what the BSDs and macOS have besides POSIX */
+#define _FILE_OFFSET_BITS 64 /* glibc requires it for the next */
+#define _TIME_BITS 64 /* time after 2038 on 32-bit systems */
 #include <sys/types.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -67,36 +68,40 @@
 #include "ws.h"
 
 #ifndef MSG_MORE
-#define MSG_MORE 0 /* then a handshake takes one segment more */
+#define MSG_MORE 0 /* without it, a handshake takes one more segment */
 #endif
 
 /*
- * recv(2) calls before somebody else has a turn: a handshake takes about ten,
- * but a peer can send empty records without end.
+ * Calls of recv(2) in one call of ws_tls_read. A handshake needs about ten, but
+ * a peer could send empty records without end.
  */
 #define READS_MAX 64
 
-/* 100 bytes a session: 5,242 can resume. Resident only as it fills. */
+/* 5,242 sessions of 100 bytes. Memory is touched only as the cache fills. */
 #define CACHE_SIZE ((size_t)512 * 1024)
 
 #define RSA_BITS_MIN 2048
-#define RSA_BITS_MAX 4096 /* what br_ssl_engine_context.pad has room for */
+#define RSA_BITS_MAX 4096 /* the limit of br_ssl_engine_context.pad */
 
 /*
- * BearSSL 0.6's decoder believes that key_data, at its very end, is larger
- * than it is, and writes past it if the file has a key of over 4,096 bits.
+ * BearSSL 0.6's key decoder has a wrong size for its last member, key_data, and
+ * writes beyond it if the key has more than 4,096 bits. This is the room that
+ * it needs there.
  */
 #define KEY_SLACK (3 * (BR_X509_BUFSIZE_KEY - BR_X509_BUFSIZE_SIG))
 
-#define DATE_MAX 64 /* bytes of a date, and more than that */
+#define DATE_MAX 64 /* bytes for a date, with some to spare */
 #define EPOCH_DAYS 719528 /* from January 1st of year 0 to that of 1970 */
 
-/* Losses of our own. BearSSL's numbers end at 767, errno is kept negated. */
+/*
+ * Our own error codes. BearSSL's are below 768; values of errno are stored
+ * negated.
+ */
 enum {
-	LOST_MEMORY = 1024,
-	LOST_HANGUP,
-	LOST_CLOSED,
-	LOST_STUCK
+	ERROR_MEMORY = 1024,
+	ERROR_HANGUP,  /* the peer has closed during the handshake */
+	ERROR_CLOSED,  /* data was written after ws_tls_close */
+	ERROR_RENEGOTIATION /* requested while a record was being sent */
 };
 
 struct ws_tls_config {
@@ -104,9 +109,9 @@ struct ws_tls_config {
 	br_ssl_server_context fresh; /* the template */
 	br_ssl_session_cache_lru cache;
 	unsigned char *store;       /* the cache's */
-	br_skey_decoder_context key; /* owns the numbers of the key */
-	unsigned char slack[KEY_SLACK];
-	int explicit; /* the key describes its curve instead of naming it */
+	br_skey_decoder_context key; /* contains the key's numbers */
+	unsigned char slack[KEY_SLACK]; /* directly after key */
+	int explicit; /* the key has explicit curve parameters */
 	br_x509_certificate *chain;
 	size_t nchain;
 	unsigned char *der;         /* the certificates, one after the other */
@@ -116,18 +121,19 @@ struct ws_tls_config {
 struct ws_tls {
 	br_ssl_server_context server;
 	struct ws_tls_config *config;
-	unsigned char *stash; /* nin bytes of ibuf, nout bytes of obuf */
+	unsigned char *stash; /* nin bytes of ibuf, then nout bytes of obuf */
 	int fd;
-	int lost;             /* BearSSL's error, LOST_..., -errno; 0: none */
+	int error;            /* BearSSL's, ERROR_... or -errno; 0: none */
 	uint16_t nin, nout;
-	unsigned char open;   /* the handshake is over, its last record sent */
-	unsigned char sealed; /* our ChangeCipherSpec was sent */
-	unsigned char closed; /* by us */
+	unsigned char open;   /* the handshake is done, its last record sent */
+	unsigned char sealed; /* we have sent ChangeCipherSpec */
+	unsigned char closed; /* we have called ws_tls_close */
 };
 
 /*
- * In DER, a curve that is described rather than named has the kind of its
- * field: 1.2.840.10045.1, and one number more.
+ * Explicit curve parameters (RFC 3279 section 2.3.5) contain the type of the
+ * curve's field. In DER this is an object identifier that begins like this:
+ * 1.2.840.10045.1, and one more number.
  */
 #define EXPLICIT_CURVE "\x06\x07\x2a\x86\x48\xce\x3d\x01"
 
@@ -135,10 +141,10 @@ static unsigned char lent_in[BR_SSL_BUFSIZE_INPUT];
 static unsigned char lent_out[BR_SSL_BUFSIZE_OUTPUT];
 
 /*
- * For EC and RSA keys, in order of preference where the CPU has no AES
- * instructions; where it has, the first is passed over and so comes last.
- * (Of each kind just its own: the engine interprets byte code to compare
- * every suite of the client with every one of these.)
+ * The suites for an EC and an RSA key, in order of preference. A CPU with AES
+ * instructions uses the last three of a row, any other CPU the first three. The
+ * lists are short because the engine compares each suite of the client with
+ * each of these, in interpreted code.
  */
 static const uint16_t suites[2][4] = { {
 	BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
@@ -152,20 +158,20 @@ static const uint16_t suites[2][4] = { {
 	BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256
 } };
 
-/* The words of an alert are the same whoever sent it. */
+/* The code of a received alert; ws_tls_error uses it for a sent one as well. */
 #define ALERT(n) (BR_ERR_RECV_FATAL_ALERT + (n))
 
 /*
- * Errors, and the alert that is due (RFC 5246 section 7.2, RFC 5746) where
- * BearSSL sends none: 0 is for peers that do not speak TLS, for alerts, which
- * are not answered, and for losses of our own.
+ * Error codes, and the alert to be sent (RFC 5246 section 7.2, RFC 5746) if
+ * BearSSL has not sent one. No alert, which is 0, is sent to a peer that does
+ * not use TLS, in answer to an alert, and after an error of our own.
  */
 static const struct reason {
 	int code, alert;
 	const char *text;
 } reasons[] = {
 	{ BR_ERR_BAD_PARAM, 50, "malformed message" },
-	{ BR_ERR_BAD_STATE, 80, "not possible now" },
+	{ BR_ERR_BAD_STATE, 80, "invalid in this state" },
 	{ BR_ERR_UNSUPPORTED_VERSION, 0, "not TLS" },
 	{ BR_ERR_BAD_VERSION, 70, "bad version" },
 	{ BR_ERR_BAD_LENGTH, 22, "bad record length" },
@@ -182,15 +188,15 @@ static const struct reason {
 	{ BR_ERR_BAD_COMPRESSION, 47, "bad compression method" },
 	{ BR_ERR_BAD_FRAGLEN, 47, "bad max_fragment_length" },
 	{ BR_ERR_BAD_SECRENEG, 40, "bad renegotiation_info" },
-	{ BR_ERR_EXTRA_EXTENSION, 110, "extension not asked for" },
+	{ BR_ERR_EXTRA_EXTENSION, 110, "unsolicited extension" },
 	{ BR_ERR_BAD_SNI, 47, "bad server name" },
 	{ BR_ERR_BAD_HELLO_DONE, 50, "bad ServerHelloDone" },
 	{ BR_ERR_LIMIT_EXCEEDED, 40, "key too large" },
 	{ BR_ERR_BAD_FINISHED, 51, "bad Finished" },
-	{ BR_ERR_RESUME_MISMATCH, 47, "resumed in another way" },
+	{ BR_ERR_RESUME_MISMATCH, 47, "resumed with other parameters" },
 	{ BR_ERR_INVALID_ALGORITHM, 47, "unsupported algorithm" },
 	{ BR_ERR_BAD_SIGNATURE, 51, "bad signature" },
-	{ BR_ERR_WRONG_KEY_USAGE, 43, "key not meant for that" },
+	{ BR_ERR_WRONG_KEY_USAGE, 43, "wrong key usage" },
 	{ BR_ERR_NO_CLIENT_AUTH, 40, "no client certificate" },
 	{ BR_ERR_IO, 0, "input or output failed" },
 	{ ALERT(10), 0, "unexpected message" },
@@ -208,18 +214,18 @@ static const struct reason {
 	{ ALERT(86), 0, "inappropriate fallback" },
 	{ ALERT(100), 0, "no renegotiation" },
 	{ ALERT(112), 0, "unrecognized name" },
-	{ LOST_MEMORY, 0, "out of memory" },
-	{ LOST_HANGUP, 0, "connection closed during the handshake" },
-	{ LOST_CLOSED, 0, "written to after close" },
-	{ LOST_STUCK, 0, "renegotiation while there was unsent data" }
+	{ ERROR_MEMORY, 0, "out of memory" },
+	{ ERROR_HANGUP, 0, "connection closed during the handshake" },
+	{ ERROR_CLOSED, 0, "written to after close" },
+	{ ERROR_RENEGOTIATION, 0, "renegotiation while there was unsent data" }
 };
 
-/* A memset that no compiler can take for a dead store. */
-static void *(*const volatile forget)(void *, int, size_t) = memset;
+/* A memset that the compiler cannot remove as a dead store. */
+static void *(*const volatile secure_memset)(void *, int, size_t) = memset;
 
 /* ------------------------------------------------------- configurations */
 
-/* Whether the DER describes a curve rather than naming one. */
+/* 1 if the DER has explicit curve parameters. */
 static int
 has_explicit_curve(const void *data, size_t len)
 {
@@ -232,7 +238,7 @@ has_explicit_curve(const void *data, size_t len)
 	return 0;
 }
 
-/* Pushes a line: BearSSL's decoder acts on whole lines. Returns its event. */
+/* Passes a line with its newline to BearSSL's decoder; returns its event. */
 static int
 push_line(br_pem_decoder_context *decoder, struct ws_text line)
 {
@@ -241,7 +247,10 @@ push_line(br_pem_decoder_context *decoder, struct ws_text line)
 	return br_pem_decoder_event(decoder);
 }
 
-/* Reads the rest of a block and decodes it to push, unless that is NULL. */
+/*
+ * Reads the rest of a block and passes its DER to push. If push is NULL, it
+ * only skips the block.
+ */
 static int
 decode_block(struct ws_pem *p, br_pem_decoder_context *decoder,
     void (*push)(void *, const void *, size_t), void *arg)
@@ -272,7 +281,10 @@ push_cert(void *arg, const void *data, size_t len)
 	c->nder += len;
 }
 
-/* BearSSL 0.6's decoder follows a null pointer if pushed when it is done. */
+/*
+ * BearSSL 0.6's key decoder dereferences a null pointer if it gets data after
+ * it has finished.
+ */
 static void
 push_key(void *arg, const void *data, size_t len)
 {
@@ -286,10 +298,10 @@ push_key(void *arg, const void *data, size_t len)
 }
 
 /*
- * Reads a PEM text, counts its blocks by kind in found, and decodes those that
- * are wanted: every certificate, or the first key. The DER of a key goes right
- * into its decoder: the only copies are c->key and the PEM decoder's, wiped
- * here.
+ * Reads a PEM text, counts its blocks by kind in found, and decodes those of
+ * kind want: every certificate, or the first key. The DER of a key is passed
+ * directly to the key decoder, so the only copies of it are c->key and the PEM
+ * decoder, which is wiped here.
  */
 static int
 read_pem(struct ws_tls_config *c, struct ws_text text, int want,
@@ -323,17 +335,17 @@ read_pem(struct ws_tls_config *c, struct ws_text text, int want,
 			r = decode_block(&p, &decoder, NULL, NULL);
 		}
 	}
-	forget(&decoder, 0, sizeof decoder);
+	secure_memset(&decoder, 0, sizeof decoder);
 	return r == 0 ? kind : -1;
 }
 
 /*
- * 1 if the private key is the other half of pub. RSA is tried out, since
- * BearSSL 0.6 cannot compute the modulus of 4096-bit keys; that also finds a
- * damaged one.
+ * 1 if the private key matches pub. An RSA key is tested by a signature,
+ * because BearSSL 0.6 cannot compute the modulus of a 4096-bit key. This also
+ * detects a damaged key.
  */
 static int
-belongs(const struct ws_tls_config *c, const br_x509_pkey *pub)
+key_matches(const struct ws_tls_config *c, const br_x509_pkey *pub)
 {
 	static const unsigned char hash[32] = { 1 };
 	const br_rsa_private_key *rsa = &c->key.key.rsa;
@@ -357,7 +369,7 @@ belongs(const struct ws_tls_config *c, const br_x509_pkey *pub)
 	    memcmp(q, pub->key.ec.q, len) == 0;
 }
 
-/* Days of the years before that one, from the year 0 on. */
+/* Days from the beginning of year 0 to the beginning of that year. */
 static uint32_t
 days_before(uint32_t year)
 {
@@ -365,7 +377,7 @@ days_before(uint32_t year)
 	    (year + 399) / 400;
 }
 
-/* A certificate's date, which time_t may be too narrow for. */
+/* Formats a certificate's date, which a 32-bit time_t may not hold. */
 static void
 write_date(char date[DATE_MAX], uint32_t days, uint32_t seconds)
 {
@@ -389,7 +401,7 @@ write_date(char date[DATE_MAX], uint32_t days, uint32_t seconds)
 	    (unsigned)seconds / 3600, (unsigned)seconds / 60 % 60);
 }
 
-/* A warning, if the certificate is not valid now. */
+/* Writes a warning to error if the certificate is not valid now. */
 static void
 check_dates(const br_x509_decoder_context *d, char error[WS_ERROR_MAX])
 {
@@ -411,16 +423,16 @@ check_dates(const br_x509_decoder_context *d, char error[WS_ERROR_MAX])
 	}
 }
 
-/* Takes chain and key apart; -1 with a sentence. */
+/* Decodes and checks chain and key: 0, or -1 with an error message. */
 static int
 load(struct ws_tls_config *c, struct ws_text chain, struct ws_text key,
     char error[WS_ERROR_MAX])
 {
 	static const char unsupported[] = "%s is of an unsupported kind: RSA "
-	    "of 2048 to 4096 bits, or EC (P-256, P-384, P-521) is wanted";
-	static const char explicit[] = "%s has a curve of its own (explicit "
-	    "parameters), which is unsupported: P-256, P-384 or P-521 is "
-	    "wanted, by name";
+	    "of 2048 to 4096 bits, or EC (P-256, P-384, P-521) is needed";
+	static const char explicit[] = "%s has explicit curve parameters, "
+	    "which are unsupported: use the named curve P-256, P-384 or "
+	    "P-521";
 	unsigned certs[WS_PEM_KINDS], keys[WS_PEM_KINDS];
 	br_x509_decoder_context leaf;
 	const br_x509_pkey *pub;
@@ -471,7 +483,7 @@ load(struct ws_tls_config *c, struct ws_text chain, struct ws_text key,
 	if (pub == NULL)
 		return ws_fail(error, "the first certificate is damaged "
 		    "(BearSSL error %d)", code);
-	if (!belongs(c, pub))
+	if (!key_matches(c, pub))
 		return ws_fail(error, "the private key does not belong to the "
 		    "first certificate");
 	check_dates(&leaf, error);
@@ -479,19 +491,19 @@ load(struct ws_tls_config *c, struct ws_text chain, struct ws_text key,
 }
 
 /*
- * Sets everything in the template. The _init_full_ functions would pull in
- * every cipher there is.
+ * Sets everything in the template. BearSSL's _init_full_ functions would link
+ * every cipher.
  *
- * Protocol names (ALPN) are not set, and so BearSSL skips that extension. With
- * names set it marks "none in common" with 0xFFFF, and clears the mark only in
- * a full handshake: one that resumes takes it for an index and copies whatever
- * is there. Clients need no answer: a server may ignore the extension.
+ * Protocol names (ALPN) are not set, so BearSSL ignores that extension, as a
+ * server may. With names set, BearSSL records "no name in common" as 0xFFFF and
+ * resets this only in a full handshake: a resumed handshake would use the value
+ * as an index, and send whatever is at that address.
  *
- * What else only a full handshake sets (the chain, the hash to sign with, the
- * suites in common, the ECDHE point) is read in full handshakes alone, and no
- * second one follows in a session, since renegotiation is refused. A resumed
- * session's suite comes from the cache of this very template, and so is one of
- * its suites. No other number that stands for "none" is used as an index.
+ * The other values that only a full handshake sets (the chain, the hash for the
+ * signature, the suites in common, the ECDHE point) are read only in a full
+ * handshake. A session has only one, because renegotiation is refused. The
+ * suite of a resumed session comes from this template's cache, and so is one of
+ * this template's suites. No other value for "none" is used as an index.
  */
 static void
 prepare(struct ws_tls_config *c)
@@ -520,7 +532,7 @@ prepare(struct ws_tls_config *c)
 	br_ssl_engine_set_default_chapol(e);
 
 	if (rsa)
-		/* No suite has the server decrypt with its key. */
+		/* No suite needs the key for decryption. */
 		br_ssl_server_set_single_rsa(s, c->chain, c->nchain,
 		    &c->key.key.rsa, BR_KEYTYPE_SIGN, NULL,
 		    br_rsa_pkcs1_sign_get_default());
@@ -535,9 +547,9 @@ prepare(struct ws_tls_config *c)
 	    sizeof lent_out);
 
 	/*
-	 * The engine would open /dev/urandom for every session, also when it
-	 * has been given entropy, which a process that is chrooted or pledged
-	 * cannot do. ws_tls_new gives it ws_entropy's.
+	 * Otherwise the engine would open /dev/urandom for every session, even
+	 * if it has entropy. A chrooted or pledged process cannot do that.
+	 * ws_tls_new passes it bytes from ws_entropy.
 	 */
 	e->rng_os_rand_done = 1;
 }
@@ -553,7 +565,7 @@ ws_tls_config_new(struct ws_text chain, struct ws_text key,
 	if ((c = calloc(1, sizeof *c)) == NULL)
 		goto memory;
 	c->refs = 1;
-	/* DER is shorter than its PEM, and no block is under 33 bytes. */
+	/* DER is shorter than PEM, and a PEM block has at least 33 bytes. */
 	c->der = malloc(chain.len + 1);
 	c->chain = calloc(chain.len / 32 + 1, sizeof *c->chain);
 	c->store = malloc(CACHE_SIZE);
@@ -585,24 +597,24 @@ ws_tls_config_release(struct ws_tls_config *c)
 {
 	if (c == NULL || --c->refs != 0)
 		return;
-	/* The store has secrets as well, as far as it was ever used. */
+	/* The cache has secrets too. Wipe only the part that was used. */
 	if (c->cache.store_ptr != 0)
-		forget(c->store, 0, c->cache.store_ptr);
+		secure_memset(c->store, 0, c->cache.store_ptr);
 	free(c->store);
 	free(c->chain);
 	free(c->der);
-	forget(c, 0, sizeof *c);
+	secure_memset(c, 0, sizeof *c);
 	free(c);
 }
 
 /* ------------------------------------------------------------- sessions */
 
-/* The first reason stays. */
+/* Later errors do not replace the first. */
 static ssize_t
 fail_session(struct ws_tls *t, int code)
 {
-	if (t->lost == 0)
-		t->lost = code;
+	if (t->error == 0)
+		t->error = code;
 	return WS_ERROR;
 }
 
@@ -620,8 +632,9 @@ lend(struct ws_tls *t)
 }
 
 /*
- * Ends a loan; passes on r, what the call is to return. If there is no memory
- * for the stash, the session is lost, and nobody else.
+ * Takes the buffers back from the session. r is the result of the call; it is
+ * returned, unless there is no memory to save the bytes: then only this session
+ * fails.
  */
 static ssize_t
 end_loan(struct ws_tls *t, ssize_t r)
@@ -630,7 +643,7 @@ end_loan(struct ws_tls *t, ssize_t r)
 	unsigned char *stash;
 	size_t in = 0, out = 0;
 
-	if (t->lost == 0 &&
+	if (t->error == 0 &&
 	    br_ssl_engine_current_state(e) != BR_SSL_CLOSED) {
 		assert(e->oxa <= e->oxc);
 		in = e->ixa > e->ixb ? e->ixa : e->ixb;
@@ -639,7 +652,7 @@ end_loan(struct ws_tls *t, ssize_t r)
 	if (in + out != 0) {
 		if ((stash = realloc(t->stash, in + out)) == NULL) {
 			in = out = 0;
-			r = fail_session(t, LOST_MEMORY);
+			r = fail_session(t, ERROR_MEMORY);
 		} else {
 			memcpy(stash, lent_in, in);
 			memcpy(stash + in, lent_out + e->oxa, out);
@@ -657,8 +670,8 @@ end_loan(struct ws_tls *t, ssize_t r)
 }
 
 /*
- * Sends finished records: 0 when none is left. A ChangeCipherSpec (20, and
- * six bytes long) waits for the Finished that always follows at once.
+ * Sends the complete records: 0 when none is left. A ChangeCipherSpec (type 20,
+ * six bytes) is sent together with the Finished that always follows it.
  */
 static ssize_t
 send_records(struct ws_tls *t)
@@ -684,7 +697,7 @@ send_records(struct ws_tls *t)
 	return 0;
 }
 
-/* The reason with that code, or NULL. */
+/* The table entry of that code, or NULL. */
 static const struct reason *
 find_reason(int code)
 {
@@ -697,8 +710,9 @@ find_reason(int code)
 }
 
 /*
- * Says why in a plaintext alert, where BearSSL gives up without one: only until
- * our ChangeCipherSpec, and if it does not go out at once, it does not.
+ * Sends a plaintext alert if BearSSL has failed without sending one. This is
+ * possible only before our ChangeCipherSpec. If the socket's buffer is full,
+ * the alert is not sent.
  */
 static void
 send_alert(struct ws_tls *t, int error)
@@ -715,9 +729,9 @@ send_alert(struct ws_tls *t, int error)
 }
 
 /*
- * Sends what there is and finds out where the session stands: 0, WS_WANT_OUT,
- * or WS_ERROR, which includes the engine's reasons. An engine that gives up
- * may have put its alert in a record first: that is out by then.
+ * Sends the complete records and checks for errors: 0, WS_WANT_OUT or WS_ERROR.
+ * If the engine has failed and has written an alert, this has been sent by the
+ * time that the error is reported.
  */
 static ssize_t
 run_engine(struct ws_tls *t)
@@ -757,25 +771,27 @@ read_record(struct ws_tls *t, void *buf)
 		    br_ssl_engine_current_state(e) == BR_SSL_CLOSED)
 			return 0;
 		/*
-		 * Application data can wait in the output while more comes
-		 * in; the handshake goes one step after the other.
+		 * With unsent application data, reading can continue. In the
+		 * handshake, what is unsent must be sent first.
 		 */
 		if (!t->open && sent == WS_WANT_OUT)
 			return WS_WANT_OUT;
 		/*
-		 * A peer that wants to renegotiate is to be told no, once its
-		 * record is out that is being sent: until then the engine
-		 * lets the request lie, and forgets about it if asked again.
+		 * If the peer requests a renegotiation while a record is being
+		 * sent, the engine accepts no input until that has been sent;
+		 * then it refuses the request. If it is run again before that,
+		 * it forgets the request, and accepts no input ever again.
 		 */
 		if ((p = br_ssl_engine_recvrec_buf(e, &len)) == NULL)
-			return sent != 0 ? sent : fail_session(t, LOST_STUCK);
+			return sent != 0 ? sent :
+			    fail_session(t, ERROR_RENEGOTIATION);
 		if (reads++ == READS_MAX)
 			return WS_WANT_IN;
 		n = recv(t->fd, p, len, 0);
 		if (n > 0)
 			br_ssl_engine_recvrec_ack(e, (size_t)n);
 		else if (n == 0)
-			return t->open ? 0 : fail_session(t, LOST_HANGUP);
+			return t->open ? 0 : fail_session(t, ERROR_HANGUP);
 		else if (errno == EAGAIN || errno == EWOULDBLOCK)
 			return WS_WANT_IN;
 		else if (errno != EINTR)
@@ -783,7 +799,10 @@ read_record(struct ws_tls *t, void *buf)
 	}
 }
 
-/* Fills what it can of p from iov[0..n), starting at byte *at of iov[*i]. */
+/*
+ * Copies at most room bytes from iov[0..n) to p, starting at byte *at of
+ * iov[*i], and advances these.
+ */
 static size_t
 copy_iov(unsigned char *p, size_t room, const struct iovec *iov, int n, int *i,
     size_t *at)
@@ -828,7 +847,7 @@ write_records(struct ws_tls *t, const struct iovec *iov, int n)
 		if ((p = br_ssl_engine_sendapp_buf(e, &len)) == NULL) {
 			if (!t->open && !t->closed)
 				return WS_WANT_IN;
-			return fail_session(t, LOST_CLOSED);
+			return fail_session(t, ERROR_CLOSED);
 		}
 		used = copy_iov(p, len, iov, n, &i, &at);
 		br_ssl_engine_sendapp_ack(e, used);
@@ -855,14 +874,14 @@ ws_tls_new(struct ws_tls_config *c, int fd)
 	if (ws_entropy(seed, sizeof seed) == -1)
 		goto fail;
 	br_ssl_engine_inject_entropy(&t->server.eng, seed, sizeof seed);
-	forget(seed, 0, sizeof seed);
+	secure_memset(seed, 0, sizeof seed);
 	ready = br_ssl_server_reset(&t->server);
 	end_loan(t, 0);
 	if (!ready)
 		goto fail;
 	/*
-	 * An alert about a ClientHello's version goes out before the engine
-	 * has chosen one; 0.0 would not be understood (RFC 5246 appendix E.1).
+	 * The version of an alert that is sent before the engine has chosen
+	 * one. A peer would not accept version 0.0 (RFC 5246 appendix E.1).
 	 */
 	t->server.eng.version_out = BR_TLS10;
 	return t;
@@ -880,7 +899,7 @@ ws_tls_free(struct ws_tls *t)
 		return;
 	ws_tls_config_release(t->config);
 	free(t->stash);
-	forget(t, 0, sizeof *t);
+	secure_memset(t, 0, sizeof *t);
 	free(t);
 }
 
@@ -890,7 +909,7 @@ ws_tls_read(struct ws_tls *t, void *buf, size_t room)
 {
 	assert(room >= WS_TLS_RECORD);
 	(void)room;
-	if (t->lost != 0)
+	if (t->error != 0)
 		return WS_ERROR;
 	lend(t);
 	return end_loan(t, read_record(t, buf));
@@ -900,7 +919,7 @@ ws_tls_read(struct ws_tls *t, void *buf, size_t room)
 ssize_t
 ws_tls_writev(struct ws_tls *t, const struct iovec *iov, int n)
 {
-	if (t->lost != 0)
+	if (t->error != 0)
 		return WS_ERROR;
 	lend(t);
 	return end_loan(t, write_records(t, iov, n));
@@ -931,7 +950,7 @@ ws_tls_handshaking(const struct ws_tls *t)
 int
 ws_tls_resumed(const struct ws_tls *t)
 {
-	/* Every suite here makes a point for a full handshake. */
+	/* With each of our suites, a full handshake sets an ECDHE point. */
 	return t->open && t->server.eng.ecdhe_point_len == 0;
 }
 
@@ -939,7 +958,7 @@ ws_tls_resumed(const struct ws_tls *t)
 int
 ws_tls_close(struct ws_tls *t)
 {
-	if (t->lost != 0)
+	if (t->error != 0)
 		return WS_ERROR;
 	lend(t);
 	if (!t->closed) {
@@ -956,19 +975,19 @@ ws_tls_error(const struct ws_tls *t)
 	static char error[64];
 	const struct reason *reason;
 	const char *name;
-	int code = t->lost;
+	int code = t->error;
 
 	if (code == 0)
 		return "no error";
 	if (code < 0)
 		return strerror(-code);
-	if (code >= BR_ERR_SEND_FATAL_ALERT && code < LOST_MEMORY)
+	if (code >= BR_ERR_SEND_FATAL_ALERT && code < ERROR_MEMORY)
 		code = ALERT(code - BR_ERR_SEND_FATAL_ALERT);
 	reason = find_reason(code);
 	name = reason == NULL ? NULL : reason->text;
 	if (code >= ALERT(0) && code <= ALERT(255))
 		snprintf(error, sizeof error, "%s alert %d (%s)",
-		    t->lost == code ? "received" : "sent", code - ALERT(0),
+		    t->error == code ? "received" : "sent", code - ALERT(0),
 		    name == NULL ? "?" : name);
 	else if (name != NULL)
 		return name;

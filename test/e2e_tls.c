@@ -701,10 +701,10 @@ wrong_pairs(void)
 		    "base64" },
 		{ "./misspelt", "p256.key", "line 13 of the certificates: a "
 		    "block of an unknown kind" },
-		{ "p256.pem", "explicit.key", "the private key has a curve of "
-		    "its own" },
-		{ "explicit.pem", "p256.key", "the certificate's key has a "
-		    "curve of its own" },
+		{ "p256.pem", "explicit.key", "the private key has explicit "
+		    "curve parameters" },
+		{ "explicit.pem", "p256.key", "the certificate's key has "
+		    "explicit curve parameters" },
 		{ "./empty", "p256.key", "no certificate" },
 		{ "p256.pem", "./empty", "no private key" },
 		{ "./fifo", "p256.key", "not a file of at most" },

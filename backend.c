@@ -1,11 +1,11 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
- * Backends: connections to the control socket, and the turns that they get.
+ * Backends: connections to the control socket, and how they share the time.
  *
- * Backends with input wait in a run queue. Each is served in slices of so many
- * deliveries, so that one that sends to thousands of clients does not delay
- * the others. What was read and did not fit in a slice stays with the backend,
- * which is not read from until that is done.
+ * Backends with unread input wait in a run queue. Each gets a slice, a limited
+ * number of deliveries, so that a backend that sends to thousands of clients
+ * does not delay the others. Input that was read but exceeds the slice is kept
+ * as pending, and the backend is not read from until that has been processed.
  */
 #define _GNU_SOURCE /* MSG_NOSIGNAL, on systems that have it */
 #include <sys/types.h>
@@ -18,22 +18,22 @@
 
 #include "ws.h"
 
-#define REPLIES_MAX 65536      /* unread replies that stop a backend's input */
-#define BACKEND_SLICE 16384    /* deliveries before the next backend's slice */
-#define BACKENDS_TURN 10000000 /* ns of obeying backends in a turn */
-#define FLUSHES_ASK 2          /* clients flushed between two reads */
-#define BACKEND_IDLE 10000     /* ms until it may be closed for another */
+#define REPLIES_MAX 65536      /* bytes unsent: then no more input is read */
+#define BACKEND_SLICE 16384    /* deliveries */
+#define BACKENDS_TURN 10000000 /* ns for all backends in a turn of the loop */
+#define FLUSHES_PER_READ 2     /* see ws_backend_serve_all */
+#define BACKEND_IDLE 10000     /* ms; then a new backend may replace it */
 
 struct ws_backend {
 	struct ws_conn conn;
 	struct ws_control control;
 	struct ws_backend *next; /* in the run queue */
-	int64_t served_at; /* ms: when it last had a slice */
-	char *pending;     /* what was read, and did not fit in a slice */
-	size_t pending_at, pending_len; /* where it begins, its bytes */
+	int64_t served_at; /* ms: the time of its last slice */
+	char *pending;     /* input that was read and not processed */
+	size_t pending_at, pending_len; /* offset and length of the rest */
 	unsigned char in_run_queue;
 	unsigned char read_full;    /* the last read filled the buffer */
-	unsigned char write_failed; /* it takes no replies any more */
+	unsigned char write_failed; /* it does not receive replies any more */
 	unsigned char eof;
 };
 
@@ -51,13 +51,13 @@ flush_replies(struct ws_backend *b)
 		    errno == ENOBUFS)
 			return;
 		else if (errno != EINTR)
-			b->write_failed = 1; /* its objects are still obeyed */
+			b->write_failed = 1; /* still execute its commands */
 	}
 	if (b->write_failed)
 		ws_control_sent(c, c->outlen);
 }
 
-/* Whether there is nothing to read at the moment. */
+/* 1 if the socket has no input at the moment. */
 static int
 nothing_to_read(int fd)
 {
@@ -78,7 +78,7 @@ free_pending(struct ws_backend *b)
 	b->pending_at = b->pending_len = 0;
 }
 
-/* One slice: what was left, or else what one read brings. */
+/* Processes one slice of the pending input or, if there is none, of a read. */
 static void
 feed(struct ws_loop *l, struct ws_backend *b)
 {
@@ -141,7 +141,7 @@ dequeue(struct ws_loop *l)
 	return b;
 }
 
-/* Gives a backend one slice. Returns how many objects it brought. */
+/* Gives a backend one slice. Returns the number of objects executed. */
 static uint64_t
 serve_backend(struct ws_loop *l, struct ws_backend *b)
 {
@@ -177,7 +177,7 @@ serve_backend(struct ws_loop *l, struct ws_backend *b)
 	return objects;
 }
 
-/* The backend that has been idle for the longest: NULL if all are at work. */
+/* The backend that has been idle for the longest time; NULL: all are busy. */
 static struct ws_backend *
 longest_idle(const struct ws_loop *l)
 {
@@ -210,7 +210,7 @@ ws_backend_new(struct ws_loop *l, int fd)
 	b->served_at = l->now;
 	if (++l->backends == l->max_backends)
 		ws_logf(&l->o, WS_LOG_ERROR, "%u backends: the next waits "
-		    "until one has left", (unsigned)l->max_backends);
+		    "until one has closed", (unsigned)l->max_backends);
 	return 0;
 }
 
@@ -251,8 +251,8 @@ ws_backend_make_room(struct ws_loop *l)
 
 	if (b == NULL)
 		return;
-	ws_logf(&l->o, WS_LOG_NOTE, "a backend that was idle for %lld s gives "
-	    "way", (long long)((l->now - b->served_at) / 1000));
+	ws_logf(&l->o, WS_LOG_NOTE, "a backend was idle for %lld s: closed in "
+	    "favour of a new one", (long long)((l->now - b->served_at) / 1000));
 	close(b->conn.fd);
 	ws_backend_free(l, b);
 }
@@ -260,18 +260,19 @@ ws_backend_make_room(struct ws_loop *l)
 /*
  * see ws.h
  *
- * All that is obeyed before a client is flushed leaves in the same write. So a
- * backend that brought several objects at once, and has probably written more
- * since, is read again while clients are being flushed. This ends after
- * BACKENDS_TURN: what is left in the run queue waits for the next turn, after
- * everybody else.
+ * All frames that are queued before a client is flushed are sent by one write.
+ * A backend that sent several objects at once has probably written more by now.
+ * So it is read again while the clients are being flushed, after every
+ * FLUSHES_PER_READ of them. All this is limited to BACKENDS_TURN; backends that
+ * are still in the run queue then wait for the next turn, so that the clients
+ * get their share.
  */
 uint32_t
 ws_backend_serve_all(struct ws_loop *l, uint32_t n)
 {
 	int64_t until = ws_clock() + BACKENDS_TURN;
-	struct ws_backend *b, *eager = NULL;
-	uint32_t i, backends = 0, asked = 0;
+	struct ws_backend *b, *read_again = NULL;
+	uint32_t i, backends = 0, reads = 0;
 	int in_time = 1, more;
 
 	for (i = 0; i < n; i++)
@@ -282,16 +283,17 @@ ws_backend_serve_all(struct ws_loop *l, uint32_t n)
 	while (l->run_queue != NULL && in_time) {
 		b = dequeue(l);
 		if (serve_backend(l, b) > 1)
-			eager = b;
+			read_again = b;
 		if (l->flush_first)
 			ws_client_flush_all(l);
 		in_time = ws_clock() < until;
 	}
 	do {
 		more = ws_client_flush_one(l);
-		if (eager != NULL && !eager->conn.dead && in_time &&
-		    !l->flush_first && (!more || asked++ % FLUSHES_ASK == 0)) {
-			(void)serve_backend(l, eager);
+		if (read_again != NULL && !read_again->conn.dead && in_time &&
+		    !l->flush_first &&
+		    (!more || reads++ % FLUSHES_PER_READ == 0)) {
+			(void)serve_backend(l, read_again);
 			in_time = ws_clock() < until;
 		}
 	} while (l->dirty != NULL);

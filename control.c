@@ -1,16 +1,20 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
- * What a backend says: objects in, what they ask of the hub, replies out.
+ * A backend's commands: reads JSON objects, executes them, writes replies.
  *
- * The stream of a backend is in one of three states:
+ * A command is a JSON text, and its reply is "OK" or "ERR". If a newline
+ * follows the text, the reply gets a detail and a newline as well. The stream
+ * is in one of three states:
  *
- *   BETWEEN  texts. A newline here ends the line of the last reply, if that
- *            is still open.
- *   TEXT     json knows where in it; c->text has what earlier pieces brought
- *   RESYNC   after a text that was wrong: until a newline, or until all that
- *            was received is gone if this backend does not write lines. Such a
- *            one gets its ERR when that is so, and not before: what it writes
- *            when it has read that is not to be taken for what is skipped
+ *   BETWEEN  between two texts. A newline here ends the line of the last reply
+ *            (see line_open).
+ *   TEXT     inside a text. c->json is the scanner's state, and c->text has the
+ *            bytes of earlier pieces.
+ *   RESYNC   after an invalid text, whose end is unknown. If the backend writes
+ *            newlines, input is skipped up to the next one, and ERR is sent at
+ *            once. Otherwise all input received so far is skipped, and ERR is
+ *            sent after that: so whatever the backend writes in response to the
+ *            ERR is not skipped.
  */
 #include <sys/types.h>
 #include <stdio.h>
@@ -19,12 +23,15 @@
 
 #include "ws.h"
 
-#define OBJECT_COST 16 /* deliveries that reading a text is worth */
-#define QUOTE_MAX 64 /* bytes of a backend's words quoted back to it */
+#define OBJECT_COST 16 /* of reading a text, measured in deliveries */
+#define QUOTE_MAX 64 /* bytes of the backend's input quoted in a reply */
 
 enum { BETWEEN, TEXT, RESYNC };
 
-/* ws_control's open: what newline would end it */
+/*
+ * Values of line_open: no line is open, or a newline would end the line of the
+ * reply to an invalid text, or to an object.
+ */
 enum { CLOSED, AFTER_ERROR, AFTER_OBJECT };
 
 /* ---------------------------------------------------------------- actions */
@@ -61,9 +68,9 @@ static const struct name fields[FIELDS] = {
 #define FIELD_MAX 7 /* bytes of the longest of these */
 
 /*
- * Refuses something with the backend's own words, as they stand in its text:
- * there they have no control characters, so the reply stays one line. Cut
- * between characters: a byte 10xxxxxx does not begin one.
+ * Writes an error message that quotes the backend's input as written. JSON has
+ * no control characters there, so the reply remains one line. The quotation is
+ * cut between two characters: a byte 10xxxxxx does not begin one.
  */
 static int
 fail_quoting(char detail[WS_ERROR_MAX], const char *what,
@@ -78,13 +85,13 @@ fail_quoting(char detail[WS_ERROR_MAX], const char *what,
 	    n < text.len ? "..." : "");
 }
 
-/* What a backend wants; the texts are in what it wrote, or in the buffers. */
-struct order {
+/* A command. The strings point into the input or the two buffers. */
+struct command {
 	int action;
 	struct ws_text value[FIELDS], device, channel;
 	char device_buf[WS_NAME_MAX], channel_buf[WS_NAME_MAX];
-	char detail[WS_ERROR_MAX]; /* why it is none */
-	int newline; /* one came after it */
+	char detail[WS_ERROR_MAX]; /* an error message */
+	int newline; /* a newline follows it */
 };
 
 static int
@@ -93,7 +100,7 @@ is_name(const struct name *name, const char *s, ssize_t n)
 	return n == name->len && memcmp(s, name->s, name->len) == 0;
 }
 
-/* Finds the fields in an object, whose other members are ignored. */
+/* Finds the fields of an object. Other members are ignored. */
 static void
 find_fields(struct ws_text object, struct ws_text value[FIELDS])
 {
@@ -113,16 +120,16 @@ find_fields(struct ws_text object, struct ws_text value[FIELDS])
 	}
 }
 
-/* A device's or channel's name: a string, or a number taken as its text. */
+/* Reads a name: a string, or a number, of which the digits are the name. */
 static int
-read_name(struct order *o, enum field field, char buf[WS_NAME_MAX],
+read_name(struct command *cmd, enum field field, char buf[WS_NAME_MAX],
     struct ws_text *name)
 {
-	struct ws_text value = o->value[field];
+	struct ws_text value = cmd->value[field];
 	ssize_t n = WS_BAD;
 
 	if (value.s == NULL)
-		return ws_fail(o->detail, "no \"%s\"", fields[field].s);
+		return ws_fail(cmd->detail, "no \"%s\"", fields[field].s);
 	if (*value.s == '"') {
 		n = ws_json_string(buf, WS_NAME_MAX, value);
 	} else if (*value.s == '-' || (*value.s >= '0' && *value.s <= '9')) {
@@ -132,7 +139,7 @@ read_name(struct order *o, enum field field, char buf[WS_NAME_MAX],
 		}
 	}
 	if (n <= 0)
-		return ws_fail(o->detail, "\"%s\" is not a string of 1 to %d "
+		return ws_fail(cmd->detail, "\"%s\" is not a string of 1 to %d "
 		    "bytes", fields[field].s, WS_NAME_MAX);
 	name->s = buf;
 	name->len = (size_t)n;
@@ -140,96 +147,96 @@ read_name(struct order *o, enum field field, char buf[WS_NAME_MAX],
 }
 
 static int
-read_action(struct order *o)
+read_action(struct command *cmd)
 {
-	struct ws_text value = o->value[ACTION];
+	struct ws_text value = cmd->value[ACTION];
 	char name[16];
 	ssize_t n;
 	int i;
 
 	if (value.s == NULL)
-		return ws_fail(o->detail, "no \"action\"");
+		return ws_fail(cmd->detail, "no \"action\"");
 	if (*value.s != '"')
-		return ws_fail(o->detail, "\"action\" is not a string");
+		return ws_fail(cmd->detail, "\"action\" is not a string");
 	n = ws_json_string(name, sizeof name, value);
 	for (i = 0; i < ACTIONS; i++)
 		if (is_name(&actions[i].name, name, n)) {
-			o->action = i;
+			cmd->action = i;
 			return 0;
 		}
-	return fail_quoting(o->detail, "unknown action", value);
+	return fail_quoting(cmd->detail, "unknown action", value);
 }
 
-/* Reads a whole JSON text: 0, or -1 with o->detail. */
+/* Parses a complete JSON text: 0, or -1 with an error message in detail. */
 static int
-read_order(struct order *o, struct ws_text object)
+read_command(struct command *cmd, struct ws_text object)
 {
 	int needs;
 
-	o->newline = 0;
-	o->device.len = 0;
+	cmd->newline = 0;
+	cmd->device.len = 0;
 	if (*object.s != '{')
-		return ws_fail(o->detail, "not an object");
-	find_fields(object, o->value);
-	if (read_action(o) != 0)
+		return ws_fail(cmd->detail, "not an object");
+	find_fields(object, cmd->value);
+	if (read_action(cmd) != 0)
 		return -1;
-	needs = actions[o->action].needs;
+	needs = actions[cmd->action].needs;
 	if ((needs & NEEDS_DEVICE) != 0 &&
-	    read_name(o, DEVICE, o->device_buf, &o->device) != 0)
+	    read_name(cmd, DEVICE, cmd->device_buf, &cmd->device) != 0)
 		return -1;
 	if ((needs & NEEDS_CHANNEL) != 0 &&
-	    read_name(o, CHANNEL, o->channel_buf, &o->channel) != 0)
+	    read_name(cmd, CHANNEL, cmd->channel_buf, &cmd->channel) != 0)
 		return -1;
-	if ((needs & NEEDS_DATA) != 0 && o->value[DATA].s == NULL)
-		return ws_fail(o->detail, "no \"data\"");
+	if ((needs & NEEDS_DATA) != 0 && cmd->value[DATA].s == NULL)
+		return ws_fail(cmd->detail, "no \"data\"");
 	return 0;
 }
 
-/* Obeys: the count for its OK, or -1 with o->detail. */
+/* Executes a command: the count for the OK reply, or -1 with detail. */
 static ssize_t
-execute(struct ws_hub *h, struct order *o)
+execute(struct ws_hub *h, struct command *cmd)
 {
 	struct ws_frame *f = NULL;
 	struct ws_device *d = NULL;
 	ssize_t done = -1;
 
-	if ((actions[o->action].needs & NEEDS_DATA) != 0) {
-		f = ws_frame_json(o->value[DATA]);
+	if ((actions[cmd->action].needs & NEEDS_DATA) != 0) {
+		f = ws_frame_json(cmd->value[DATA]);
 		if (f == NULL)
-			return ws_fail(o->detail, "out of memory");
+			return ws_fail(cmd->detail, "out of memory");
 	} else {
-		d = ws_hub_find(h, o->device);
+		d = ws_hub_find(h, cmd->device);
 		if (d == NULL)
-			return fail_quoting(o->detail, "unknown device",
-			    o->value[DEVICE]);
+			return fail_quoting(cmd->detail, "unknown device",
+			    cmd->value[DEVICE]);
 	}
 
-	switch (o->action) {
+	switch (cmd->action) {
 	case MULTICAST:
 		done = (ssize_t)ws_hub_multicast(h, f);
 		break;
 	case SEND_TO_CHANNEL:
-		done = (ssize_t)ws_hub_publish(h, o->channel, f);
+		done = (ssize_t)ws_hub_publish(h, cmd->channel, f);
 		break;
 	case SEND_TO_DEVICE:
-		done = (ssize_t)ws_hub_send(h, o->device, f);
+		done = (ssize_t)ws_hub_send(h, cmd->device, f);
 		break;
 	case SUBSCRIBE:
-		done = ws_hub_subscribe(h, d, o->channel);
+		done = ws_hub_subscribe(h, d, cmd->channel);
 		break;
 	case UNSUBSCRIBE:
-		done = ws_hub_unsubscribe(h, d, o->channel);
+		done = ws_hub_unsubscribe(h, d, cmd->channel);
 		break;
 	}
 	ws_frame_release(f);
 	if (f != NULL)
 		h->budget -= done;
-	return done >= 0 ? done : ws_fail(o->detail, "out of memory");
+	return done >= 0 ? done : ws_fail(cmd->detail, "out of memory");
 }
 
 /* -------------------------------------------------------------- the stream */
 
-/* Makes room for len bytes in all, doubling. */
+/* Grows a buffer to at least len bytes, by doubling. */
 static int
 make_room(char **buf, size_t *room, size_t len)
 {
@@ -272,7 +279,7 @@ reply_ok(struct ws_control *c, size_t count)
 	append(c, "OK", 2);
 }
 
-/* With the words of c->detail. */
+/* c->detail has the error message. */
 static void
 reply_error(struct ws_control *c)
 {
@@ -280,7 +287,7 @@ reply_error(struct ws_control *c)
 	append(c, "ERR", 3);
 }
 
-/* A newline is there: it may end the last reply's line. */
+/* Handles a newline after a text: ends the reply's line, with its detail. */
 static void
 end_line(struct ws_control *c)
 {
@@ -302,7 +309,7 @@ free_text(struct ws_control *c)
 	c->len = c->room = 0;
 }
 
-/* The text cannot be obeyed and its end is not known: detail says why. */
+/* Skips an invalid text, whose end is unknown. c->detail has the message. */
 static void
 begin_resync(struct ws_control *c)
 {
@@ -312,7 +319,7 @@ begin_resync(struct ws_control *c)
 		reply_error(c);
 }
 
-/* Texts may begin again. */
+/* The next byte may begin a text. */
 static void
 end_resync(struct ws_control *c)
 {
@@ -322,56 +329,58 @@ end_resync(struct ws_control *c)
 		reply_error(c);
 }
 
-/* Replies to an object, or to another text. */
+/* Replies to a text, which was an object or not. */
 static void
-reply(struct ws_control *c, const struct order *o, ssize_t count, int object)
+reply(struct ws_control *c, const struct command *cmd, ssize_t count,
+    int object)
 {
 	if (count >= 0) {
 		reply_ok(c, (size_t)count);
 	} else {
-		memcpy(c->detail, o->detail, sizeof c->detail);
+		memcpy(c->detail, cmd->detail, sizeof c->detail);
 		reply_error(c);
 	}
 	c->line_open = object ? AFTER_OBJECT : AFTER_ERROR;
-	if (o->newline)
+	if (cmd->newline)
 		end_line(c);
 }
 
 /*
- * One feeding. An order is held until the text behind it has been read, for its
- * device comes out of main memory meanwhile, in two steps; and no longer than
- * the bytes that it was read from.
+ * State of one ws_control_feed. A command stays pending until the next text has
+ * been read: meanwhile its device is loaded into the CPU's cache, in two steps
+ * (ws_hub_prefetch_...). It is executed earlier if the input it points to would
+ * go away.
  */
 struct feed {
 	struct ws_hub *h;
 	struct ws_control *c;
-	struct order orders[2], *pending, *next; /* pending: NULL if none is */
+	struct command commands[2], *pending, *next; /* pending: or NULL */
 };
 
 static void
-obey_pending(struct feed *f)
+execute_pending(struct feed *f)
 {
-	struct order *o = f->pending;
+	struct command *cmd = f->pending;
 
 	f->pending = NULL;
-	if (o != NULL)
-		reply(f->c, o, execute(f->h, o), 1);
+	if (cmd != NULL)
+		reply(f->c, cmd, execute(f->h, cmd), 1);
 }
 
-/* A text ends n bytes into piece: take it, from c->text if it began there. */
+/* Handles a text that ends after n bytes of piece and may begin in c->text. */
 static void
 end_text(struct feed *f, const char *piece, size_t n)
 {
 	struct ws_control *c = f->c;
-	struct order *o = f->next;
+	struct command *cmd = f->next;
 	struct ws_text text = { piece, n };
 	int bad;
 
-	if (c->len != 0) { /* and nothing is held */
+	if (c->len != 0) { /* and so no command is pending */
 		if (make_room(&c->text, &c->room, c->len + n) != 0) {
 			ws_fail(c->detail, "out of memory");
 			begin_resync(c);
-			end_resync(c); /* its end is known */
+			end_resync(c); /* here the end is known */
 			return;
 		}
 		if (n != 0)
@@ -383,23 +392,23 @@ end_text(struct feed *f, const char *piece, size_t n)
 	c->state = BETWEEN;
 	if (f->pending != NULL)
 		ws_hub_prefetch_device(f->h, f->pending->device);
-	bad = read_order(o, text);
+	bad = read_command(cmd, text);
 	if (!bad)
-		ws_hub_prefetch_bucket(f->h, o->device);
-	obey_pending(f);
+		ws_hub_prefetch_bucket(f->h, cmd->device);
+	execute_pending(f);
 	if (bad) {
-		reply(c, o, -1, *text.s == '{');
+		reply(c, cmd, -1, *text.s == '{');
 	} else {
-		f->next = &f->orders[o == &f->orders[0]];
-		f->pending = o;
+		f->next = &f->commands[cmd == &f->commands[0]];
+		f->pending = cmd;
 	}
 	if (c->len != 0) {
-		obey_pending(f);
+		execute_pending(f);
 		free_text(c);
 	}
 }
 
-/* Takes what piece has of a text; returns the bytes used. */
+/* Reads a text, or a part of it, from piece; returns the bytes used. */
 static size_t
 take_text(struct feed *f, const char *piece, size_t len)
 {
@@ -414,7 +423,7 @@ take_text(struct feed *f, const char *piece, size_t len)
 		end_text(f, piece, used);
 		return used;
 	}
-	obey_pending(f);
+	execute_pending(f);
 	if (c->len + used > WS_TEXT_MAX) {
 		used = WS_TEXT_MAX - c->len;
 		ws_fail(c->detail, "longer than %d bytes", WS_TEXT_MAX);
@@ -444,8 +453,8 @@ ws_control_feed(struct ws_hub *h, struct ws_control *c, const char *data,
 	f.h = h;
 	f.c = c;
 	f.pending = NULL;
-	f.next = f.orders;
-	/* A newline still belongs to the order before it. */
+	f.next = f.commands;
+	/* A newline belongs to the command before it, so it is always read. */
 	while (p < end && (h->budget > 0 || *p == '\n')) {
 		switch (c->state) {
 		case BETWEEN:
@@ -469,12 +478,12 @@ ws_control_feed(struct ws_hub *h, struct ws_control *c, const char *data,
 		case RESYNC:
 			p = memchr(p, '\n', (size_t)(end - p));
 			if (p == NULL)
-				return len; /* and nothing is held */
+				return len; /* no command is pending */
 			end_resync(c);
 			break;
 		}
 	}
-	obey_pending(&f);
+	execute_pending(&f);
 	return (size_t)(p - data);
 }
 
@@ -509,7 +518,7 @@ void
 ws_control_sent(struct ws_control *c, size_t n)
 {
 	if (n == 0)
-		return; /* c->out may be NULL, which memmove may not get */
+		return; /* c->out may be NULL, which memmove does not allow */
 	c->outlen -= n;
 	if (c->outlen != 0)
 		memmove(c->out, c->out + n, c->outlen);

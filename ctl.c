@@ -1,10 +1,10 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
- * wshub ctl: sends JSON to a running hub, prints its replies.
+ * wshub ctl: sends JSON to a running hub and prints its replies.
  *
- * It writes and reads at the same time: a hub whose replies nobody takes stops
- * reading. Our end of the stream is shut after the last object, the hub closes
- * after the last reply.
+ * It writes and reads at the same time, because the hub stops reading from a
+ * backend that does not read its replies. After the last object the socket is
+ * shut down for writing; the hub closes it after the last reply.
  */
 #define _GNU_SOURCE /* MSG_NOSIGNAL, on systems that have it */
 #include <sys/types.h>
@@ -20,21 +20,26 @@
 
 #include "ws.h"
 
-/* What is going out: the arguments one by one, or standard input. */
+/* What is to be sent: the arguments one by one, or standard input. */
 struct input {
 	char **args; /* NULL: standard input */
 	const char *at;
 	size_t len;
-	int newline; /* the last byte was one */
+	int newline; /* the last byte was a newline */
 	int ended;
 	char buf[65536];
 };
 
-/* Replies as they come, cut anywhere: how many, and how many are ERR. */
+/*
+ * Counts the replies in a stream that arrives in pieces. A reply is "OK" or
+ * "ERR", and perhaps a space, a detail and a newline. The states are: at the
+ * beginning of a reply; after "O", "E" or "ER"; after "OK" or "ERR"; in the
+ * detail.
+ */
 struct replies {
-	enum { WORD, O, E, ER, AFTER, DETAIL } at;
-	unsigned long error, errors;
-	char last; /* byte; '\n' before the first */
+	enum { WORD, O, E, ER, AFTER, DETAIL } state;
+	unsigned long replies, errors;
+	char last; /* the last byte; '\n' before the first */
 };
 
 static void
@@ -42,24 +47,24 @@ count(struct replies *r, const char *p, size_t n)
 {
 	for (; n > 0; p++, n--) {
 		r->last = *p;
-		if (r->at == AFTER)
-			r->at = *p == ' ' ? DETAIL : WORD;
-		switch (r->at) {
+		if (r->state == AFTER)
+			r->state = *p == ' ' ? DETAIL : WORD;
+		switch (r->state) {
 		case WORD:
-			r->at = *p == 'O' ? O : E;
-			r->error++;
+			r->state = *p == 'O' ? O : E;
+			r->replies++;
 			break;
 		case O:
 		case ER:
-			r->errors += r->at == ER;
-			r->at = AFTER;
+			r->errors += r->state == ER;
+			r->state = AFTER;
 			break;
 		case E:
-			r->at = ER;
+			r->state = ER;
 			break;
 		case DETAIL:
 			if (*p == '\n')
-				r->at = WORD;
+				r->state = WORD;
 			break;
 		case AFTER:
 			break;
@@ -74,7 +79,10 @@ print_error(const char *what, const char *reason)
 	return 1;
 }
 
-/* Each object ends with a newline, so that its reply has a line. */
+/*
+ * Gets the next bytes to send. It adds a newline to each argument, and at the
+ * end of the input, so that each reply has a detail and is a line.
+ */
 static int
 fill(struct input *in)
 {
@@ -115,7 +123,7 @@ print(const char *p, size_t len)
 
 	for (; len > 0; p += n, len -= (size_t)n) {
 		n = write(STDOUT_FILENO, p, len);
-		/* Somebody may have made it non-blocking: Node.js does. */
+		/* Another process may have made it non-blocking: Node.js. */
 		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 			(void)poll(&out, 1, -1);
 		else if (n < 0 && errno != EINTR)
@@ -141,7 +149,7 @@ exchange(int fd, const char *path, struct input *in, struct replies *r)
 		    STDIN_FILENO : -1;
 		p[1].events = POLLIN;
 		p[0].revents = p[1].revents = 0;
-		/* Arguments are there without waiting. */
+		/* The next argument is available at once. */
 		if (poll(p, 2, in->args != NULL && in->len == 0 &&
 		    !in->ended ? 0 : -1) < 0 && errno != EINTR)
 			return print_error("poll", strerror(errno));
@@ -178,10 +186,13 @@ exchange(int fd, const char *path, struct input *in, struct replies *r)
 		return print_error("standard output", strerror(errno));
 	if (error != 0)
 		return print_error(path, strerror(error));
-	/* Our newline ends a reply's line, but in the middle of an object. */
-	if (shut && r->at == AFTER && r->last == 'R')
-		return print_error("input", "the last object is not whole");
-	if (!shut || r->at != WORD || (sent && r->error == 0))
+	/*
+	 * As the input ends with a newline, so does the last reply; but not if
+	 * that newline is in the middle of an object.
+	 */
+	if (shut && r->state == AFTER && r->last == 'R')
+		return print_error("input", "the last object is incomplete");
+	if (!shut || r->state != WORD || (sent && r->replies == 0))
 		return print_error(path, "the hub has closed the connection");
 	return r->errors != 0;
 }

@@ -2,11 +2,11 @@
 /*
  * Addresses, listening sockets, and the control socket's file.
  *
- * A Unix socket's file outlives a crash, and then stands in the way. It is
- * removed only when connect() to it is refused, which is the kernel's word
- * that nobody listens. Two hubs starting at once could both see that, and the
- * second remove the first one's new file: so look and bind happen under a lock
- * on the directory.
+ * After a crash, a Unix socket's file remains, and bind(2) fails. The file is
+ * removed only if connect(2) to it is refused, which means that no process is
+ * listening. If two hubs started at the same time, both could find that, and
+ * the second would remove the new file of the first. So the check, the removal
+ * and bind are done with a lock on the directory.
  */
 #define _GNU_SOURCE /* flock, and on some systems struct sockaddr_un */
 #define _FILE_OFFSET_BITS 64 /* 32-bit systems may have long inode numbers */
@@ -29,7 +29,7 @@
 
 #include "ws.h"
 
-#define BACKLOG 4096 /* a storm of reconnects; the kernel may cut it */
+#define BACKLOG 4096 /* if all clients reconnect; the kernel may limit it */
 
 static int
 close_keeping_errno(int fd)
@@ -42,7 +42,7 @@ close_keeping_errno(int fd)
 	return -1;
 }
 
-/* Non-blocking and closed by exec: -1 with errno. */
+/* Makes fd non-blocking and close-on-exec: 0, or -1 with errno. */
 static int
 set_flags(int fd)
 {
@@ -97,7 +97,7 @@ ws_address(int fd, int peer, char name[WS_ADDRESS_MAX])
 	}
 }
 
-/* Cuts "host:port" in two; host is empty for every address. */
+/* Splits "host:port"; an empty host stands for every local address. */
 static int
 split(const char *address, char host[256], char port[6])
 {
@@ -115,7 +115,7 @@ split(const char *address, char host[256], char port[6])
 		colon = end = strrchr(address, ':');
 		if (colon == NULL || memchr(address, ':',
 		    (size_t)(colon - address)) != NULL)
-			return -1; /* v6 without its brackets */
+			return -1; /* an IPv6 address without brackets */
 	}
 	if ((size_t)(end - address) >= 256)
 		return -1;
@@ -139,7 +139,7 @@ listen_inet(const struct addrinfo *ai)
 	if (fd == -1)
 		return -1;
 	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-	/* "[::]:80" and "0.0.0.0:80" are two addresses, on every system. */
+	/* "[::]:80" must not include IPv4, whatever the system's default. */
 	if (ai->ai_family == AF_INET6)
 		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on,
 		    sizeof on);
@@ -165,7 +165,7 @@ ws_listen_check(const char *address)
 	return split(address, host, port);
 }
 
-/* Whether the list has an address before: /etc/hosts may have a host twice. */
+/* 1 if ai's address is earlier in the list: /etc/hosts may have it twice. */
 static int
 is_repeated(const struct addrinfo *list, const struct addrinfo *ai)
 {
@@ -209,7 +209,7 @@ ws_listen(const char *address, int fd[WS_LISTEN_MAX], struct ws_file_id *id,
 			n++;
 			continue;
 		}
-		/* One family may be missing where both are meant. */
+		/* A host may have no IPv6, or no IPv4. */
 		if ((errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL ||
 		    errno == EPROTONOSUPPORT) && (n > 0 || ai->ai_next))
 			continue;
@@ -227,10 +227,12 @@ ws_listen(const char *address, int fd[WS_LISTEN_MAX], struct ws_file_id *id,
 
 /* ----------------------------------------------------------- Unix sockets */
 
-/* Removes what a crashed hub left at un->sun_path; -1 with words if it may
- * not be. */
+/*
+ * Removes a socket's file that a crashed hub has left: 0, or -1 with an error
+ * message if there is anything else at un->sun_path.
+ */
 static int
-clear_stale(const struct sockaddr_un *un, char error[WS_ERROR_MAX])
+remove_stale(const struct sockaddr_un *un, char error[WS_ERROR_MAX])
 {
 	const char *path = un->sun_path;
 	struct stat st;
@@ -260,7 +262,10 @@ clear_stale(const struct sockaddr_un *un, char error[WS_ERROR_MAX])
 	return 0;
 }
 
-/* Locks the directory that path is in; -1 where that cannot be done. */
+/*
+ * Opens the directory that path is in and locks it. Returns its descriptor, or
+ * -1 if it cannot be opened. The lock is best effort.
+ */
 static int
 lock_directory(const char *path)
 {
@@ -275,7 +280,7 @@ lock_directory(const char *path)
 	else
 		slash[slash == dir ? 1 : 0] = '\0';
 	fd = open(dir, O_RDONLY | O_CLOEXEC);
-	/* Anybody may lock a directory, and for long: no waiting for that. */
+	/* Any process can lock a directory, for any time: wait only 1 s. */
 	for (tries = 0; fd != -1 && flock(fd, LOCK_EX | LOCK_NB) == -1; tries++)
 		if ((errno != EWOULDBLOCK && errno != EINTR) || tries == 100)
 			break;
@@ -305,7 +310,7 @@ ws_listen_unix(const char *path, mode_t mode, gid_t group,
 	memcpy(un.sun_path, path, strlen(path) + 1);
 
 	lock = lock_directory(path);
-	if (clear_stale(&un, error) == -1) {
+	if (remove_stale(&un, error) == -1) {
 		close_keeping_errno(lock);
 		return -1;
 	}
@@ -315,7 +320,7 @@ ws_listen_unix(const char *path, mode_t mode, gid_t group,
 		close_keeping_errno(lock);
 		return close_keeping_errno(fd);
 	}
-	mask = umask(0777); /* nobody's until mode and group are right */
+	mask = umask(0777); /* no access until mode and group are set */
 	bound = bind(fd, (const struct sockaddr *)&un, sizeof un);
 	umask(mask);
 	if (bound == -1) {

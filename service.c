@@ -1,9 +1,9 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
- * What a service manager hands over, and what it wants to hear: sockets that
- * were opened before we start (sd_listen_fds(3)) and how far we are
- * (sd_notify(3)). Both are variables in the environment, numbers and a
- * datagram, so no library is needed, and other managers than systemd speak it.
+ * The interface to a service manager: listening sockets that it has opened
+ * (sd_listen_fds(3)), and notifications of our state to it (sd_notify(3)). Both
+ * use environment variables, the first descriptor numbers, the second
+ * datagrams. So no library is needed, and managers other than systemd work too.
  */
 #define _GNU_SOURCE /* setenv, and on some systems struct sockaddr_un */
 #define _FILE_OFFSET_BITS 64
@@ -23,9 +23,9 @@
 #include "ws.h"
 
 #define FIRST 3      /* SD_LISTEN_FDS_START */
-#define SEND_TIMEOUT 2   /* seconds that a manager may take to read a word */
+#define SEND_TIMEOUT 2 /* seconds for the manager to read a notification */
 
-/* Digits and nothing else: the number, or -1. */
+/* The number that s is, in up to 9 digits, or -1. */
 static long
 parse_number(const char *s)
 {
@@ -42,8 +42,8 @@ parse_number(const char *s)
 }
 
 /*
- * What a socket of that name is for, or -1. systemd gives an unnamed one its
- * unit's name or "unknown": then the family decides.
+ * The use of a socket with that name, or -1. If the user gives no name, systemd
+ * uses the unit's name or "unknown"; then the address family decides.
  */
 static int
 kind_of(const char *name, size_t len, int family)
@@ -68,7 +68,7 @@ kind_of(const char *name, size_t len, int family)
 	return -1;
 }
 
-/* Looks at one descriptor, for the manager may have lied. */
+/* Checks one descriptor, because the manager's configuration may be wrong. */
 static int
 inspect_socket(struct ws_service_socket *s, int fd, const char *name,
     size_t len, char error[WS_ERROR_MAX])
@@ -104,7 +104,7 @@ inspect_socket(struct ws_service_socket *s, int fd, const char *name,
 		    "or control", len < 64 ? (int)len : 64, name);
 	if (kind == WS_SERVICE_CONTROL && a.ss_family != AF_UNIX)
 		return ws_fail(error, "LISTEN_FDNAMES: descriptor %d is not a "
-		    "Unix socket: anybody could write to it", fd);
+		    "Unix socket: everyone could write to it", fd);
 	if (fcntl(fd, F_SETFL, flags | O_NONBLOCK) == -1 ||
 	    fcntl(fd, F_SETFD, FD_CLOEXEC) == -1)
 		return ws_fail(error, "LISTEN_FDS: descriptor %d: %s", fd,
@@ -180,10 +180,10 @@ ws_service_open(void)
 	len = path == NULL ? 0 : strlen(path);
 	if (len < 2 || len > sizeof un.sun_path - (*path == '/') ||
 	    (*path != '/' && *path != '@'))
-		return -1; /* none, or of a kind that we do not know */
+		return -1; /* not set, or of an unsupported kind */
 	memcpy(un.sun_path, path, len);
 	if (*path == '@')
-		un.sun_path[0] = '\0'; /* abstract: all len bytes count */
+		un.sun_path[0] = '\0'; /* abstract, without a final NUL */
 	unsetenv("NOTIFY_SOCKET");
 	fd = socket(AF_UNIX, SOCK_DGRAM, 0);
 	if (fd == -1)

@@ -245,11 +245,11 @@ ctl_arguments(struct hub *h)
 	leave(&c);
 
 	CASE("ctl: an object that is cut off has its line, and is told");
-	COMMAND(1, "", "input: the last object is not whole\n", "ctl", "-s",
+	COMMAND(1, "", "input: the last object is incomplete\n", "ctl", "-s",
 	    h->control, NONE, "{\"action\":");
 	EXPECT(strcmp(did.out, "OK 0\nERR\n") == 0, "\"%s\"", did.out);
 	command(NONE "\n{\"action\":\n", ARGS("ctl", "-s", h->control));
-	command_is(__FILE__, __LINE__, 1, "", "not whole");
+	command_is(__FILE__, __LINE__, 1, "", "incomplete");
 	EXPECT(strcmp(did.out, "OK 0\nERR\n") == 0, "\"%s\"", did.out);
 	COMMAND(1, "ERR no \"data\"\n", NULL, "ctl", "-s", h->control,
 	    "{\"action\":\"multicast\"} ");

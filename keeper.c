@@ -1,17 +1,18 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
- * The two processes of a hub.
+ * The two processes: the keeper, which is the parent, and the hub, its child.
  *
- * The keeper is started with what needs rights (listeners, control socket,
- * certificate and key), forks the hub, and then only waits: for signals, which
- * it hands on, and for the hub's end, however that comes, to remove the
- * sockets' files. The hub has no signals of its own: what it is to do comes as
- * messages over a socket pair, and the end of that means that the keeper is
- * gone.
+ * The parent opens what needs privileges: the listeners, the control socket,
+ * the certificate and the key. It forks the hub, which drops its privileges and
+ * serves the clients. From then on the parent is the keeper: it passes signals
+ * on to the hub, reads the certificate and key again on SIGHUP, which the hub
+ * cannot do, and removes the sockets' files when the hub has ended, however
+ * that happens. The keeper sends messages to the hub over a socket pair; end of
+ * file on it means that the keeper has ended.
  *
- * A message is its kind, two lengths of four bytes (big endian), and as many
- * bytes: a certificate chain and a private key for CERTIFY, nothing for the
- * others.
+ * A message is a byte for its kind, two lengths of four bytes (big endian), and
+ * as many bytes as they say. For CERTIFICATE these are a certificate chain and
+ * a private key; for the other kinds the lengths are 0.
  */
 #define _GNU_SOURCE /* readlink, sigaction */
 #define _FILE_OFFSET_BITS 64 /* 32-bit systems may have long inode numbers */
@@ -35,12 +36,12 @@
 #define PATH_MAX 4096
 #endif
 
-#define PEM_MAX (1 << 20) /* bytes of a certificate's or key's file */
+#define PEM_MAX (1 << 20) /* bytes of a certificate or key file */
 
 enum { STOP = 'S', LOG_COUNTERS = 'R', CERTIFICATE = 'C' };
 
 static struct ws_setup *setup;
-static int keeper_unveiled; /* the keeper, since it is unveiled */
+static int keeper_unveiled; /* the keeper sees only some directories */
 
 /* see ws.h */
 void
@@ -55,14 +56,17 @@ ws_keeper_remove(struct ws_setup *s)
 
 /* ---------------------------------------------------- certificate and key */
 
-/* The bytes of a regular file of at most PEM_MAX; NULL and words on failure. */
+/*
+ * Reads a regular file of at most PEM_MAX bytes. Returns allocated memory, or
+ * NULL with an error message.
+ */
 static char *
 read_file(const char *path, size_t *len, char error[WS_ERROR_MAX])
 {
 	struct stat st;
 	char *p = NULL;
 	ssize_t n;
-	/* A FIFO must not hold up whoever opens it. */
+	/* O_NONBLOCK: opening a FIFO must not block. */
 	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 
 	*len = 0;
@@ -90,8 +94,8 @@ read_file(const char *path, size_t *len, char error[WS_ERROR_MAX])
 	return p;
 fail:
 	(void)ws_fail(error, keeper_unveiled && errno == EACCES ?
-	    "%s leads out of the directories that the keeper can see since "
-	    "its start:" : "%s:", path);
+	    "%s leads out of the directories that wshub could see at its "
+	    "start (restart it):" : "%s:", path);
 	if (fd != -1)
 		close(fd);
 	ws_wipe(p, *len);
@@ -122,7 +126,7 @@ decode_pair(const struct pair *p, char error[WS_ERROR_MAX])
 	return ws_tls_config_new(chain, key, error);
 }
 
-/* Reads the files and checks them; NULL and words on failure. */
+/* Reads and checks the files; NULL with an error message. */
 static struct ws_tls_config *
 read_pair(struct pair *p, char error[WS_ERROR_MAX])
 {
@@ -156,13 +160,13 @@ ws_keeper_read_pair(struct ws_setup *s, char error[WS_ERROR_MAX])
 
 /* ---------------------------------------------------------------- the hub */
 
-/* The message that is being read. */
+/* The message that is being read: its head, then the two parts of the pair. */
 static struct {
 	unsigned char head[9];
-	int parts;        /* of the pair, that have begun; 0: the head */
-	size_t have;      /* bytes of the head, or of the last of these */
+	int parts;        /* 0: reading the head; else reading this part */
+	size_t have;      /* bytes read of the head or the part */
 	struct pair pair;
-	int lost;         /* there was no memory for all of it */
+	int lost;         /* a part was dropped: out of memory */
 } message;
 
 static size_t
@@ -204,21 +208,21 @@ static int orphaned; /* the keeper has ended */
 static int pledged;
 
 /*
- * Reads until *have of len bytes are there: 1, or 0 if there are no more now,
- * or will never be. Without a buffer they are read and forgotten.
+ * Reads until *have is len: 1, or 0 if no more input is available now or the
+ * keeper has ended. If buf is NULL, the bytes are discarded.
  */
 static int
 fill(int fd, void *buf, size_t len, size_t *have)
 {
-	static char nowhere[1024];
+	static char discarded[1024];
 	size_t room;
 	ssize_t n;
 
 	while (*have < len) {
 		room = len - *have;
-		if (buf == NULL && room > sizeof nowhere)
-			room = sizeof nowhere;
-		n = read(fd, buf == NULL ? nowhere : (char *)buf + *have,
+		if (buf == NULL && room > sizeof discarded)
+			room = sizeof discarded;
+		n = read(fd, buf == NULL ? discarded : (char *)buf + *have,
 		    room);
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -228,7 +232,7 @@ fill(int fd, void *buf, size_t len, size_t *have)
 			if (!orphaned)
 				ws_log(WS_LOG_ERROR, "the keeper is gone: "
 				    "stopping");
-			if (!pledged) /* else the next start will */
+			if (!pledged) /* otherwise the next start does it */
 				ws_keeper_remove(setup);
 			orphaned = 1;
 			return 0;
@@ -238,7 +242,7 @@ fill(int fd, void *buf, size_t len, size_t *have)
 	return 1;
 }
 
-/* Reads what there is of the next message: 1 when it is whole, else 0. */
+/* Reads what is available of the next message: 1 if it is complete, else 0. */
 static int
 read_message(int fd)
 {
@@ -277,19 +281,19 @@ read_keeper(struct ws_loop *l, int fd, void *arg)
 		message.have = 0;
 		message.lost = 0;
 	}
-	if (orphaned) { /* Close 1001 for everybody, and no waiting */
+	if (orphaned) { /* Close 1001 to all clients, without draining */
 		l->o.drain = 0;
 		ws_loop_stop(l);
 	}
 }
 
-/* No path is seen, and no call made that the loop does not need. */
+/* Hides all files, and denies every system call that the loop does not need. */
 static void
 confine_hub(void)
 {
 	int unveiled = ws_unveil("/", "") == 0 && ws_unveil(NULL, NULL) == 0;
 
-	/* Where there is no unveil, the pledge alone refuses every path. */
+	/* Without unveil, the pledge alone denies all calls with a path. */
 	pledged = ws_pledge(WS_HUB_PROMISES) == 0;
 	if (!pledged)
 		ws_log(WS_LOG_NOTE, "warning: the hub runs without a sandbox: "
@@ -306,7 +310,7 @@ run_hub(int fd, struct ws_tls_config *tls)
 	unsigned char random;
 	int i;
 
-	/* Without it every client would be refused. */
+	/* Without random bytes no client could be accepted. */
 	if (ws_entropy(&random, sizeof random) == -1)
 		ws_die("no random bytes: getentropy fails, /dev/urandom: %s",
 		    strerror(errno));
@@ -335,7 +339,7 @@ run_hub(int fd, struct ws_tls_config *tls)
 	ws_address(setup->control_fd, 0, name);
 	ws_log(WS_LOG_NOTE, "backends write to %s", name + strlen("unix:"));
 	confine_hub();
-	if (write(fd, "", 1) != 1) /* the keeper waits to hear that */
+	if (write(fd, "", 1) != 1) /* tells the keeper that the hub is ready */
 		ws_die("the keeper is gone");
 	while (ws_loop_step(l, -1))
 		;
@@ -354,11 +358,11 @@ on_signal(int number)
 	int saved = errno;
 
 	if (write(signal_pipe[1], &c, 1) < 0)
-		errno = saved; /* full: others like it wait there */
+		errno = saved; /* the pipe is full of signals to be handled */
 	errno = saved;
 }
 
-/* The parent process may have left any signal blocked or ignored. */
+/* The process that started us may have left signals blocked or ignored. */
 static void
 catch_signals(void)
 {
@@ -377,7 +381,7 @@ catch_signals(void)
 	sa.sa_handler = SIG_IGN;
 	sigaction(SIGPIPE, &sa, NULL);
 #ifdef SIGXFSZ
-	sigaction(SIGXFSZ, &sa, NULL); /* RLIMIT_FSIZE, and a log file */
+	sigaction(SIGXFSZ, &sa, NULL); /* a log file over RLIMIT_FSIZE */
 #endif
 	if (pipe(signal_pipe) == -1 ||
 	    fcntl(signal_pipe[0], F_SETFD, FD_CLOEXEC) == -1 ||
@@ -391,7 +395,10 @@ catch_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* The keeper's signals do not reach the hub, not even ^C from a terminal. */
+/*
+ * The hub ignores the keeper's signals: ^C in a terminal is sent to both, and
+ * the keeper passes it on as a message.
+ */
 static void
 ignore_signals(void)
 {
@@ -440,7 +447,7 @@ send_message(int fd, int kind, const struct pair *p)
 		while (len[i] > 0) {
 			n = write(fd, parts[i], len[i]);
 			if (n < 0 && errno != EINTR)
-				return; /* it is ending; we shall hear */
+				return; /* the hub has ended; SIGCHLD follows */
 			if (n > 0) {
 				parts[i] += n;
 				len[i] -= (size_t)n;
@@ -464,12 +471,15 @@ renew_pair(int fd)
 		ws_log(WS_LOG_ERROR, "the old certificate stays: %s", error);
 		return;
 	}
-	ws_tls_config_release(c); /* it was only to check */
+	ws_tls_config_release(c); /* the hub decodes the pair itself */
 	send_message(fd, CERTIFICATE, &p);
 	free_pair(&p);
 }
 
-/* The directory of a file: what replaces the file is in there, too. */
+/*
+ * Unveils the directory of a file rather than the file, so that one that
+ * replaces it can be read as well.
+ */
 static void
 unveil_around(const char *path, const char *permissions)
 {
@@ -485,8 +495,8 @@ unveil_around(const char *path, const char *permissions)
 }
 
 /*
- * The first link on the way to path: the length of the path to it, and what it
- * says, or 0 if there is none.
+ * Finds the first symbolic link among the components of path. Returns the
+ * length of the path to it, with its target, or 0 if there is none.
  */
 static size_t
 find_link(const char *path, char target[PATH_MAX])
@@ -509,9 +519,9 @@ find_link(const char *path, char target[PATH_MAX])
 }
 
 /*
- * The directory of a file, and of what each link on the way to it leads to:
- * each of certbot's files is a link, others have one for a directory, and let
- * it lead elsewhere when the pair is renewed.
+ * Unveils the directory of a file, and those of all symbolic links that lead to
+ * it. With certbot the file is a link; others have a link to a directory. Such
+ * a link gets another target when the certificate is renewed.
  */
 static void
 unveil_pem(const char *file)
@@ -527,14 +537,14 @@ unveil_pem(const char *file)
 		len = find_link(path, target);
 		if (len == 0)
 			return;
-		/* A relative target begins in the link's own directory. */
+		/* A relative target begins in the link's directory. */
 		for (dir = len; dir > 0 && path[dir - 1] != '/'; dir--)
 			;
 		if (target[0] == '/')
 			dir = 0;
 		n = snprintf(next, sizeof next, "%.*s%s", (int)dir, path,
 		    target);
-		if (strrchr(next, '/') != next) /* "/" would be all there is */
+		if (strrchr(next, '/') != next) /* do not unveil "/" */
 			unveil_around(next, "r");
 		if (n >= (int)sizeof next ||
 		    n + (int)strlen(path + len) >= (int)sizeof next)
@@ -545,7 +555,10 @@ unveil_pem(const char *file)
 	}
 }
 
-/* It will read the pair again, remove files, and send and wait. */
+/*
+ * From now on the keeper reads the certificate and key again, removes the
+ * sockets' files, sends messages and waits.
+ */
 static void
 confine_keeper(void)
 {
@@ -557,12 +570,12 @@ confine_keeper(void)
 	}
 	for (i = 0; i < setup->nfiles; i++)
 		unveil_around(setup->files[i].path, "rc");
-	/* The hub has warned already if this cannot be. */
+	/* If this fails, the hub has logged a warning. */
 	keeper_unveiled = ws_unveil(NULL, NULL) == 0;
 	(void)ws_pledge(WS_KEEPER_PROMISES);
 }
 
-/* The hub has ended: removes the files, and returns the exit status. */
+/* Called when the hub has ended: removes the files, returns the exit status. */
 static int
 hub_exit_status(int status)
 {
@@ -575,8 +588,9 @@ hub_exit_status(int status)
 }
 
 /*
- * Waits for the hub's end; returns the exit status. There are other children
- * where this is process 1, or where a shell started some before its exec.
+ * Waits until the hub ends; returns the exit status. There may be other
+ * children: process 1 inherits orphans, and a shell that executes wshub may
+ * have started some before.
  */
 static int
 wait_for_hub(pid_t hub, int fd)
@@ -585,7 +599,7 @@ wait_for_hub(pid_t hub, int fd)
 	int status;
 	pid_t pid;
 
-	/* The hub says a byte when it is ready, or ends: then SIGCHLD comes. */
+	/* The hub sends a byte when it is ready. If it ends, SIGCHLD comes. */
 	if (read(fd, &c, 1) == 1)
 		ws_service_notify(setup->manager, "READY=1");
 	for (;;) {
@@ -636,7 +650,7 @@ ws_keeper_run(struct ws_setup *s)
 			close(setup->manager);
 		run_hub(fd[1], setup->pair);
 	}
-	/* The keeper holds no listener, no key, and nothing of the hub's. */
+	/* The keeper needs no listener, no key and no end of the hub's. */
 	close(fd[1]);
 	for (i = 0; i < setup->n; i++)
 		close(setup->fd[i]);

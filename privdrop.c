@@ -1,15 +1,16 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
- * What a hub gives up that is started as root: the file system, its groups,
- * its user.
+ * Drops the privileges of a hub that is started as root: its access to files,
+ * its groups and its user.
  *
- * It gets an empty root directory. That is /var/empty where it is fit, or one
- * made for it and removed as soon as it is in there, in /run or /tmp. There may
- * be none of these where the root directory is an image of one file, or is
- * read-only. Linux has another way, if /proc is mounted: the directory of a
- * process that has ended since has nothing in it, and no process of the same
- * number brings that back. The last choice is the control socket's directory:
- * if that socket's file could be made, so can a directory.
+ * The hub changes its root to an empty directory. This is /var/empty if it is
+ * suitable, or a new directory in /run or /tmp, which is removed once the hub
+ * is in it. None of these may be usable in a container that contains only
+ * wshub, or with a read-only root. If /proc is mounted, Linux has another way:
+ * the directory /proc/PID of a process that has ended is empty for ever, even
+ * if another process gets the same PID. The last choice is a new directory
+ * beside the control socket: where its file could be created, so can a
+ * directory.
  */
 #define _GNU_SOURCE /* chroot, setgroups */
 #define _FILE_OFFSET_BITS 64 /* 32-bit systems may have long inode numbers */
@@ -29,22 +30,25 @@
 
 /* ------------------------------------------------- an empty root directory */
 
-static char tried[512]; /* directories, and why each is not the one */
+static char failures[512]; /* the directories tried, and why each failed */
 
-/* Returns 0. */
+/* Adds a directory to failures. Returns 0. */
 static int
-not_in(const char *dir, const char *reason)
+add_failure(const char *dir, const char *reason)
 {
-	size_t n = strlen(tried);
+	size_t n = strlen(failures);
 
-	snprintf(tried + n, sizeof tried - n, "%s%s: %s", n > 0 ? ", " : "",
-	    dir, reason);
+	snprintf(failures + n, sizeof failures - n, "%s%s: %s",
+	    n > 0 ? ", " : "", dir, reason);
 	return 0;
 }
 
-/* NULL if the directory is empty and only root can change that, or why not. */
+/*
+ * Returns NULL if the directory is empty and only root can create files in it;
+ * otherwise, the reason why it is not suitable.
+ */
 static const char *
-unfit(const char *dir)
+check_directory(const char *dir)
 {
 	struct dirent *e;
 	struct stat st;
@@ -56,7 +60,7 @@ unfit(const char *dir)
 	if (st.st_uid != 0)
 		return "not owned by root";
 	if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-		return "others than root may write to it";
+		return "users other than root may write to it";
 	d = opendir(dir);
 	if (d == NULL)
 		return strerror(errno);
@@ -67,18 +71,21 @@ unfit(const char *dir)
 	return empty ? NULL : "not empty";
 }
 
-/* Enters a directory that is there: 1, or 0 if that cannot be. */
+/* Changes to an existing directory: 1, or 0 with an entry in failures. */
 static int
 enter(const char *dir)
 {
-	const char *reason = unfit(dir);
+	const char *reason = check_directory(dir);
 
 	if (reason == NULL && chdir(dir) == -1)
 		reason = strerror(errno);
-	return reason == NULL ? 1 : not_in(dir, reason);
+	return reason == NULL ? 1 : add_failure(dir, reason);
 }
 
-/* Makes a directory, enters it and removes it: 1, or 0 if that cannot be. */
+/*
+ * Creates a directory, changes to it and removes it: 1, or 0 with an entry in
+ * failures.
+ */
 static int
 enter_new(const char *parent)
 {
@@ -87,17 +94,22 @@ enter_new(const char *parent)
 
 	snprintf(dir, sizeof dir, "%s/wshub.XXXXXX", parent);
 	if (mkdtemp(dir) == NULL)
-		return not_in(*parent != '\0' ? parent : "/", strerror(errno));
-	/* Where others may write to the parent it could be another by now. */
-	if (chdir(dir) == -1 || (reason = unfit(".")) != NULL ||
+		return add_failure(*parent != '\0' ? parent : "/",
+		    strerror(errno));
+	/*
+	 * If other users may write to the parent, one may have replaced the
+	 * directory: so check the one that we are in.
+	 */
+	if (chdir(dir) == -1 || (reason = check_directory(".")) != NULL ||
 	    rmdir(dir) == -1)
 		ws_die("%s: %s", dir, reason != NULL ? reason :
 		    strerror(errno));
 	return 1;
 }
 
+/* Does so in the directory that contains file. */
 static int
-enter_beside(const char *file)
+enter_new_beside(const char *file)
 {
 	const char *slash = strrchr(file, '/');
 	char parent[128];
@@ -109,12 +121,13 @@ enter_beside(const char *file)
 
 #ifdef __linux__
 /*
- * The root directory becomes that of a child in /proc, and then the child ends:
- * 1, or 0 if that cannot be. The child looks up its own number, as /proc may be
- * mounted for another PID namespace, where ours are other processes'.
+ * Changes the root to a child's directory in /proc, and then lets the child
+ * end: 1, or 0 with an entry in failures. The child reads its PID from
+ * /proc/self, because /proc may belong to another PID namespace, in which our
+ * PIDs are other processes.
  */
 static int
-root_of_ended(void)
+chroot_proc(void)
 {
 	char dir[64] = "/proc/";
 	size_t n = strlen(dir);
@@ -129,7 +142,7 @@ root_of_ended(void)
 		close(fd[0]);
 		len = readlink("/proc/self", dir, sizeof dir);
 		if (len > 0 && write(fd[1], dir, (size_t)len) == len)
-			len = read(fd[1], dir, 1); /* waits for its end */
+			len = read(fd[1], dir, 1); /* until fd[0] is closed */
 		_exit(len == 0 ? 0 : 1);
 	}
 	close(fd[1]);
@@ -139,25 +152,25 @@ root_of_ended(void)
 	close(fd[0]);
 	while (waitpid(child, NULL, 0) == -1 && errno == EINTR)
 		;
-	return len > 0 ? 1 : not_in("/proc", "not mounted");
+	return len > 0 ? 1 : add_failure("/proc", "not mounted");
 }
 #else
 static int
-root_of_ended(void)
+chroot_proc(void)
 {
 	return 0;
 }
 #endif
 
 static void
-empty_root(const char *control)
+chroot_empty(const char *control)
 {
 	if (!enter("/var/empty") && !enter_new("/run") && !enter_new("/tmp")) {
-		if (root_of_ended())
+		if (chroot_proc())
 			return;
-		if (!enter_beside(control))
+		if (!enter_new_beside(control))
 			ws_die("there is no empty directory to chroot to: %s",
-			    tried);
+			    failures);
 	}
 	if (chroot(".") == -1)
 		ws_die("chroot: %s", strerror(errno));
@@ -165,9 +178,12 @@ empty_root(const char *control)
 
 /* ------------------------------------------------------------------- users */
 
-/* A call has failed. It ends the hub, unless it changes nothing for -u. */
+/*
+ * Handles a failed system call. This is fatal, or only a warning if the hub is
+ * to stay root and the call would not have changed its user or group.
+ */
 static void
-refused(const char *call, const char *capability, int harmless)
+call_failed(const char *call, const char *capability, int harmless)
 {
 	const char *hint = "", *end = "";
 	int error = errno;
@@ -188,9 +204,9 @@ refused(const char *call, const char *capability, int harmless)
 	    "%s%s%s", call, strerror(error), hint, end);
 }
 
-/* It is in that group and in no other. */
+/* 1 if the process is in that group and in no other. */
 static int
-only_in(gid_t gid)
+has_only_group(gid_t gid)
 {
 	gid_t list[2];
 	int n = getgroups(2, list);
@@ -206,17 +222,17 @@ ws_privdrop(uid_t uid, gid_t gid, const char *control)
 
 	if (geteuid() != 0)
 		return;
-	/* To the directory that it is anyway: whether we may. */
+	/* This changes nothing, and shows whether chroot is permitted. */
 	if (chroot("/") == 0)
-		empty_root(control);
+		chroot_empty(control);
 	else
-		refused("chroot", "CAP_SYS_CHROOT", root);
-	if (setgroups(1, &gid) == -1 && !only_in(gid))
-		refused("setgroups", "CAP_SETGID, and a user namespace that "
-		    "allows it", root && gid == getegid());
+		call_failed("chroot", "CAP_SYS_CHROOT", root);
+	if (setgroups(1, &gid) == -1 && !has_only_group(gid))
+		call_failed("setgroups", "CAP_SETGID, and a user namespace "
+		    "that allows it", root && gid == getegid());
 	if (setgid(gid) == -1)
-		refused("setgid", "CAP_SETGID", 0);
+		call_failed("setgid", "CAP_SETGID", 0);
 	if (setuid(uid) == -1)
-		refused("setuid", "CAP_SETUID", 0);
+		call_failed("setuid", "CAP_SETUID", 0);
 	ws_no_core();
 }

@@ -1,20 +1,20 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
- * pledge(2) and unveil(2): OpenBSD's own, and the same two for Linux.
+ * pledge(2) and unveil(2): OpenBSD's own, and an equivalent for Linux.
  *
- * There a pledge is a filter of system calls and their arguments (seccomp): a
- * table for each promise, and any other call is SIGSYS, whose handler names it
- * on standard error before the process dies of it. Our promises are narrower
- * than OpenBSD's: "inet" and "unix" accept from sockets that are there, they
- * make no new ones and connect none, and no memory becomes executable. unveil
- * is a set of Landlock rules. Neither needs a library, and where the kernel has
- * them not, or this is a machine whose numbers are not known here, they fail
- * with ENOSYS.
+ * On Linux, ws_pledge installs a seccomp filter of system calls and their
+ * arguments. Each promise has a table of the calls that it allows. Any other
+ * call raises SIGSYS, whose handler writes the call's name to standard error
+ * before the signal ends the process. The promises are narrower than OpenBSD's:
+ * "inet" and "unix" allow accepting connections but neither creating nor
+ * connecting sockets, and no memory can become executable. ws_unveil makes a
+ * set of Landlock rules. Neither needs a library. If the kernel does not have
+ * them, or the architecture is not in the list below, they fail with ENOSYS.
  *
- * System calls have other names on other machines, and a C library takes now
- * the one and now the other (poll, ppoll, ppoll_time64): each table has all
- * that do the same, and the headers say which exist. test/sandbox.c has the
- * worst that each call can be asked for.
+ * A system call can have several names, which depend on the architecture, and
+ * the C library's version decides which one it uses (poll, ppoll,
+ * ppoll_time64). So each table has all calls that do the same, as far as the
+ * headers define them. test/sandbox.c tries the most harmful use of each call.
  */
 #define _GNU_SOURCE
 #include <sys/types.h>
@@ -57,7 +57,7 @@ ws_unveil(const char *path, const char *permissions)
 void
 ws_no_core(void)
 {
-	no_core_file(); /* who has changed users cannot be traced */
+	no_core_file(); /* after setuid no user can trace the process */
 }
 
 #elif defined(__linux__)
@@ -74,7 +74,7 @@ ws_no_core(void)
 #include <poll.h>
 #include <signal.h>
 
-/* Sanitizers make calls that no promise of ours has, and trace themselves. */
+/* A sanitizer makes system calls that no promise allows, and uses ptrace. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED 1
 #elif defined(__has_feature)
@@ -88,12 +88,12 @@ ws_no_core(void)
 #endif
 
 static int
-unwanted(void)
+is_disabled(void)
 {
 	return SANITIZED || getenv("WSHUB_NO_SANDBOX") != NULL;
 }
 
-/* No program that is executed later gains what this process has not. */
+/* Executing a set-user-ID program gives no privileges after this. */
 static int
 no_new_privileges(void)
 {
@@ -105,17 +105,21 @@ void
 ws_no_core(void)
 {
 	no_core_file();
-	/* Nor one by a pipe, which has no limit, nor a look by a debugger. */
-	if (!unwanted())
+	/*
+	 * A core pattern that is a pipe ignores RLIMIT_CORE. This prevents it,
+	 * and debuggers as well.
+	 */
+	if (!is_disabled())
 		(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
 /* ------------------------------------------------------------------ pledge */
 
 /*
- * linux/audit.h, filter.h and seccomp.h, as far as they are needed: a C library
- * that is not the system's own (musl-gcc) does not find the kernel's headers.
- * An architecture is its number in ELF, with bits for its width and order.
+ * The parts of linux/audit.h, filter.h and seccomp.h that are needed: another C
+ * library than the system's (musl-gcc) does not find the kernel's headers. An
+ * architecture is the machine's number in ELF, and bits for a width of 64 bits
+ * and little-endian byte order.
  */
 #define WIDE 0x80000000u
 #define LITTLE 0x40000000u
@@ -145,7 +149,7 @@ ws_no_core(void)
 #define ARCH 0
 #endif
 
-enum { /* of a filter's instructions */
+enum { /* opcodes of a filter's instructions */
 	LOAD = 0x20, EQUAL = 0x15, MASK = 0x54, RETURN = 0x06
 };
 
@@ -173,25 +177,29 @@ struct call { /* seccomp_data */
 };
 
 /*
- * A call that is allowed, or allowed where each of these words of its arguments
- * has that value after masking. Of several rules for a call one is enough.
+ * A rule allows a system call if all conditions are true; there may be none. A
+ * condition compares a 32-bit word of the arguments, after masking, with a
+ * value. If a call has several rules, one of them has to match.
  *
- * An argument has two words. Of an int the kernel looks at the lower one alone,
- * and what the upper one holds is undefined; of a pointer it takes both. What
- * is in memory a filter does not see.
+ * An argument has two words. Of an int the kernel uses only the lower word, and
+ * the upper one is undefined; of a pointer it uses both. A filter cannot read
+ * what an argument points to.
  */
 struct rule {
 	int call;
 	struct {
-		uint32_t word, mask, value; /* a mask of 0 ends them */
-	} where[3];
+		uint32_t word, mask, value; /* a mask of 0 ends the list */
+	} conditions[3];
 };
 
 #define LOWER(i) (2 * (i) + (ORDER != LITTLE))
 #define UPPER(i) (2 * (i) + (ORDER == LITTLE))
 #define ALL 0xffffffffu
 
-/* Conditions. */
+/*
+ * Conditions for argument i: its value; only some bits may be set; none of some
+ * bits may be set; a bit is set; a null pointer.
+ */
 #define IS(i, n) { LOWER(i), ALL, (uint32_t)(n) }
 #define ONLY(i, bits) { LOWER(i), ~(uint32_t)(bits), 0 }
 #define NONE_OF(i, bits) { LOWER(i), (uint32_t)(bits), 0 }
@@ -203,21 +211,22 @@ struct rule {
 #define CALL_IF(name, ...) { SYS_##name, { __VA_ARGS__ } }
 
 /*
- * Among the flags left out are MSG_FASTOPEN, which connects, and MSG_OOB, which
- * the kernel once got wrong for Unix sockets (CVE-2025-38236).
+ * Other flags are denied: MSG_FASTOPEN connects, and MSG_OOB had a kernel bug
+ * for Unix sockets (CVE-2025-38236).
  */
 #define SEND_FLAGS (MSG_NOSIGNAL | MSG_DONTWAIT | MSG_MORE)
 #define RECEIVE_FLAGS (MSG_PEEK | MSG_DONTWAIT)
 
 /*
- * On these C libraries call one number for all that concerns sockets, and the
- * arguments are in memory. (Others' headers have it, and nobody calls it.)
+ * On these architectures the C library uses one system call, socketcall, for
+ * all socket functions. Their arguments are in memory, which the filter cannot
+ * read. (Other architectures define the call, but do not use it.)
  */
 #if defined(__i386__) || defined(__s390x__)
 #define SOCKETCALL(n) CALL_IF(socketcall, IS(0, n)) /* see linux/net.h */
 #endif
 
-/* The often called first. */
+/* The most frequent calls come first: the filter checks them in this order. */
 static const struct rule stdio_rules[] = {
 #ifdef SYS_poll
 	CALL(poll),
@@ -228,7 +237,7 @@ static const struct rule stdio_rules[] = {
 #ifdef SYS_ppoll_time64
 	CALL(ppoll_time64),
 #endif
-	/* With a socket that is there, to whom it is connected with. */
+	/* On an open socket, and only to the peer it is connected to. */
 #ifdef SYS_send
 	CALL_IF(send, ONLY(3, SEND_FLAGS)),
 #endif
@@ -242,7 +251,7 @@ static const struct rule stdio_rules[] = {
 	CALL(getsockname), CALL(getpeername),
 	CALL_IF(setsockopt, IS(1, IPPROTO_TCP), IS(2, TCP_NODELAY)),
 	CALL_IF(setsockopt, IS(1, SOL_SOCKET), IS(2, SO_LINGER)),
-	/* With SHUT_RD a listener becomes a socket that may connect. */
+	/* SHUT_RD would turn a listener into a socket that can connect. */
 	CALL_IF(shutdown, IS(1, SHUT_WR)),
 #endif
 #ifdef SOCKETCALL
@@ -265,13 +274,13 @@ static const struct rule stdio_rules[] = {
 	CALL(time),
 #endif
 	CALL(read), CALL(write), CALL(readv), CALL(writev), CALL(close),
-	CALL_IF(ioctl, IS(1, TIOCOUTQ)), /* bytes not acknowledged yet */
+	CALL_IF(ioctl, IS(1, TIOCOUTQ)), /* unacknowledged bytes */
 
-	/* Memory, but neither a file's nor such as is executed. */
+	/* Memory, but no file mappings and no executable memory. */
 	CALL(brk),
 #if defined(SYS_mmap2)
 	CALL_IF(mmap2, NONE_OF(2, PROT_EXEC), WITH(3, MAP_ANONYMOUS)),
-#elif defined(__s390x__) /* its arguments are in memory */
+#elif defined(__s390x__) /* the arguments of this call are in memory */
 	CALL(mmap),
 #else
 	CALL_IF(mmap, NONE_OF(2, PROT_EXEC), WITH(3, MAP_ANONYMOUS)),
@@ -283,10 +292,10 @@ static const struct rule stdio_rules[] = {
 	CALL_IF(madvise, IS(2, MADV_FREE)),
 #endif
 #ifdef MADV_HUGEPAGE
-	CALL_IF(madvise, IS(2, MADV_HUGEPAGE)), /* glibc, if told so */
+	CALL_IF(madvise, IS(2, MADV_HUGEPAGE)), /* glibc, by a tunable */
 #endif
 
-	/* musl, after an open with O_CLOEXEC. */
+	/* musl calls this after an open with O_CLOEXEC. */
 #ifdef SYS_fcntl
 	CALL_IF(fcntl, IS(1, F_SETFD)),
 #endif
@@ -311,7 +320,7 @@ static const struct rule stdio_rules[] = {
 #ifdef SYS_restart_syscall
 	CALL(restart_syscall),
 #endif
-	/* FUTEX_WAKE, private or not: one thread never waits. */
+	/* FUTEX_WAKE, private or not. A single thread never waits. */
 #ifdef SYS_futex
 	CALL_IF(futex, { LOWER(1), ~128u, 1 }),
 #endif
@@ -336,7 +345,7 @@ static const struct rule accept_rules[] = {
 #endif
 };
 
-/* To read only, also where no unveil says so. */
+/* Files can only be read, even without unveil. */
 #define NO_WRITING (O_WRONLY | O_RDWR | O_CREAT | O_TRUNC)
 
 static const struct rule rpath_rules[] = {
@@ -365,7 +374,7 @@ static const struct rule cpath_rules[] = {
 #ifdef SYS_unlink
 	CALL(unlink),
 #endif
-	CALL_IF(unlinkat, IS(2, 0)) /* no directory */
+	CALL_IF(unlinkat, IS(2, 0)) /* files, not directories */
 };
 
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
@@ -374,7 +383,7 @@ static const struct {
 	const char *name;
 	const struct rule *rules;
 	size_t n;
-} promise[] = {
+} known_promises[] = {
 	{ "stdio", stdio_rules, LEN(stdio_rules) },
 	{ "inet", accept_rules, LEN(accept_rules) },
 	{ "unix", accept_rules, LEN(accept_rules) },
@@ -382,10 +391,10 @@ static const struct {
 	{ "cpath", cpath_rules, LEN(cpath_rules) },
 };
 
-#define MOST 512 /* instructions */
+#define PROGRAM_MAX 512 /* instructions */
 
 struct program {
-	struct instruction code[MOST];
+	struct instruction code[PROGRAM_MAX];
 	unsigned short n;
 };
 
@@ -394,7 +403,7 @@ add(struct program *p, unsigned code, uint32_t k, int yes, int no)
 {
 	struct instruction f = { (uint16_t)code, (uint8_t)yes, (uint8_t)no, k };
 
-	if (p->n < MOST)
+	if (p->n < PROGRAM_MAX)
 		p->code[p->n++] = f;
 }
 
@@ -405,35 +414,38 @@ load(struct program *p, size_t offset)
 }
 
 static void
-end(struct program *p, uint32_t what)
+add_return(struct program *p, uint32_t action)
 {
-	add(p, RETURN, what, 0, 0);
+	add(p, RETURN, action, 0, 0);
 }
 
-/* Expects the call's number to be loaded, and leaves it so. */
+/*
+ * Adds a rule to the program: if it matches, the call is allowed. The system
+ * call's number must be loaded, and is loaded again where the rule ends.
+ */
 static void
 add_rule(struct program *p, const struct rule *r)
 {
 	size_t n = 0, i;
 	int rest;
 
-	while (n < LEN(r->where) && r->where[n].mask != 0)
+	while (n < LEN(r->conditions) && r->conditions[n].mask != 0)
 		n++;
 	rest = n == 0 ? 1 : (int)(3 * n + 2);
 	add(p, EQUAL, (uint32_t)r->call, 0, rest);
 	for (i = 0; i < n; i++) {
-		load(p, offsetof(struct call, args) + r->where[i].word *
+		load(p, offsetof(struct call, args) + r->conditions[i].word *
 		    sizeof(uint32_t));
-		add(p, MASK, r->where[i].mask, 0, 0);
+		add(p, MASK, r->conditions[i].mask, 0, 0);
 		rest -= 3;
-		add(p, EQUAL, r->where[i].value, 0, rest - 1);
+		add(p, EQUAL, r->conditions[i].value, 0, rest - 1);
 	}
-	end(p, ALLOW);
+	add_return(p, ALLOW);
 	if (n != 0)
 		load(p, offsetof(struct call, nr));
 }
 
-/* Names a call, for those that somebody would try. */
+/* Names a system call, if it is one that an attacker would try. */
 static const char *
 call_name(int nr)
 {
@@ -459,7 +471,7 @@ call_name(int nr)
 	return "?";
 }
 
-/* Only what may be called in a handler: no printf. */
+/* It uses only functions that a signal handler may call, so no printf. */
 static void
 on_violation(int signal_number, siginfo_t *info, void *context)
 {
@@ -481,13 +493,16 @@ on_violation(int signal_number, siginfo_t *info, void *context)
 	memcpy(line + n, name, strlen(name));
 	n += strlen(name);
 	line[n++] = '\n';
-	/* Not for another's signal, nor into a pipe that is full. */
+	/* si_code is positive if the kernel sent it. Never block on a pipe. */
 	if (info->si_code > 0 && poll(&err, 1, 0) == 1 &&
 	    (err.revents & POLLOUT) != 0)
 		written = write(STDERR_FILENO, line, n);
 	(void)written;
 	(void)signal(signal_number, SIG_DFL);
-	/* Not raise(3), whose calls differ. It is pending until we return. */
+	/*
+	 * raise(3) uses other calls in some C libraries. The signal is blocked
+	 * in its handler, and ends the process when this returns.
+	 */
 	(void)syscall(SYS_tgkill, getpid(), (int)syscall(SYS_gettid),
 	    signal_number);
 }
@@ -496,8 +511,8 @@ on_violation(int signal_number, siginfo_t *info, void *context)
 int
 ws_pledge(const char *promises)
 {
-	static struct program p; /* not for a small stack */
-	/* Signals to itself alone. */
+	static struct program p; /* too large for a small stack */
+	/* A process may send signals only to itself. */
 	const struct rule abort_rule = CALL_IF(tgkill, IS(0, getpid()));
 	struct sigaction sa;
 	struct filter f;
@@ -505,33 +520,33 @@ ws_pledge(const char *promises)
 	size_t len, i, k;
 	int sockets = 0;
 
-	if (no_new_privileges() == -1 || ARCH == 0 || unwanted()) {
+	if (no_new_privileges() == -1 || ARCH == 0 || is_disabled()) {
 		errno = ENOSYS;
 		return -1;
 	}
 	memset(&p, 0, sizeof p);
 	load(&p, offsetof(struct call, arch));
 	add(&p, EQUAL, ARCH, 1, 0);
-	end(&p, TRAP);
+	add_return(&p, TRAP);
 	load(&p, offsetof(struct call, nr));
 	for (; *word != '\0'; word += len + (word[len] == ' ')) {
 		len = strcspn(word, " ");
-		for (i = 0; i < LEN(promise); i++)
-			if (strncmp(promise[i].name, word, len) == 0 &&
-			    promise[i].name[len] == '\0')
+		for (i = 0; i < LEN(known_promises); i++)
+			if (strncmp(known_promises[i].name, word, len) == 0 &&
+			    known_promises[i].name[len] == '\0')
 				break;
-		if (i == LEN(promise)) {
+		if (i == LEN(known_promises)) {
 			errno = EINVAL;
 			return -1;
 		}
-		if (promise[i].rules == accept_rules && sockets++ != 0)
+		if (known_promises[i].rules == accept_rules && sockets++ != 0)
 			continue;
-		for (k = 0; k < promise[i].n; k++)
-			add_rule(&p, promise[i].rules + k);
+		for (k = 0; k < known_promises[i].n; k++)
+			add_rule(&p, known_promises[i].rules + k);
 	}
 	add_rule(&p, &abort_rule);
-	end(&p, TRAP);
-	if (p.n == MOST) {
+	add_return(&p, TRAP);
+	if (p.n == PROGRAM_MAX) {
 		errno = E2BIG;
 		return -1;
 	}
@@ -542,7 +557,7 @@ ws_pledge(const char *promises)
 	f.code = p.code;
 	if (sigaction(SIGSYS, &sa, NULL) == -1)
 		return -1;
-	/* The mitigation that comes without the flag costs every call. */
+	/* Without SPEC_ALLOW, a Spectre mitigation slows down every call. */
 #ifdef SYS_seccomp
 	if (syscall(SYS_seccomp, SET_MODE_FILTER, SPEC_ALLOW, &f) == 0)
 		return 0;
@@ -555,9 +570,9 @@ ws_pledge(const char *promises)
 
 /* ------------------------------------------------------------------ unveil */
 
-/* linux/landlock.h is younger than many systems' headers. */
+/* The headers of many systems do not have linux/landlock.h. */
 #if defined(__mips__) && defined(_ABIO32) && _MIPS_SIM == _ABIO32
-#define LANDLOCK_CREATE 4444 /* its calls begin with 4000 */
+#define LANDLOCK_CREATE 4444 /* system calls are numbered from 4000 */
 #else
 #define LANDLOCK_CREATE 444
 #endif
@@ -569,7 +584,7 @@ ws_pledge(const char *promises)
 #define FS_WRITE_FILE (1u << 1)
 #define FS_READ_FILE (1u << 2)
 #define FS_READ_DIR (1u << 3)
-#define FS_ALL 0x1fffu /* those, removing and making: all of version 1 */
+#define FS_ALL 0x1fffu /* all rights that version 1 of Landlock knows */
 #define FS_CHANGE (FS_ALL & ~(FS_EXECUTE | FS_WRITE_FILE | FS_READ_FILE | \
     FS_READ_DIR))
 
@@ -582,13 +597,13 @@ open_rules(void)
 
 	if (rules != -1)
 		return 0;
-	if (no_new_privileges() == -1 || unwanted()) {
+	if (no_new_privileges() == -1 || is_disabled()) {
 		errno = ENOSYS;
 		return -1;
 	}
 	rules = (int)syscall(LANDLOCK_CREATE, &all, sizeof all, 0);
 	if (rules == -1)
-		errno = ENOSYS; /* built without, or not enabled */
+		errno = ENOSYS; /* the kernel has no Landlock, or disables it */
 	return rules == -1 ? -1 : 0;
 }
 
@@ -596,7 +611,7 @@ open_rules(void)
 int
 ws_unveil(const char *path, const char *permissions)
 {
-	/* The kernel's struct, which is packed: twelve bytes. */
+	/* landlock_path_beneath_attr is packed: 8 bytes and 4 bytes. */
 	unsigned char rule[12];
 	uint64_t allowed = 0;
 	struct stat st;
@@ -645,7 +660,7 @@ int
 ws_pledge(const char *promises)
 {
 #ifdef __FreeBSD__
-	/* No name of anything can be looked up any more. */
+	/* After this, no path and no address can be looked up. */
 	if (strstr(promises, "path") == NULL)
 		return cap_enter();
 #endif

@@ -1,27 +1,27 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
  * HTTP/1.1 as far as a WebSocket server needs it: request heads (RFC 9112), and
- * answers to them.
+ * responses.
  *
- * A head is read once as it comes, by a state machine whose state is struct
- * ws_head, 8 bytes:
+ * A state machine reads the head as it arrives. Its state is struct ws_head, of
+ * 8 bytes. The head is
  *
- *   *(CR LF), METHOD SP TARGET SP VERSION CR LF, then per field
+ *   *(CR LF), METHOD SP TARGET SP VERSION CR LF, then for each field
  *   NAME ':' VALUE CR LF, then CR LF
  *
- * A byte which no request can have at its place is refused when it is seen and
- * not when, perhaps never, the head ends: a TLS ClientHello on the wrong port,
- * or a bare line feed, which is how requests are smuggled past a proxy that
- * reads lines otherwise. Hosts are checked where they end, as an address in
- * brackets cannot be told from half of one before that. If 32 KiB come byte by
- * byte, each byte is looked at once or twice, not 32,768 times.
+ * and each of the words above is an element. An invalid byte is refused as soon
+ * as it arrives, because the head may never end: after a TLS ClientHello on the
+ * wrong port, or a bare line feed, by which requests are smuggled past a proxy
+ * that splits lines differently. A host is checked at its end, since the first
+ * half of an address in brackets is not valid by itself. Even if 32 KiB arrive
+ * byte by byte, each byte is read once or twice, not 32,768 times.
  *
- * When the head is whole, and known to be lines of that form, a second walk
- * over these lines (inspect) collects what its fields say, and judge weighs it,
- * as one field can come before or after another. Nothing is repaired (RFC 9112
- * section 2.2 lets a server be lenient, section 11.2 says what that costs);
- * empty lines before the request line are skipped, because that section asks
- * for it, and count as bytes of the head.
+ * When the head is complete and its syntax has been checked, read_fields reads
+ * the lines a second time and collects the fields, which may be in any order;
+ * choose_status then decides. An invalid head is never repaired: RFC 9112
+ * section 2.2 lets a server be lenient, and section 11.2 says what that can
+ * cause. But empty lines before the request line are skipped, as section 2.2
+ * demands; they count towards the size of the head.
  */
 #include <stdio.h>
 #include <string.h>
@@ -32,8 +32,8 @@
 #define SCHEME_MAX 8 /* bytes of "https://" */
 
 /*
- * The byte in lower case if a token may have it (RFC 9110 section 5.6.2),
- * else NUL.
+ * token[c] is c in lower case if c is allowed in a token (RFC 9110 section
+ * 5.6.2), otherwise 0.
  */
 static const char token[256] =
     "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0" "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
@@ -41,7 +41,7 @@ static const char token[256] =
     "\0abcdefghijklmno" "pqrstuvwxyz\0\0\0^_"
     "`abcdefghijklmno" "pqrstuvwxyz\0|\0~";
 
-/* Answers, and the fields that RFC 9110 section 15 wants with them. */
+/* Status codes, and the fields that RFC 9110 section 15 requires for them. */
 static const struct status {
 	int status;
 	const char *phrase;
@@ -62,33 +62,34 @@ static const char *const methods[] = {
 	"", "CONNECT", "GET", "HEAD", "OPTIONS", "PRI"
 };
 
-/* Where in a head. */
+/* The states of the parser. */
 enum {
 	START, EMPTY, METHOD, TARGET, VERSION, LF, FIELD, NAME, VALUE, END
 };
 
-/* Of the URIs that a request may be for in absolute-form. */
+/* Schemes that a target in absolute-form may have. */
 static const char *const schemes[] = {
 	"http://", "https://", "ws://", "wss://"
 };
 
-/* What a whole head says. */
+/* The contents of a complete head. */
 struct fields {
 	unsigned method;              /* index in methods */
 	struct ws_text target;
 	int minor;                    /* HTTP/1.minor */
-	int upgrade, connection;      /* websocket, upgrade were listed there */
-	int body;                     /* bytes would follow the head */
-	unsigned keys;                /* fields of that name */
-	unsigned version;             /* 1: one field, and it says 13 */
-	int no_token;                 /* an offered subprotocol is no token */
-	const char *subprotocol;      /* the first offered that we have */
+	int upgrade;                  /* the Upgrade field lists websocket */
+	int connection;               /* the Connection field lists upgrade */
+	int body;                     /* the request has a body */
+	unsigned keys;                /* number of Sec-WebSocket-Key fields */
+	unsigned version;             /* 1: one version field, which is 13 */
+	int bad_subprotocol;          /* a subprotocol offered is no token */
+	const char *subprotocol;      /* the one chosen, or NULL */
 	struct ws_text key;
 };
 
 /* ------------------------------------------------------------ request heads */
 
-/* Without the white space around it: OWS, RFC 9110 section 5.6.3. */
+/* Removes the white space at both ends: OWS, RFC 9110 section 5.6.3. */
 static struct ws_text
 trim(const char *s, size_t len)
 {
@@ -103,7 +104,7 @@ trim(const char *s, size_t len)
 	return t;
 }
 
-/* Whether t is word, which is a token in lower case. */
+/* 1 if t is word, which is in lower case; the case of t does not matter. */
 static int
 is_word(struct ws_text t, const char *word)
 {
@@ -117,7 +118,7 @@ is_word(struct ws_text t, const char *word)
 	return 1;
 }
 
-/* Whether word is in a list with commas, RFC 9110 section 5.6.1. */
+/* 1 if the comma-separated list t contains word, RFC 9110 section 5.6.1. */
 static int
 has_word(struct ws_text t, const char *word)
 {
@@ -146,7 +147,10 @@ is_letter(char c)
 	return (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
 }
 
-/* 16 bytes in base64; the last character's low 4 bits say nothing. */
+/*
+ * 1 if key is 16 bytes in base64. The low 4 bits of the last character are not
+ * used, so any character is allowed there.
+ */
 static int
 is_key(struct ws_text key)
 {
@@ -195,9 +199,9 @@ is_ipv4(const char *s, size_t len)
 }
 
 /*
- * IPv6address, RFC 3986 section 3.2.2: eight groups, one "::" in place of one
- * or more of them, an IPv4 address in place of the last two. It has no zone:
- * that means nothing on another host (RFC 6874 section 4).
+ * IPv6address, RFC 3986 section 3.2.2: eight groups. One "::" may replace one
+ * or more of them, and an IPv4 address the last two. A zone is not allowed, as
+ * it has no meaning on another host (RFC 6874 section 4).
  */
 static int
 is_ipv6(const char *s, size_t len)
@@ -233,7 +237,7 @@ is_ipv6(const char *s, size_t len)
 	return gap ? groups < 8 : groups == 8;
 }
 
-/* What may stand in brackets: IPv6address or IPvFuture. */
+/* IP-literal without its brackets: IPv6address or IPvFuture. */
 static int
 is_ip_literal(const char *s, size_t len)
 {
@@ -252,12 +256,12 @@ is_ip_literal(const char *s, size_t len)
 }
 
 /*
- * Whether t is a host and perhaps a port (RFC 3986 section 3.2), without user
- * information (RFC 9110 section 4.2.4). *host and *port are the lengths of
- * these, the port's with its colon.
+ * 1 if t is a host with or without a port (RFC 3986 section 3.2). User
+ * information is not allowed (RFC 9110 section 4.2.4). *host and *port become
+ * their lengths; the port's includes the colon.
  */
 static int
-is_authority(struct ws_text t, size_t *parse_host, size_t *port)
+is_authority(struct ws_text t, size_t *host, size_t *port)
 {
 	const char *end;
 	size_t i = 0;
@@ -278,7 +282,7 @@ is_authority(struct ws_text t, size_t *parse_host, size_t *port)
 			else
 				return 0;
 		}
-	*parse_host = i;
+	*host = i;
 	*port = t.len - i;
 	if (i < t.len && t.s[i++] != ':')
 		return 0;
@@ -288,7 +292,10 @@ is_authority(struct ws_text t, size_t *parse_host, size_t *port)
 	return 1;
 }
 
-/* The scheme that t begins with, or that begins with t; NULL: none. */
+/*
+ * The scheme that t begins with, or could begin with if more of t were known;
+ * NULL: none.
+ */
 static const char *
 scheme(struct ws_text t)
 {
@@ -306,23 +313,23 @@ scheme(struct ws_text t)
 }
 
 /*
- * Whether a request target may begin with t, which has no byte but from '!' to
- * '~'. What follows a first slash may be any of these: RFC 3986 has fewer, but
- * browsers send '[', ']', '^', '`', '{', '|', '}' and a '%' that begins nothing
- * as they stand in a URL's query, some of them in its path (the percent-encode
- * sets of the WHATWG's URL standard), and people with curl the others.
+ * 1 if a request target may begin with t, which contains only bytes from '!' to
+ * '~'. All of these are allowed after a slash. RFC 3986 allows fewer, but
+ * browsers do not encode '[', ']', '^', '`', '{', '|', '}' and a '%' without
+ * two digits in a query, nor some of them in a path (see the percent-encode
+ * sets of the WHATWG's URL standard), and curl sends the others as well.
  */
 static int
-begins_target(unsigned find_method, struct ws_text t)
+begins_target(unsigned method, struct ws_text t)
 {
-	if (find_method == CONNECT)
-		return 1; /* an authority, judged at its end */
+	if (method == CONNECT)
+		return 1; /* an authority, which is checked at its end */
 	if (t.s[0] == '*')
-		return find_method == OPTIONS && t.len == 1;
+		return method == OPTIONS && t.len == 1;
 	return t.s[0] == '/' || scheme(t) != NULL;
 }
 
-/* An absolute-form's authority and what follows that. */
+/* Splits a target in absolute-form into its authority and the rest. */
 static void
 split_target(struct ws_text t, struct ws_text *authority, struct ws_text *path)
 {
@@ -338,25 +345,25 @@ split_target(struct ws_text t, struct ws_text *authority, struct ws_text *path)
 	path->len = t.len - i;
 }
 
-/* Whether it may end there: RFC 9112 section 3.2. */
+/* 1 if t is a complete request target: RFC 9112 section 3.2. */
 static int
-is_target(unsigned find_method, struct ws_text t)
+is_target(unsigned method, struct ws_text t)
 {
 	struct ws_text path;
-	size_t parse_host, port;
+	size_t host, port;
 
-	if (find_method != CONNECT && (t.s[0] == '/' || t.s[0] == '*'))
+	if (method != CONNECT && (t.s[0] == '/' || t.s[0] == '*'))
 		return 1;
-	if (find_method != CONNECT)
+	if (method != CONNECT)
 		split_target(t, &t, &path);
-	/* RFC 9110 section 4.2.1: no URI of these has an empty host. */
-	return is_authority(t, &parse_host, &port) && parse_host > 0 &&
-	    (find_method != CONNECT || port > 1);
+	/* The host must not be empty: RFC 9110 section 4.2.1. */
+	return is_authority(t, &host, &port) && host > 0 &&
+	    (method != CONNECT || port > 1);
 }
 
 /*
- * Whether a target, not CONNECT's, is path, which begins with a slash, with a
- * query or without.
+ * 1 if the path of a target is path. The target may have a query, and is not of
+ * a CONNECT request.
  */
 static int
 has_path(struct ws_text target, const char *path)
@@ -388,8 +395,9 @@ find_method(struct ws_text t)
 }
 
 /*
- * Subprotocols that a client offers, in its order of preference: one field or
- * several, RFC 6455 section 11.3.4. The first that is one of names is chosen.
+ * Reads a list of subprotocols that the client offers, in its order of
+ * preference. The first that is in names is chosen. There may be several such
+ * fields (RFC 6455 section 11.3.4).
  */
 static void
 choose_subprotocol(struct fields *x, struct ws_text list,
@@ -405,7 +413,7 @@ choose_subprotocol(struct fields *x, struct ws_text list,
 		t = trim(list.s, n);
 		for (i = 0; i < t.len; i++)
 			if (token[(unsigned char)t.s[i]] == '\0')
-				x->no_token = 1;
+				x->bad_subprotocol = 1;
 		for (k = 0; names[k] != NULL && x->subprotocol == NULL; k++)
 			if (t.len == strlen(names[k]) &&
 			    memcmp(t.s, names[k], t.len) == 0)
@@ -417,7 +425,7 @@ choose_subprotocol(struct fields *x, struct ws_text list,
 	}
 }
 
-/* Notes one field. */
+/* Records one field. */
 static void
 take_field(struct fields *x, const struct ws_http *o, struct ws_text name,
     struct ws_text value)
@@ -440,7 +448,7 @@ take_field(struct fields *x, const struct ws_http *o, struct ws_text name,
 		choose_subprotocol(x, value, o->subprotocols);
 }
 
-/* What a head says that ends at end and is known to be right line by line. */
+/* Reads the fields of a complete head, whose syntax has been checked. */
 static void
 read_fields(struct fields *x, const struct ws_http *o, const char *p,
     const char *end)
@@ -448,7 +456,7 @@ read_fields(struct fields *x, const struct ws_http *o, const char *p,
 	struct ws_text name;
 	const char *eol;
 
-	/* No space is in empty lines before it. */
+	/* The first space follows the method: empty lines have none. */
 	p = (const char *)memchr(p, ' ', (size_t)(end - p)) + 1;
 	x->target.s = p;
 	p = memchr(p, ' ', (size_t)(end - p));
@@ -472,15 +480,18 @@ set_status(struct ws_request *r, int status, const char *reason)
 	return status;
 }
 
-/* The status that a whole head deserves. */
+/* Decides about a complete head. */
 static int
 choose_status(struct ws_request *r, const struct fields *x,
     const struct ws_http *o, unsigned hosts)
 {
-	/* RFC 9112 section 3.2: HTTP/1.0 may go without. */
+	/* HTTP/1.0 does not need one: RFC 9112 section 3.2. */
 	if (hosts == 0 && x->minor > 0)
 		return set_status(r, 400, "no Host header");
-	/* A path may be both: an upgrade is none of HTTP/1.0's, see below. */
+	/*
+	 * WebSocket clients may use the same path. A GET with an upgrade is
+	 * theirs, unless it is HTTP/1.0, which has no upgrade.
+	 */
 	if (o != NULL && o->health != NULL &&
 	    (x->method == HEAD || x->method == OPTIONS ||
 	    (x->method == GET && (!x->upgrade || x->minor == 0))) &&
@@ -502,9 +513,9 @@ choose_status(struct ws_request *r, const struct fields *x,
 		return set_status(r, 400, "two Sec-WebSocket-Key headers");
 	if (!is_key(x->key))
 		return set_status(r, 400, "bad Sec-WebSocket-Key");
-	if (x->no_token)
+	if (x->bad_subprotocol)
 		return set_status(r, 400, "bad Sec-WebSocket-Protocol");
-	/* What follows the head are frames. */
+	/* The bytes after the head must be frames. */
 	if (x->body)
 		return set_status(r, 400, "an upgrade request has no body");
 	r->key = x->key.s;
@@ -512,22 +523,22 @@ choose_status(struct ws_request *r, const struct fields *x,
 	return set_status(r, 101, "");
 }
 
-/* The Host field's value t is whole. NULL, or what is wrong. */
+/* Checks the value of a Host field: NULL, or an error message. */
 static const char *
-parse_host(struct ws_head *h, struct ws_text t)
+check_host(struct ws_head *h, struct ws_text t)
 {
 	size_t n, port;
 
 	if (h->hosts != 0)
 		return "more than one Host header";
 	h->hosts = 1;
-	/* It may be empty: what the client was given has no authority. */
+	/* It is empty if the URL of the client has no authority. */
 	return is_authority(t, &n, &port) ? NULL : "bad Host header";
 }
 
 /*
- * Takes byte c, with what came before it of the same part. NULL, or what is
- * wrong with it. END is left to the caller.
+ * Handles byte c, which follows part, the beginning of the same element. NULL,
+ * or an error message. The caller handles the state END.
  */
 static const char *
 parse_byte(struct ws_head *h, struct ws_text part, unsigned char c)
@@ -555,7 +566,7 @@ parse_byte(struct ws_head *h, struct ws_text part, unsigned char c)
 			return token[c] == '\0' ? "not HTTP" : NULL;
 		h->method = (unsigned char)find_method(part);
 		if (h->method == PRI) /* RFC 9113 section 3.4 */
-			return "HTTP/2 is not spoken here";
+			return "HTTP/2 is not supported";
 		break;
 	case TARGET:
 		if (c == ' ' && n > 0) {
@@ -598,12 +609,12 @@ parse_byte(struct ws_head *h, struct ws_text part, unsigned char c)
 	case VALUE:
 		if (c == '\r') {
 			h->state = LF;
-			return h->host ? parse_host(h, trim(part.s, n)) : NULL;
+			return h->host ? check_host(h, trim(part.s, n)) : NULL;
 		}
 		return (c < ' ' && c != '\t') || c == 0x7f ?
 		    "control character in a header" : NULL;
 	}
-	/* The next part begins behind c. */
+	/* The next element begins after c. */
 	h->mark = (unsigned short)(h->at + 1);
 	h->state++;
 	return NULL;
@@ -631,7 +642,7 @@ ws_request(struct ws_head *h, const struct ws_http *o, const char *head,
 			return h->at;
 		}
 		if (h->state == VALUE && c >= ' ' && c != 0x7f)
-			continue; /* most bytes of most heads */
+			continue; /* the fast path, for most bytes */
 		part.s = head + h->mark;
 		part.len = (size_t)(h->at - h->mark);
 		reason = h->state == END ? "bare carriage return" :
@@ -660,24 +671,24 @@ ws_is_token(const char *s)
 	return i > 0;
 }
 
-/* ------------------------------------------------------------------ answers */
+/* ---------------------------------------------------------------- responses */
 
 /* see ws.h */
 size_t
 ws_accept(char out[WS_ANSWER_MAX], const struct ws_request *r)
 {
 	const char *name = r->subprotocol;
-	char proof[WS_ACCEPT_KEY];
+	char accept[WS_ACCEPT_KEY];
 
-	ws_accept_key(proof, r->key);
-	/* 131 bytes, and 26 + WS_SUBPROTOCOL_MAX < 282 with a subprotocol. */
+	ws_accept_key(accept, r->key);
+	/* 129 bytes, and 26 + WS_SUBPROTOCOL_MAX more with a subprotocol. */
 	return (size_t)snprintf(out, WS_ANSWER_MAX,
 	    "HTTP/1.1 101 Switching Protocols\r\n"
 	    "Upgrade: websocket\r\n"
 	    "Connection: Upgrade\r\n"
 	    "Sec-WebSocket-Accept: %s\r\n"
 	    "%s%s%s"
-	    "\r\n", proof, name != NULL ? "Sec-WebSocket-Protocol: " : "",
+	    "\r\n", accept, name != NULL ? "Sec-WebSocket-Protocol: " : "",
 	    name != NULL ? name : "", name != NULL ? "\r\n" : "");
 }
 
@@ -703,6 +714,6 @@ ws_answer(char out[WS_ANSWER_MAX], const struct ws_head *h, int status,
 	    "Content-Length: %d\r\n"
 	    "\r\n"
 	    "%.*s\n", a->status, a->phrase, a->fields, n + 1, n, reason);
-	/* RFC 9110 section 9.3.2: the same head, and no body. */
+	/* HEAD gets the same head without the body: RFC 9110 section 9.3.2. */
 	return h != NULL && h->method == HEAD ? length - (size_t)n - 1 : length;
 }

@@ -1,53 +1,52 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
- * RFC 8259: finds where a JSON text ends, and takes it apart.
+ * RFC 8259: finds the end of a JSON text, and reads its members and strings.
  *
- * Nothing is turned into a tree. ws_json_scan is the only judge: it reads
- * each byte once, in pieces cut anywhere, and what it remembers between two
- * bytes is the state, a bit for each open container, how far it is inside an
- * escape or a literal, and inside a character. The other functions walk text
- * that it has found whole; they rely on that and check nothing twice. So a
- * quote always has its partner, and a backslash something behind it, before
- * the text is over: they need no bound to stop at.
+ * No tree is built. Only ws_json_scan checks the text: it reads each byte once,
+ * in pieces of any size. Its state is the position in the grammar, a bit for
+ * each open array or object, the position inside an escape or a literal, and
+ * the position inside a UTF-8 character. The other functions require a text
+ * that it has accepted, and check nothing again. In such a text every quote is
+ * closed, and a byte follows every backslash, so they do not check for the end.
  *
- * The states up to NEXT stand between tokens, where white space is allowed;
- * those from WHOLE on have ended. Leaving the switch takes the byte, unless
- * it was wrong. One that ends a number is not taken: it is looked at again in
- * the state after that, if there is one.
+ * In the states up to NEXT, which are between tokens, white space is allowed.
+ * The states from WHOLE on are final. A byte that leaves the switch is taken,
+ * unless it is invalid. The byte that ends a number is not taken, but handled
+ * again in the next state.
  *
- * The stack of containers is a shift register, the innermost in bit 0. That
- * is why WS_JSON_DEPTH is not more than nest has bits.
+ * The stack of open arrays and objects is a shift register, with the innermost
+ * in bit 0. So WS_JSON_DEPTH is the number of bits in nest.
  */
 #include <string.h>
 
 #include "ws.h"
 
 enum {
-	VALUE,    /* a value must come: the start, after ':', after ',' */
+	VALUE,    /* at the start, after ':' and ',': a value must follow */
 	ITEM,     /* after '[': a value or ']' */
 	MEMBER,   /* after '{': a name or '}' */
 	NAME,     /* after ',' in an object: a name */
 	COLON,    /* after a name */
-	NEXT,     /* after a value in a container: ',' or the end */
+	NEXT,     /* after a value in an array or object: ',' or its end */
 	STRING,
 	ESCAPE,   /* after a backslash */
-	HEX,      /* after "\u": j->hex digits must come */
-	LITERAL,  /* literals[j->hex] must come */
-	ZERO,     /* a number may end here, as in the next three */
+	HEX,      /* after "\u": j->hex digits must follow */
+	LITERAL,  /* literals[j->hex] must follow */
+	ZERO,     /* after a leading 0; a number may end in these 4 states */
 	DIGITS,   /* after a digit that is not a leading zero */
 	FRACTION,
 	EXPONENT,
-	MINUS,    /* a digit must come, as in POINT and SIGN */
+	MINUS,    /* a digit must follow, as in POINT and SIGN */
 	POINT,
-	E,        /* after 'e': a digit or a sign must come */
+	E,        /* after 'e': a digit or a sign must follow */
 	SIGN,
-	KEY = 32, /* beside STRING, ESCAPE and HEX: of a member's name */
+	KEY = 32, /* with STRING, ESCAPE and HEX: in a member's name */
 	WHOLE = 64,
 	BROKEN
 };
 
-/* What is wrong with a byte that cannot come; elsewhere it depends. */
-static const char *const reason[] = {
+/* The error message for an invalid byte in a state, unless one is set. */
+static const char *const messages[] = {
 	[VALUE] = "not a value",
 	[ITEM] = "not a value",
 	[MEMBER] = "not a name in quotes",
@@ -64,11 +63,11 @@ static const char *const reason[] = {
 	[SIGN] = "no digit in a number"
 };
 
-/* One after the other; a NUL ends each. */
+/* The three literals, each with a NUL, and where they begin. */
 static const char literals[] = "true\0false\0null";
 enum { TRUE = 0, FALSE = 5, NUL = 11 };
 
-/* RFC 8259 section 7: what may follow a backslash, but for 'u'. */
+/* The characters allowed after a backslash, except 'u': RFC 8259 section 7. */
 static const char escapes[8] = "\"\\/bfnrt";
 static const char escaped[8] = "\"\\/\b\f\n\r\t";
 
@@ -95,15 +94,16 @@ hex_digit(int c)
 }
 
 /*
- * The index, from i on, of the first byte that is not plain: a quote, a
- * backslash, a control character or not ASCII; or len.
+ * The index, from i on, of the first byte that is a quote, a backslash, a
+ * control character or not ASCII; or len.
  *
- * A word at a time: with all its bytes below 0x80, subtracting n from each
- * sets the top bit of the lowest one that is less than n, and of none if
- * there is none. Which byte it was, the loop behind finds on any byte order.
+ * The first loop tests a word at a time. If all its bytes are below 0x80,
+ * subtracting n from each sets the top bit of the lowest byte that is less than
+ * n, and no top bit if there is no such byte. The second loop finds the byte,
+ * with either byte order.
  */
 static size_t
-plain(const char *s, size_t i, size_t len)
+skip_plain(const char *s, size_t i, size_t len)
 {
 	const size_t ones = (size_t)-1 / 255;
 	size_t w;
@@ -125,15 +125,15 @@ plain(const char *s, size_t i, size_t len)
 }
 
 /*
- * The index, from i on, of the first byte that is not a string's text: a
- * quote, a backslash, a control character or not UTF-8; or len.
+ * The index, from i on, of the first byte that is a quote, a backslash, a
+ * control character or not UTF-8; or len.
  */
 static size_t
-inside(struct ws_utf8 *u, const char *s, size_t i, size_t len)
+skip_text(struct ws_utf8 *u, const char *s, size_t i, size_t len)
 {
 	while (i < len) {
 		if (u->left == 0 && (s[i] & 0x80) == 0) {
-			i = plain(s, i, len);
+			i = skip_plain(s, i, len);
 			if (i == len || (s[i] & 0x80) == 0)
 				break;
 		}
@@ -144,23 +144,25 @@ inside(struct ws_utf8 *u, const char *s, size_t i, size_t len)
 	return i;
 }
 
-/* The state after a value. */
+/* These return the next state: after a value, ... */
 static unsigned
-ended(const struct ws_json *j)
+end_value(const struct ws_json *j)
 {
 	return j->depth != 0 ? NEXT : WHOLE;
 }
 
+/* ... after the end of an array or object, ... */
 static unsigned
-closed(struct ws_json *j)
+end_container(struct ws_json *j)
 {
 	j->depth--;
 	j->nest >>= 1;
-	return ended(j);
+	return end_value(j);
 }
 
+/* ... after its beginning, ... */
 static unsigned
-opened(struct ws_json *j, int object)
+begin_container(struct ws_json *j, int object)
 {
 	if (j->depth == WS_JSON_DEPTH) {
 		j->reason = "nested deeper than 64";
@@ -171,33 +173,34 @@ opened(struct ws_json *j, int object)
 	return object ? MEMBER : ITEM;
 }
 
+/* ... after the first letter of a literal, ... */
 static unsigned
-literal(struct ws_json *j, unsigned char which)
+begin_literal(struct ws_json *j, unsigned char which)
 {
 	j->hex = (unsigned char)(which + 1);
 	return LITERAL;
 }
 
-/* The state after the first byte of a value, section 3. */
+/* ... after the first byte of any value, section 3. */
 static unsigned
-begun(struct ws_json *j, int c)
+begin_value(struct ws_json *j, int c)
 {
 	switch (c) {
 	case '"':
 		return STRING;
 	case '{':
 	case '[':
-		return opened(j, c == '{');
+		return begin_container(j, c == '{');
 	case '-':
 		return MINUS;
 	case '0':
 		return ZERO;
 	case 't':
-		return literal(j, TRUE);
+		return begin_literal(j, TRUE);
 	case 'f':
-		return literal(j, FALSE);
+		return begin_literal(j, FALSE);
 	case 'n':
-		return literal(j, NUL);
+		return begin_literal(j, NUL);
 	default:
 		return is_digit(c) ? DIGITS : BROKEN;
 	}
@@ -221,16 +224,16 @@ ws_json_scan(struct ws_json *j, const char *piece, size_t len)
 		switch (state) {
 		case ITEM:
 			if (c == ']') {
-				state = closed(j);
+				state = end_container(j);
 				break;
 			}
 			/* FALLTHROUGH */
 		case VALUE:
-			state = begun(j, c);
+			state = begin_value(j, c);
 			break;
 		case MEMBER:
 			if (c == '}') {
-				state = closed(j);
+				state = end_container(j);
 				break;
 			}
 			/* FALLTHROUGH */
@@ -244,13 +247,13 @@ ws_json_scan(struct ws_json *j, const char *piece, size_t len)
 			if (c == ',')
 				state = j->nest & 1 ? NAME : VALUE;
 			else if (c == (j->nest & 1 ? '}' : ']'))
-				state = closed(j);
+				state = end_container(j);
 			else
 				state = BROKEN;
 			break;
 		case STRING:
 		case STRING | KEY:
-			i = inside(&j->utf8, piece, i, len);
+			i = skip_text(&j->utf8, piece, i, len);
 			if (i == len)
 				continue;
 			c = (unsigned char)piece[i];
@@ -258,7 +261,7 @@ ws_json_scan(struct ws_json *j, const char *piece, size_t len)
 				j->reason = "not UTF-8";
 				state = BROKEN;
 			} else if (c == '"')
-				state = state == STRING ? ended(j) : COLON;
+				state = state == STRING ? end_value(j) : COLON;
 			else if (c == '\\')
 				state ^= STRING ^ ESCAPE;
 			else if (c < 0x20)
@@ -285,7 +288,7 @@ ws_json_scan(struct ws_json *j, const char *piece, size_t len)
 			if (c != literals[j->hex])
 				state = BROKEN;
 			else if (literals[++j->hex] == '\0')
-				state = ended(j);
+				state = end_value(j);
 			break;
 		case DIGITS:
 		case FRACTION:
@@ -299,7 +302,7 @@ ws_json_scan(struct ws_json *j, const char *piece, size_t len)
 			else if ((c | 0x20) == 'e' && state <= FRACTION)
 				state = E;
 			else {
-				state = ended(j);
+				state = end_value(j);
 				continue;
 			}
 			break;
@@ -319,7 +322,7 @@ ws_json_scan(struct ws_json *j, const char *piece, size_t len)
 		}
 		if (state == BROKEN) {
 			if (j->reason == NULL)
-				j->reason = reason[was & ~(unsigned)KEY];
+				j->reason = messages[was & ~(unsigned)KEY];
 			break;
 		}
 		i++;
@@ -346,8 +349,8 @@ skip_space(const char *p)
 }
 
 /*
- * From behind the opening quote to behind the closing one, which is the first
- * behind an even number of backslashes.
+ * p is behind the opening quote. Returns the position behind the closing one,
+ * which is the first quote that follows an even number of backslashes.
  */
 static const char *
 skip_string(const char *p, const char *end)
@@ -363,7 +366,7 @@ skip_string(const char *p, const char *end)
 	}
 }
 
-/* To behind a value of an object's member: something stands there. */
+/* Returns the position behind a member's value. A byte always follows it. */
 static const char *
 skip_value(const char *p, const char *end)
 {
@@ -400,7 +403,7 @@ ws_json_member(struct ws_text *rest, struct ws_text *name,
 	const char *p = skip_space(rest->s), *end = rest->s + rest->len;
 	int more;
 
-	/* At '{', or behind a value: ',' or '}'. */
+	/* p is at '{' or, after a value, at ',' or '}'. */
 	if (*p != '}')
 		p = skip_space(p + 1);
 	more = *p != '}';
@@ -430,8 +433,8 @@ hex4(const char *p)
 }
 
 /*
- * The character that p, behind a backslash, stands for; *end is moved behind
- * it. What is no character, half of a surrogate pair, is returned as it is.
+ * Decodes the escape at p, which is behind the backslash. *end becomes the
+ * position behind it. Half of a surrogate pair is returned as it is.
  */
 static uint32_t
 unescape(const char *p, const char **end)
@@ -465,7 +468,7 @@ utf8_encode(char out[4], uint32_t c)
 		out[i] = (char)(0x80 | (c & 0x3f));
 		c >>= 6;
 	}
-	/* As many ones as there are bytes, unless it is a single one. */
+	/* The first of several bytes begins with as many 1 bits, and a 0. */
 	out[0] = (char)(n == 1 ? c : (0xf00 >> n & 0xff) | c);
 	return n;
 }
@@ -512,7 +515,7 @@ ws_json_compact(char *out, struct ws_text value)
 	const char *p = value.s, *end = p + value.len, *from;
 	size_t n = 0;
 
-	if (*p == '"' && end[-1] == '"') { /* most often */
+	if (*p == '"' && end[-1] == '"') { /* the fast path: a string */
 		memmove(out, p, value.len);
 		return value.len;
 	}

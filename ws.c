@@ -4,25 +4,25 @@
  *
  * Frames
  *
- * The framer is between two frames (frame == 0) or inside a data frame (frame
- * is its FIN bit | 1, and left > 0 payload bytes are still to come); and it is
- * between two messages (message == 0) or inside one (its opcode). Control
- * frames come whole or not at all, at most 2 + 4 + 125 = 131 bytes, and so
- * need no state; only data frames do, as their payload is passed on as it
- * comes. A data frame's head is used up as soon as it is whole, even if no
- * payload is there: that is a piece of no bytes.
+ * The framer is either between two frames (frame == 0) or inside a data frame
+ * (frame is its FIN bit | 1, and left > 0 payload bytes are still to come). It
+ * is also either between two messages (message == 0) or inside one (message is
+ * its opcode). A control frame is read as a whole, which is at most 2 + 4 + 125
+ * = 131 bytes, and so needs no state. The payload of a data frame is passed on
+ * as it arrives. The head of a data frame is consumed as soon as it is
+ * complete, even if no payload has arrived: this gives a piece of 0 bytes.
  *
  * Invariants:	size <= limit, so limit - size cannot wrap
- *		size counts whole frames, the one under way in full
+ *		size includes the whole current frame
  *		frame != 0 implies message != 0
- *		utf8 is that of the message's bytes so far, if it is text;
- *		control frames in between do not touch it
+ *		utf8 is the state after the bytes of a text message so far;
+ *		control frames between its frames do not change it
  *		turn is the payload bytes of this frame so far, modulo 4
  *
- * A head is judged from as many of its bytes as there are. A length of which
- * some bytes are missing is an interval: from the bytes it has with zeros
- * after them, to the same with ones. It is not the shortest form if even the
- * greatest of these fits a shorter one, too big if even the least is.
+ * An incomplete head is checked as far as it has arrived. If bytes of its
+ * length are missing, the length is between the value with zeros for them and
+ * the value with ones. It is not in its shortest form if even the greatest
+ * value has a shorter form; it is too big if even the least value is.
  */
 #include <stdio.h>
 #include <string.h>
@@ -91,7 +91,7 @@ ws_sha1(unsigned char digest[20], const void *data, size_t len)
 	for (left = len; left >= 64; left -= 64, p += 64)
 		sha1_block(h, p);
 
-	/* The rest, a one bit, and 64 bits of length: one block or two. */
+	/* The last bytes, a 1 bit and the 64-bit length: one block or two. */
 	for (i = 0; i < left; i++)
 		tail[i] = p[i];
 	tail[left] = 0x80;
@@ -160,7 +160,7 @@ ws_utf8(struct ws_utf8 *u, const void *data, size_t len)
 	size_t i = 0;
 
 	while (i < len) {
-		/* Eight at a time while they are ASCII. */
+		/* The fast path: eight bytes of ASCII at a time. */
 		if (u->left == 0 && len - i >= sizeof(w)) {
 			memcpy(&w, p + i, sizeof(w));
 			if ((w & 0x8080808080808080) == 0) {
@@ -178,8 +178,8 @@ ws_utf8(struct ws_utf8 *u, const void *data, size_t len)
 /*
  * see ws.h
  *
- * The key is laid out in memory as the data is, twice, and so is the same
- * with either byte order.
+ * The mask is copied twice to a word of 8 bytes in the order of the data, so
+ * this is correct with either byte order.
  */
 void
 ws_mask(unsigned char *data, size_t len, const unsigned char mask[4],
@@ -218,8 +218,8 @@ violation(struct ws_event *e, const char *reason)
 }
 
 /*
- * Reads a frame's head: its length, with the opcode in e and the payload's
- * length in *payload; or WS_MORE, or WS_BAD. Does not change f.
+ * Reads a frame's head. Returns its length, with e->opcode and the payload's
+ * length in *payload; or WS_MORE, or WS_BAD. f does not change.
  */
 static ssize_t
 frame_head(const struct ws_framer *f, const unsigned char *buf, size_t len,
@@ -265,7 +265,8 @@ frame_head(const struct ws_framer *f, const unsigned char *buf, size_t len,
 		if (least >> 63)
 			return violation(e, "length has its top bit set");
 		if (most < shortest)
-			return violation(e, "length is not in its shortest form");
+			return violation(e,
+			    "length is not in its shortest form");
 	}
 	if (opcode < WS_CLOSE &&
 	    least > f->limit - (opcode == WS_CONT ? f->size : 0))
@@ -279,17 +280,17 @@ frame_head(const struct ws_framer *f, const unsigned char *buf, size_t len,
 	return (ssize_t)head;
 }
 
-/* A code that may be on the wire, section 7.4 and the IANA registry. */
+/* 1 if a Close may have that code: section 7.4 and the IANA registry. */
 static int
-close_code_right(unsigned code)
+is_close_code(unsigned code)
 {
 	return (code >= 1000 && code <= 1003) ||
 	    (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999);
 }
 
-/* Takes the code off a Close: what e->data is left with is the reason. */
+/* Reads the code of a Close, and leaves the reason in e->data. */
 static int
-close_read(struct ws_event *e)
+read_close(struct ws_event *e)
 {
 	struct ws_utf8 utf8 = { 0, 0, 0 };
 
@@ -299,8 +300,8 @@ close_read(struct ws_event *e)
 	e->code = (unsigned)e->data[0] << 8 | e->data[1];
 	e->data += 2;
 	e->len -= 2;
-	if (!close_code_right(e->code))
-		return violation(e, "code that no Close may have");
+	if (!is_close_code(e->code))
+		return violation(e, "invalid code in a Close");
 	if (ws_utf8(&utf8, e->data, e->len) != e->len || utf8.left != 0)
 		return frame_bad(e, WS_CLOSE_BAD_DATA,
 		    "reason of a Close is not UTF-8");
@@ -338,7 +339,7 @@ ws_framer_next(struct ws_framer *f, unsigned char *buf, size_t len,
 			e->len = (size_t)payload;
 			if (f->masked)
 				ws_mask(e->data, e->len, e->data - 4, 0);
-			if (e->opcode == WS_CLOSE && close_read(e) != 0)
+			if (e->opcode == WS_CLOSE && read_close(e) != 0)
 				return WS_BAD;
 			return head + (ssize_t)payload;
 		}
@@ -408,7 +409,7 @@ ws_close_frame(unsigned char out[2 + WS_CONTROL_MAX], unsigned code,
 		return ws_frame_head(out, WS_FIN | WS_CLOSE, 0, NULL);
 	while (reason != NULL && n < WS_CONTROL_MAX - 2 && reason[n] != '\0')
 		n++;
-	/* What is cut off begins with a character, not inside one. */
+	/* Cut between two characters: 10xxxxxx does not begin one. */
 	while (n > 0 && ((unsigned char)reason[n] & 0xc0) == 0x80)
 		n--;
 	ws_frame_head(out, WS_FIN | WS_CLOSE, 2 + n, NULL);

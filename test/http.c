@@ -606,7 +606,7 @@ requests(void)
 	read_head("\x16", 1, &r);
 	EXPECT(strcmp(r.reason, "TLS on a port without TLS") == 0, "%s", r.reason);
 	read_head("PRI ", 4, &r);
-	EXPECT(strcmp(r.reason, "HTTP/2 is not spoken here") == 0, "%s", r.reason);
+	EXPECT(strcmp(r.reason, "HTTP/2 is not supported") == 0, "%s", r.reason);
 	read_head(GET "\n", strlen(GET "\n"), &r);
 	EXPECT(strcmp(r.reason, "bare line feed") == 0, "%s", r.reason);
 	read_head(GET "Host :", strlen(GET "Host :"), &r);

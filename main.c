@@ -1,6 +1,6 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
- * Options, and the sockets that they name.
+ * The command line: reads the options and opens the sockets.
  */
 #define _GNU_SOURCE /* getopt_long */
 #define _FILE_OFFSET_BITS 64 /* 32-bit systems may have long inode numbers */
@@ -39,8 +39,8 @@ static struct {
 	int check, queue_total;
 } o = { .control_mode = 0660, .control_group = (gid_t)-1 };
 
-static struct ws_setup setup; /* not initialised: that is 8 KB of the binary */
-static int passed[3]; /* sockets that the service manager opened, by kind */
+static struct ws_setup setup; /* no initialiser: it would take 8 KB on disk */
+static int passed[3]; /* sockets from the service manager, by kind */
 
 /* ---------------------------------------------------------------- options */
 
@@ -66,23 +66,25 @@ static const char help_text[] =
     "  -s, --control PATH     the backends' socket (wshub.sock)\n"
     "  --control-mode OCT     its mode (0660)\n"
     "  --control-group GROUP  its group, a name or a number\n"
-    "  -u, --user USER[:GROUP]  who root becomes, names or numbers (nobody)\n"
-    "  --health PATH          what GET, HEAD and OPTIONS of it get: 200\n"
-    "  --subprotocol NAME     chosen when a client offers it; repeatable\n"
+    "  -u, --user USER[:GROUP]  user if started as root, names or numbers\n"
+    "                         (nobody)\n"
+    "  --health PATH          GET, HEAD and OPTIONS of PATH get status 200\n"
+    "  --subprotocol NAME     chosen if a client offers it; repeatable\n"
     "  --heartbeat SEC        the {\"action\":\"hb\"} period, 0: none (60)\n"
     "  --ping SEC             silence before a Ping, 0: none (25)\n"
-    "  --max-clients N        then 503 (what RLIMIT_NOFILE allows)\n"
-    "  --max-per-ip N         then 503; a /64 counts as one (no limit)\n"
-    "  --queue BYTES          unsent bytes a client may have (1048576)\n"
-    "  --queue-total BYTES    and all clients, or 1/8 of memory if less "
-    "(67108864)\n"
+    "  --max-clients N        more get status 503 (what RLIMIT_NOFILE allows)\n"
+    "  --max-per-ip N         more get status 503; an IPv6 /64 counts as one\n"
+    "                         address (no limit)\n"
+    "  --queue BYTES          limit of a client's unsent bytes (1048576)\n"
+    "  --queue-total BYTES    limit for all clients (67108864, or 1/8 of the\n"
+    "                         memory if that is less)\n"
     "  --drain SEC            how long shutdown may take (5)\n"
     "  -n                     check options, certificate and key, and exit\n"
     "  -q, -v                 log less, more\n"
     "  -V, -h                 version, this text\n"
     "\n"
-    "  ctl sends JSON objects, arguments or lines of standard input, to a\n"
-    "  running hub and prints its replies.\n"
+    "  ctl sends JSON objects, from its arguments or standard input, to a\n"
+    "  running hub and prints the replies.\n"
     "\n"
     "  token prints a JSON Web Token for a client, signed with the first\n"
     "  secret of the file: the device's name (--sub), channels (repeatable),\n"
@@ -149,7 +151,7 @@ static const struct option options[] = {
 	{ NULL, 0, NULL, 0 }
 };
 
-/* The number of a user or group: 1, or 0 if it is none. (-1 is no id.) */
+/* Reads a user or group number: 1, or 0 if it is none. -1 is not valid. */
 static int
 numeric_id(const char *s, unsigned long *id)
 {
@@ -161,7 +163,7 @@ numeric_id(const char *s, unsigned long *id)
 	    *id < 0xffffffff;
 }
 
-/* A name that is all digits is a name first, as chown(1) has it. */
+/* If name consists of digits, it is tried as a name first, as in chown(1). */
 static gid_t
 group_id(const char *option, const char *value, const char *name)
 {
@@ -175,7 +177,7 @@ group_id(const char *option, const char *value, const char *name)
 	return (gid_t)id;
 }
 
-/* Who to become when started as root: -u, or nobody. */
+/* Sets the user and group to change to if started as root. */
 static void
 find_user(void)
 {
@@ -211,9 +213,9 @@ check_address(const char *address)
 		    address);
 }
 
-/* What a request target's path can be. */
+/* The path must be one that a request target can have. */
 static void
-check_health(const char *path)
+set_health(const char *path)
 {
 	size_t i;
 
@@ -281,8 +283,8 @@ read_options(int argc, char **argv)
 			    optarg, 10, 0, 86400);
 			break;
 		case PING:
-			setup.loop.ping = (unsigned)number("ping", optarg, 10, 0,
-			    86400);
+			setup.loop.ping = (unsigned)number("ping", optarg, 10,
+			    0, 86400);
 			break;
 		case MAX_CLIENTS:
 			setup.loop.max_clients = (unsigned)number("max-clients",
@@ -297,16 +299,16 @@ read_options(int argc, char **argv)
 			    1ul << 30);
 			break;
 		case QUEUE_TOTAL:
-			setup.loop.queue_total = number("queue-total", optarg, 10,
-			    1, LONG_MAX);
+			setup.loop.queue_total = number("queue-total", optarg,
+			    10, 1, LONG_MAX);
 			o.queue_total = 1;
 			break;
 		case DRAIN:
-			setup.loop.drain = (unsigned)number("drain", optarg, 10, 0,
-			    3600);
+			setup.loop.drain = (unsigned)number("drain", optarg,
+			    10, 0, 3600);
 			break;
 		case HEALTH:
-			check_health(optarg);
+			set_health(optarg);
 			break;
 		case SUBPROTOCOL:
 			add_subprotocol(optarg);
@@ -331,15 +333,15 @@ read_options(int argc, char **argv)
 			exit(EXIT_USAGE);
 		}
 	if (optind < argc)
-		usage("what is \"%s\"?", argv[optind]);
+		usage("unexpected argument \"%s\"", argv[optind]);
 	if ((setup.cert == NULL) != (setup.key == NULL))
-		usage("-c and -k go together");
+		usage("-c and -k must be given together");
 	if (o.ntls_listen + passed[WS_SERVICE_WSS] > 0 &&
 	    setup.cert == NULL)
 		usage("-L needs -c and -k");
 	if (setup.cert != NULL && !o.check &&
 	    o.ntls_listen + passed[WS_SERVICE_WSS] == 0)
-		usage("-c and -k are for -L");
+		usage("-c and -k are used only with -L");
 	if (*setup.control == '\0')
 		usage("-s needs a path");
 	if (o.nlisten == 0 && o.ntls_listen == 0 && setup.n == 0)
@@ -377,9 +379,9 @@ ctl(int argc, char **argv)
 	return ws_ctl(path, argv + optind);
 }
 
-/* A device's or channel's name. */
+/* Checks a device's or channel's name. */
 static struct ws_text
-as_name(const char *option, const char *s)
+read_name(const char *option, const char *s)
 {
 	struct ws_utf8 utf8 = { 0, 0, 0 };
 	struct ws_text t;
@@ -415,13 +417,13 @@ token(int argc, char **argv)
 			path = optarg;
 			break;
 		case 's':
-			t.sub = as_name("sub", optarg);
+			t.sub = read_name("sub", optarg);
 			break;
 		case 'c':
 			if (t.nchannels == WS_TOKEN_CHANNELS)
 				usage("more than %d channels",
 				    WS_TOKEN_CHANNELS);
-			t.channels[t.nchannels++] = as_name("channel", optarg);
+			t.channels[t.nchannels++] = read_name("channel", optarg);
 			break;
 		case 't':
 			seconds = number("ttl", optarg, 10, 1, TTL_MAX);
@@ -434,17 +436,17 @@ token(int argc, char **argv)
 			return EXIT_USAGE;
 		}
 	if (optind < argc)
-		usage("what is \"%s\"?", argv[optind]);
+		usage("unexpected argument \"%s\"", argv[optind]);
 	if (path == NULL)
 		usage("token needs --token-key");
 	return ws_mint(path, &t, (long)seconds);
 }
 
 /*
- * Opens those of descriptors 0 to 2 that are closed, so that no socket becomes
- * one of them and gets what is written to standard error. Without /dev/null
- * they are the reading end of a pipe that nobody writes to: reading finds the
- * end, writing fails.
+ * Opens descriptors 0 to 2 if they are closed. Otherwise a socket could get one
+ * of these numbers, and receive what is written to standard error. If there is
+ * no /dev/null, the descriptor is the reading end of a pipe whose other end is
+ * closed: reading returns end of file, and writing fails.
  */
 static void
 open_standard(void)
@@ -501,7 +503,7 @@ open_listener(const char *address, int tls)
 	}
 }
 
-/* Sockets that a service manager opened: their files are its own. */
+/* Takes the sockets from a service manager, which removes their files. */
 static void
 take_sockets(void)
 {
@@ -544,7 +546,7 @@ open_sockets(void)
 	add_file(setup.control, &id);
 }
 
-static pid_t owner; /* of the sockets' files: the keeper */
+static pid_t owner; /* the process that removes the sockets' files */
 
 static void
 remove_files(void)
@@ -566,9 +568,9 @@ set_defaults(void)
 	setup.control_fd = -1;
 }
 
-/* Where --queue-total is not set: what small machines have room for. */
+/* Lowers the default of --queue-total on a machine with little memory. */
 static void
-fit_memory(void)
+limit_queue_total(void)
 {
 	uint64_t share = ws_memory("") / 8;
 
@@ -602,7 +604,7 @@ main(int argc, char **argv)
 	}
 	setup.loop.log_level = ws_log_level;
 	if (!o.queue_total)
-		fit_memory();
+		limit_queue_total();
 	raise_limit();
 	open_sockets();
 	return ws_keeper_run(&setup);

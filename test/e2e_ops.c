@@ -43,7 +43,7 @@ information(void)
 	free(p);
 	p = strdup(did.out);
 	COMMAND(0, p, NULL, "--help");
-	COMMAND(2, NULL, "what is", "x");
+	COMMAND(2, NULL, "unexpected argument", "x");
 	EXPECT(strncmp(strstr(did.err, "\n") + 1, p,
 	    strlen(strstr(did.err, "\n") + 1)) == 0, "-h begins otherwise");
 	free(p);

@@ -171,9 +171,9 @@ is_hex(char c)
 	return is_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
 }
 
-/* unreserved and sub-delims, RFC 3986 section 2. */
+/* unreserved or sub-delims, RFC 3986 section 2: allowed in a host's name. */
 static int
-is_name(char c)
+is_host_char(char c)
 {
 	return is_digit(c) || is_letter(c) ||
 	    (c != '\0' && strchr("-._~!$&'()*+,;=", c) != NULL);
@@ -250,7 +250,7 @@ is_ip_literal(const char *s, size_t len)
 	if (i == 1 || i + 1 >= len || s[i] != '.')
 		return 0;
 	while (++i < len)
-		if (!is_name(s[i]) && s[i] != ':')
+		if (!is_host_char(s[i]) && s[i] != ':')
 			return 0;
 	return 1;
 }
@@ -277,7 +277,7 @@ is_authority(struct ws_text t, size_t *host, size_t *port)
 			if (t.s[i] == '%' && t.len - i > 2 &&
 			    is_hex(t.s[i + 1]) && is_hex(t.s[i + 2]))
 				i += 3;
-			else if (is_name(t.s[i]))
+			else if (is_host_char(t.s[i]))
 				i++;
 			else
 				return 0;

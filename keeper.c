@@ -601,7 +601,7 @@ wait_for_hub(pid_t hub, int fd)
 
 	/* The hub sends a byte when it is ready. If it ends, SIGCHLD comes. */
 	if (read(fd, &c, 1) == 1)
-		ws_service_notify(setup->manager, "READY=1");
+		ws_service_notify(setup->notify_fd, "READY=1");
 	for (;;) {
 		while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
 			if (pid == hub)
@@ -610,13 +610,13 @@ wait_for_hub(pid_t hub, int fd)
 			continue;
 		switch (c) {
 		case SIGHUP:
-			ws_service_notify(setup->manager, "RELOADING=1");
+			ws_service_notify(setup->notify_fd, "RELOADING=1");
 			renew_pair(fd);
-			ws_service_notify(setup->manager, "READY=1");
+			ws_service_notify(setup->notify_fd, "READY=1");
 			break;
 		case SIGINT:
 		case SIGTERM:
-			ws_service_notify(setup->manager, "STOPPING=1");
+			ws_service_notify(setup->notify_fd, "STOPPING=1");
 			send_message(fd, STOP, NULL);
 			break;
 		case SIGCHLD:
@@ -637,7 +637,7 @@ ws_keeper_run(struct ws_setup *s)
 
 	setup = s;
 	catch_signals();
-	setup->manager = ws_service_open();
+	setup->notify_fd = ws_service_open();
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == -1)
 		ws_die("socketpair: %s", strerror(errno));
 	hub = fork();
@@ -646,8 +646,8 @@ ws_keeper_run(struct ws_setup *s)
 	if (hub == 0) {
 		ignore_signals();
 		close(fd[0]);
-		if (setup->manager != -1)
-			close(setup->manager);
+		if (setup->notify_fd != -1)
+			close(setup->notify_fd);
 		run_hub(fd[1], setup->pair);
 	}
 	/* The keeper needs no listener, no key and no end of the hub's. */

@@ -423,7 +423,8 @@ token(int argc, char **argv)
 			if (t.nchannels == WS_TOKEN_CHANNELS)
 				usage("more than %d channels",
 				    WS_TOKEN_CHANNELS);
-			t.channels[t.nchannels++] = read_name("channel", optarg);
+			t.channels[t.nchannels++] =
+			    read_name("channel", optarg);
 			break;
 		case 't':
 			seconds = number("ttl", optarg, 10, 1, TTL_MAX);

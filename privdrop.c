@@ -179,8 +179,8 @@ chroot_empty(const char *control)
 /* ------------------------------------------------------------------- users */
 
 /*
- * Handles a failed system call. This is fatal, or only a warning if the hub is
- * to stay root and the call would not have changed its user or group.
+ * Handles a failed system call. This is fatal, or only a warning if the hub has
+ * the requested user and group without that call.
  */
 static void
 call_failed(const char *call, const char *capability, int harmless)

@@ -1321,7 +1321,7 @@ struct ws_setup {
 		struct ws_file_id id;
 	} files[2 * WS_SETUP_LISTENERS + 1]; /* sockets' files to remove */
 	int nfiles;
-	int manager; /* the result of ws_service_open */
+	int notify_fd; /* the result of ws_service_open */
 };
 
 /*

@@ -444,7 +444,8 @@ token(void)
 	} bad[] = {
 		{ { "--sub", "a" }, "token needs --token-key" },
 		{ { "--token-key" }, "usage: wshub" },
-		{ { "--token-key", "token.key", "x" }, "unexpected argument \"x\"" },
+		{ { "--token-key", "token.key", "x" },
+		    "unexpected argument \"x\"" },
 		{ { "--token-key", "token.key", "--ping", "1" }, "usage" },
 		{ { "--token-key", "token.key", "--sub", "" },
 		    "--sub : not a name of 1 to 255 bytes" },

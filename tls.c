@@ -780,7 +780,8 @@ read_record(struct ws_tls *t, void *buf)
 		 * If the peer requests a renegotiation while a record is being
 		 * sent, the engine accepts no input until that has been sent;
 		 * then it refuses the request. If it is run again before that,
-		 * it forgets the request, and accepts no input ever again.
+		 * it forgets the request, and then accepts no input although
+		 * nothing is left to be sent: the session has to fail.
 		 */
 		if ((p = br_ssl_engine_recvrec_buf(e, &len)) == NULL)
 			return sent != 0 ? sent :

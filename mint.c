@@ -17,7 +17,7 @@
 #include "ws.h"
 
 static int
-complain(const char *what, const char *error)
+print_error(const char *what, const char *error)
 {
 	fprintf(stderr, "wshub: %s: %s\n", what, error);
 	return 1;
@@ -37,7 +37,7 @@ read_file(const char *path, char *buf, size_t room)
 
 	if (fd == -1)
 		return -1;
-	/* Not before: /dev/fd is root's for a process that has no core. */
+	/* Not before open: it makes root the owner of /dev/fd on Linux. */
 	ws_no_core();
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
 	    (st.st_mode & S_IROTH) != 0)
@@ -61,7 +61,7 @@ read_file(const char *path, char *buf, size_t room)
 int
 ws_mint(const char *path, struct ws_token *t, long seconds)
 {
-	/* One byte more than is allowed shows that there are too many. */
+	/* One byte more than allowed, to notice a file that is too large. */
 	char file[WS_TOKEN_FILE_MAX + 1], error[WS_ERROR_MAX];
 	char token[WS_TOKEN_MAX + 1];
 	struct ws_token_keys keys;
@@ -70,17 +70,17 @@ ws_mint(const char *path, struct ws_token *t, long seconds)
 
 	n = read_file(path, file, sizeof file);
 	if (n < 0)
-		return complain(path, strerror(errno));
+		return print_error(path, strerror(errno));
 	r = ws_token_keys_read(&keys, file, (size_t)n, error);
 	ws_wipe(file, sizeof file);
 	if (r != 0)
-		return complain(path, error);
+		return print_error(path, error);
 	t->exp = (long long)time(NULL) + seconds;
 	n = ws_token_make(token, &keys.key[0], t);
 	ws_wipe(&keys, sizeof keys);
 	if (n < 0)
-		return complain("token", t->error);
+		return print_error("token", t->error);
 	if (puts(token) == EOF || fflush(stdout) == EOF)
-		return complain("standard output", strerror(errno));
+		return print_error("standard output", strerror(errno));
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
  * SipHash (Aumasson and Bernstein, 2012), a hash for tables whose keys come
- * from outside: without the secret nobody can find names that collide.
+ * from outside. Without its secret, an attacker cannot find keys that collide.
  */
 #include "ws.h"
 
@@ -33,7 +33,7 @@ sip_rounds(struct sip *s, unsigned n)
 	}
 }
 
-/* The first n bytes, at most 8, as a number, the lowest first. */
+/* Reads n bytes, at most 8, as a little-endian number. */
 static uint64_t
 little_endian(const unsigned char *p, size_t n)
 {
@@ -45,13 +45,13 @@ little_endian(const unsigned char *p, size_t n)
 	return x;
 }
 
-/* Section 2.1, with the number of rounds for each word and at the end. */
+/* The paper's section 2.1, with the rounds per word and those at the end. */
 static uint64_t
 siphash(const unsigned char key[16], const void *data, size_t len,
     unsigned word_rounds, unsigned end_rounds)
 {
 	uint64_t k0 = little_endian(key, 8), k1 = little_endian(key + 8, 8), m;
-	uint64_t length = (uint64_t)len << 56; /* modulo 256, that is */
+	uint64_t length = (uint64_t)len << 56; /* its lowest 8 bits */
 	const unsigned char *p = data;
 	struct sip s;
 

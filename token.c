@@ -3,20 +3,21 @@
  * JSON Web Tokens (RFC 7519) signed with HS256, and what that needs: SHA-256
  * (FIPS 180-4) and HMAC (RFC 2104).
  *
- * HMAC hashes a block made of the secret, then the message; and another block
- * made of the secret, then that digest. The states after the two blocks are
- * all that is kept of a secret (struct ws_token_key): a check costs one
- * compression for each 64 bytes of the message, and one or two more.
+ * HMAC hashes a block that is made of the secret, and the message; then a
+ * second block that is made of the secret, and the first digest. Only the
+ * hash's states after these two blocks are stored (struct ws_token_key). So a
+ * check compresses each 64 bytes of the message once, and one or two more
+ * blocks.
  *
- * A token is HEADER.CLAIMS.SIGNATURE, each in base64url, and is checked from
- * the left to the right, but for the claims, which are decoded only after the
- * signature has been found right. Anybody can write a header, so it is bounded
- * like the rest: at most MEMBERS_MAX names are compared with each other.
+ * A token is HEADER.CLAIMS.SIGNATURE, each part in base64url. First the header
+ * is checked, then the signature, and only then are the claims decoded. An
+ * attacker can write any header, so its cost is limited: it has at most
+ * MEMBERS_MAX names, each of which is compared with the others.
  *
- * Header and claims are decoded to the caller's scratch, the claims over the
- * header, and their strings are unescaped where they are: no escape is shorter
- * than the character that it stands for. ws_json_member is beyond a member
- * when its bytes change.
+ * The header is decoded to the caller's scratch memory, and later the claims to
+ * the same memory. Strings are unescaped in place, because an escape is never
+ * shorter than its character. This does not disturb ws_json_member, which has
+ * passed a member by the time that its bytes change.
  */
 #include <limits.h>
 #include <stdio.h>
@@ -123,7 +124,7 @@ sha256_block(uint32_t h[8], const unsigned char *p)
 	h[7] += i;
 }
 
-/* Takes the last len bytes of a message; h is its state after those before. */
+/* Ends a hash: h is the state before the last len bytes of the message. */
 static void
 sha256_end(unsigned char digest[DIGEST], uint32_t h[8], const void *data,
     size_t len, size_t before)
@@ -136,7 +137,7 @@ sha256_end(unsigned char digest[DIGEST], uint32_t h[8], const void *data,
 	for (; len >= BLOCK; len -= BLOCK, p += BLOCK)
 		sha256_block(h, p);
 
-	/* The rest, a one bit, and 64 bits of length: one block or two. */
+	/* The last bytes, a 1 bit and the 64-bit length: one block or two. */
 	for (i = 0; i < len; i++)
 		tail[i] = p[i];
 	tail[len] = 0x80;
@@ -268,9 +269,9 @@ ws_token_keys_read(struct ws_token_keys *k, const void *bytes, size_t len,
 /* ------------------------------------------------------------- checking */
 
 /*
- * Decodes base64url as RFC 7515 section 2 has it, without padding; out has
- * room for 3 * len / 4 bytes. Returns the number of bytes, or WS_BAD. There is
- * one encoding for some bytes: the bits behind the last one are zero.
+ * Decodes base64url without padding (RFC 7515 section 2). out has room for
+ * 3 * len / 4 bytes. Returns the number of bytes, or WS_BAD. The unused bits of
+ * the last character must be zero, so that an encoding is unique.
  */
 static ssize_t
 base64url_decode(void *out, const char *s, size_t len)
@@ -292,13 +293,13 @@ base64url_decode(void *out, const char *s, size_t len)
 			*to++ = (unsigned char)(x >> bits & 0xff);
 		}
 	}
-	/* 6 bits: a single character, which is less than a byte. */
+	/* 6 bits are left over from a single character: less than a byte. */
 	if (bits == 6 || (x & ((1u << bits) - 1)) != 0)
 		return WS_BAD;
 	return to - (unsigned char *)out;
 }
 
-/* Whether two digests are the same, in a time that does not say where not. */
+/* Compares two digests; the time does not depend on where they differ. */
 static int
 same_digest(const unsigned char *a, const unsigned char *b)
 {
@@ -343,18 +344,18 @@ equals(struct ws_text t, const char *word)
 	return t.len == strlen(word) && memcmp(t.s, word, t.len) == 0;
 }
 
-/* A JSON object in memory that may change. */
+/* A JSON object that is being read, in memory that may be overwritten. */
 struct object {
 	char *text;
 	struct ws_text rest;
-	const char *error; /* after -1 */
+	const char *error; /* set if a function returns -1 */
 	unsigned n;
-	struct ws_text names[MEMBERS_MAX]; /* of the members so far */
+	struct ws_text names[MEMBERS_MAX]; /* of the members read so far */
 };
 
 /*
- * Decodes a part of a token to text, where it must be a JSON object. Returns 0,
- * or -1 if it is none.
+ * Decodes a part of a token to text. Returns 0, or -1 if it is not a JSON
+ * object.
  */
 static int
 object_begin(struct object *o, char *text, struct ws_text part)
@@ -382,7 +383,7 @@ object_begin(struct object *o, char *text, struct ws_text part)
 	return text[i] == '{' ? 0 : -1;
 }
 
-/* Unescapes a string of the object where it is: 0, or -1 if it is none. */
+/* Unescapes a string in place: 0, or -1 if the value is not a string. */
 static int
 unescape(const struct object *o, struct ws_text *value)
 {
@@ -417,9 +418,8 @@ object_next(struct object *o, struct ws_text *name, struct ws_text *value)
 }
 
 /*
- * "JWT" in capitals or not: the type is a media type (RFC 7515 section 4.1.9),
- * and these are the same in either case (RFC 7519 section 5.1 only recommends
- * capitals).
+ * 1 if t is "JWT", whose case does not matter: it is a media type (RFC 7515
+ * section 4.1.9), and RFC 7519 section 5.1 only recommends capitals.
  */
 static int
 is_jwt(struct ws_text t)
@@ -428,7 +428,7 @@ is_jwt(struct ws_text t)
 	    (t.s[1] | 0x20) == 'w' && (t.s[2] | 0x20) == 't';
 }
 
-/* NULL if the header is one of ours, RFC 7515 section 4.1; or what is wrong. */
+/* Checks the header, RFC 7515 section 4.1: NULL, or an error message. */
 static const char *
 check_header(char *scratch, struct ws_text part)
 {
@@ -454,11 +454,11 @@ check_header(char *scratch, struct ws_text part)
 }
 
 /*
- * The greatest integer that is not above a JSON number; what is too large for
- * a long long is the largest or least of them.
+ * Rounds a JSON number down to an integer. A number beyond the range of a long
+ * long becomes the greatest or the least one.
  *
- * A number is digits and a place among them, or beyond either end, for the
- * point. Those before it are the integer.
+ * A number is read as digits and the position of the decimal point, which may
+ * be beyond either end of them. The digits before it are the integer.
  */
 static long long
 floor_of(struct ws_text t)
@@ -502,7 +502,7 @@ is_number(struct ws_text t)
 	return *t.s == '-' || is_digit(*t.s);
 }
 
-/* A device's or channel's name: 0, or -1 if the string cannot be one. */
+/* Checks a device's or channel's name: 0, or -1 if it is not valid. */
 static int
 unescape_name(const struct object *o, struct ws_text *value)
 {
@@ -511,7 +511,7 @@ unescape_name(const struct object *o, struct ws_text *value)
 	    memchr(value->s, '\0', value->len) == NULL ? 0 : -1;
 }
 
-/* Reads the claim "channels": NULL, or what is wrong. */
+/* Reads the claim "channels": NULL, or an error message. */
 static const char *
 read_channels(const struct object *o, struct ws_text value,
     struct ws_token *t)
@@ -524,7 +524,7 @@ read_channels(const struct object *o, struct ws_text value,
 	for (;; p++) {
 		while (is_space(*p))
 			p++;
-		if (*p == ']') /* of an empty array: after ',' is a value */
+		if (*p == ']') /* the array is empty: JSON has no "[...,]" */
 			return NULL;
 		if (*p != '"')
 			return no_channels;
@@ -544,7 +544,7 @@ read_channels(const struct object *o, struct ws_text value,
 	}
 }
 
-/* Reads the claims of RFC 7519 section 4.1, and ours. */
+/* Reads the claims of RFC 7519 section 4.1, and our own. */
 static const char *
 read_claims(char *scratch, struct ws_text part, long long now,
     struct ws_token *t)
@@ -640,7 +640,7 @@ ws_token_check(const struct ws_token_keys *k, struct ws_text token,
 
 /* --------------------------------------------------------------- making */
 
-/* Claims as they are written; len is beyond the room if they do not fit. */
+/* Claims that are being written. If they do not fit, len exceeds the room. */
 struct claims {
 	size_t len;
 	char text[WS_TOKEN_SCRATCH];
@@ -652,11 +652,11 @@ put(struct claims *c, const char *s, size_t len)
 	if (c->len + len <= sizeof(c->text))
 		memcpy(c->text + c->len, s, len);
 	else
-		len = sizeof(c->text) + 1 - c->len; /* and nothing fits then */
+		len = sizeof(c->text) + 1 - c->len; /* later calls fail too */
 	c->len += len;
 }
 
-/* As a JSON string, RFC 8259 section 7. */
+/* Writes t as a JSON string, RFC 8259 section 7. */
 static void
 put_string(struct claims *c, struct ws_text t)
 {
@@ -739,7 +739,7 @@ ws_token_make(char out[WS_TOKEN_MAX + 1], const struct ws_token_key *key,
 	if (t->nchannels > 0)
 		put(&c, "]", 1);
 	put(&c, "}", 1);
-	/* In whole groups of four, since ws_base64 pads. */
+	/* Count whole groups of four characters, because ws_base64 pads. */
 	if (t->error == NULL && n + (c.len + 2) / 3 * 4 + 1 + SIGNATURE >
 	    WS_TOKEN_MAX)
 		t->error = too_long;

@@ -387,17 +387,17 @@ size_t ws_json_compact(char *out, struct ws_text value);
 /* ---------------------------------------------------------------- token.c */
 
 #define WS_TOKEN_MAX 4096       /* bytes of a token */
-#define WS_TOKEN_SCRATCH 3072   /* and of what its longest part decodes to */
+#define WS_TOKEN_SCRATCH 3072   /* bytes of its longest part, decoded */
 #define WS_TOKEN_MAC 32         /* bytes of a signature, before base64url */
 #define WS_TOKEN_KEYS 16        /* secrets in a key file */
-#define WS_TOKEN_SECRET_MIN 32  /* bytes of one: RFC 7518 section 3.2 */
+#define WS_TOKEN_SECRET_MIN 32  /* bytes of a secret: RFC 7518 section 3.2 */
 #define WS_TOKEN_FILE_MAX 16384 /* bytes of a key file */
 #define WS_TOKEN_CHANNELS 100
-#define WS_TOKEN_LEEWAY 30      /* seconds that clocks may differ: nbf */
+#define WS_TOKEN_LEEWAY 30      /* seconds before "nbf", as clocks differ */
 
 /*
- * A secret, prepared for signing: the secret itself is not in it, but whoever
- * has it can sign.
+ * A secret, prepared for signing. The secret cannot be computed from it, but it
+ * is as good as the secret for signing.
  */
 struct ws_token_key {
 	uint32_t inner[8], outer[8]; /* HMAC's two states, RFC 2104 section 4 */
@@ -408,18 +408,18 @@ struct ws_token_keys {
 	struct ws_token_key key[WS_TOKEN_KEYS];
 };
 
-/* What a token says. Time is in seconds since 1970. */
+/* The contents of a token. */
 struct ws_token {
-	long long exp;      /* it is refused from then on */
+	long long exp;      /* seconds since 1970; refused from then on */
 	struct ws_text sub; /* the device's name; s is NULL: none */
 	unsigned nchannels;
 	struct ws_text channels[WS_TOKEN_CHANNELS]; /* duplicates included */
-	const char *error;  /* after -1: a constant text */
+	const char *error;  /* a static string, set if a function fails */
 };
 
 /*
- * Overwrites a secret with zeros, even if nothing reads them afterwards. NULL
- * is left alone, whatever len is.
+ * Overwrites a secret with zeros. The compiler cannot remove this. NULL is
+ * allowed, with any len.
  */
 void ws_wipe(void *p, size_t len);
 
@@ -427,12 +427,12 @@ void ws_wipe(void *p, size_t len);
 void ws_token_key(struct ws_token_key *key, const void *secret, size_t len);
 
 /*
- * Prepares the secrets of a key file: one a line, of 32 bytes or more. A line
- * ends with LF, CR LF or the end of the file; empty lines are skipped. There
- * are no comments: since one could be taken for a secret that anybody can
- * guess, a line that begins with # is an error. Returns 0, or -1 with an error
- * message that has the line's number but no part of a secret, and *k zeroed.
- * The bytes may be wiped afterwards.
+ * Prepares the secrets of a key file, which has one of at least 32 bytes in
+ * each line. A line ends with LF, CR LF or the end of the file; empty lines are
+ * skipped. A line that begins with # is an error: there are no comments,
+ * because a comment taken for a secret could be guessed. Returns 0; or -1 with
+ * *k zeroed and an error message that has the line's number but no part of a
+ * secret. The caller may wipe the bytes afterwards.
  */
 int ws_token_keys_read(struct ws_token_keys *k, const void *bytes, size_t len,
     char error[WS_ERROR_MAX]);
@@ -442,27 +442,27 @@ void ws_token_mac(unsigned char mac[WS_TOKEN_MAC],
     const struct ws_token_key *key, const void *data, size_t len);
 
 /*
- * Checks a token: a JSON Web Token (RFC 7519) in JWS compact form (RFC 7515)
- * that one of the keys has signed with HS256. Returns 0 with *t, whose texts
- * are in scratch; or -1 with t->error, which has no byte of the token, and the
- * rest of *t undefined. Without keys every token is refused.
+ * Checks a token: a JSON Web Token (RFC 7519) in JWS compact form (RFC 7515),
+ * signed with HS256 by one of the keys. Returns 0 with *t, whose strings are in
+ * scratch; or -1 with t->error, which contains no byte of the token, and the
+ * rest of *t undefined. If there are no keys, every token is refused.
  *
- * "alg" must be "HS256"; "typ", if present, "JWT" in capitals or small letters;
- * "crit" is refused; of the rest of the header only the form matters. "exp" is
- * required; "nbf", "sub" and "channels" are checked if they are present; other
- * claims are ignored. Numbers are rounded down. A name is 1 to 255 bytes of
- * UTF-8 without NUL. Header and claims have at most 64 names each, and none
- * twice. Base64url must be without padding and in its only form (RFC 4648
- * section 3.5). The signature is compared in constant time, and before the
- * claims are looked at.
+ * "alg" must be "HS256". "typ" may be absent, or "JWT" in capitals or small
+ * letters. "crit" is refused; other members of the header are ignored if their
+ * syntax is correct. "exp" is required; "nbf", "sub" and "channels" are checked
+ * if they are present; other claims are ignored. Numbers are rounded down. A
+ * name is 1 to 255 bytes of UTF-8 without NUL. Header and claims have at most
+ * 64 names each, without duplicates. Base64url must have no padding and must be
+ * canonical (RFC 4648 section 3.5). The signature is compared in constant time,
+ * and before the claims are read.
  */
 int ws_token_check(const struct ws_token_keys *k, struct ws_text token,
     long long now, char scratch[WS_TOKEN_SCRATCH], struct ws_token *t);
 
 /*
- * Writes a token that ws_token_check takes, and a NUL: t->exp, t->sub and the
- * channels, if there are any. Returns its length, or -1 with t->error if a name
- * cannot be one or the token would be too long.
+ * Writes a token that ws_token_check accepts, and a NUL. It contains t->exp,
+ * t->sub and the channels, if there are any. Returns its length, or -1 with
+ * t->error if a name is not valid or the token would be too long.
  */
 ssize_t ws_token_make(char out[WS_TOKEN_MAX + 1],
     const struct ws_token_key *key, struct ws_token *t);
@@ -470,9 +470,9 @@ ssize_t ws_token_make(char out[WS_TOKEN_MAX + 1],
 /* -------------------------------------------------------------- siphash.c */
 
 /*
- * SipHash-1-3 of len bytes: for hash tables whose keys others choose. Without
- * the random key, which is 16 bytes, nobody can find many that collide. The
- * same with either byte order. It is not a signature.
+ * SipHash-1-3 of len bytes, for hash tables whose keys others choose. key is 16
+ * random bytes; without them an attacker cannot find many keys that collide.
+ * The result does not depend on the byte order. It is not a signature.
  */
 uint64_t ws_siphash13(const unsigned char key[16], const void *data,
     size_t len);
@@ -1191,9 +1191,9 @@ int ws_ctl(const char *path, char **args);
 /* ----------------------------------------------------------------- mint.c */
 
 /*
- * Prints a token with t's sub and channels, signed with the first secret of the
- * key file at path, that expires in so many seconds. Returns the exit status:
- * 0, or 1 after a message on standard error.
+ * Prints a token with t's sub and channels that expires after that many
+ * seconds, signed with the first secret of the key file at path. Returns the
+ * exit status: 0, or 1 after a message on standard error.
  */
 int ws_mint(const char *path, struct ws_token *t, long seconds);
 

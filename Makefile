@@ -37,8 +37,9 @@ MANDIR = $(PREFIX)/share/man
 DESTDIR =
 
 OBJ = main.o keeper.o privdrop.o sandbox.o log.o ctl.o mint.o service.o \
-    loop.o backend.o client.o wheel.o poll.o listen.o control.o hub.o queue.o \
-    json.o token.o siphash.o http.o ws.o pem.o tls.o entropy.o memory.o
+    loop.o backend.o client.o send.o flush.o admit.o resume.o peer.o wheel.o poll.o listen.o \
+    control.o hub.o queue.o json.o token.o siphash.o http.o ws.o pem.o tls.o \
+    entropy.o memory.o
 C = $(CC) -std=c99 $(WARN) $(CFLAGS)
 
 all: wshub
@@ -101,8 +102,8 @@ $(B)/token: test/token.c token.c json.o ws.o log.o
 $(B)/siphash: test/siphash.c siphash.c
 	$(LINK) test/siphash.c
 
-$(B)/hub: test/hub.c hub.c control.c json.o ws.o log.o
-	$(LINK) test/hub.c json.o ws.o log.o
+$(B)/hub: test/hub.c hub.c control.c json.o siphash.o ws.o log.o
+	$(LINK) test/hub.c json.o siphash.o ws.o log.o
 
 $(B)/queue: test/queue.c queue.c
 	$(LINK) test/queue.c
@@ -154,9 +155,10 @@ $(B)/conformance: test/conformance.c test/plain.h ws.o
 	$(LINK) test/conformance.c ws.o
 
 # The hub's files in a world of the tests' own: test/world.h.
-WORLD = $(B)/world.o $(B)/w-queue.o $(B)/w-poll.o $(B)/w-client.o $(B)/w-backend.o $(B)/w-loop.o \
-    $(B)/w-control.o $(B)/w-tls.o
-PLAIN = http.o ws.o json.o token.o listen.o wheel.o pem.o log.o
+WORLD = $(B)/world.o $(B)/w-queue.o $(B)/w-poll.o $(B)/w-client.o \
+    $(B)/w-send.o $(B)/w-flush.o $(B)/w-admit.o $(B)/w-resume.o $(B)/w-peer.o \
+    $(B)/w-backend.o $(B)/w-loop.o $(B)/w-control.o $(B)/w-tls.o
+PLAIN = http.o ws.o json.o token.o siphash.o listen.o wheel.o pem.o log.o
 PART = @mkdir -p $(B); echo part $@; $(C) -c -o $@
 
 $(WORLD) $(B)/w-hub.o: test/world.h test/part.c ws.h .flags
@@ -178,6 +180,21 @@ $(B)/w-poll.o: poll.c
 
 $(B)/w-client.o: client.c
 	$(PART) -DPART='"../client.c"' test/part.c
+
+$(B)/w-send.o: send.c
+	$(PART) -DPART='"../send.c"' test/part.c
+
+$(B)/w-flush.o: flush.c
+	$(PART) -DPART='"../flush.c"' test/part.c
+
+$(B)/w-admit.o: admit.c
+	$(PART) -DPART='"../admit.c"' test/part.c
+
+$(B)/w-resume.o: resume.c
+	$(PART) -DPART='"../resume.c"' test/part.c
+
+$(B)/w-peer.o: peer.c
+	$(PART) -DPART='"../peer.c"' test/part.c
 
 $(B)/w-backend.o: backend.c
 	$(PART) -DPART='"../backend.c"' test/part.c

@@ -48,6 +48,8 @@ static const struct status {
 	const char *fields;
 } statuses[] = {
 	{ 200, "OK", "" },
+	{ 401, "Unauthorized", "WWW-Authenticate: Bearer\r\n" },
+	{ 403, "Forbidden", "" },
 	{ 405, "Method Not Allowed", "Allow: GET\r\n" },
 	{ 408, "Request Timeout", "" },
 	{ 426, "Upgrade Required", "Upgrade: websocket\r\n"
@@ -84,7 +86,8 @@ struct fields {
 	unsigned version;             /* 1: one version field, which is 13 */
 	int bad_subprotocol;          /* a subprotocol offered is no token */
 	const char *subprotocol;      /* the one chosen, or NULL */
-	struct ws_text key;
+	unsigned origins;             /* number of Origin fields */
+	struct ws_text key, host, origin, bearer, cookie;
 };
 
 /* ------------------------------------------------------------ request heads */
@@ -425,6 +428,42 @@ choose_subprotocol(struct fields *x, struct ws_text list,
 	}
 }
 
+/* The credentials of an Authorization field: RFC 6750 section 2.1. */
+static void
+take_bearer(struct fields *x, struct ws_text value)
+{
+	struct ws_text scheme = value;
+
+	if (x->bearer.s != NULL || value.len < sizeof "Bearer ")
+		return;
+	scheme.len = sizeof "Bearer" - 1;
+	if (is_word(scheme, "bearer") && value.s[scheme.len] == ' ')
+		x->bearer = trim(value.s + scheme.len, value.len - scheme.len);
+}
+
+/* The cookie of that name, RFC 6265 section 4.2.1: the first of them. */
+static void
+take_cookie(struct fields *x, struct ws_text value, const char *name)
+{
+	size_t n, len = strlen(name);
+	const char *end;
+	struct ws_text pair;
+
+	while (x->cookie.s == NULL && value.len > 0) {
+		end = memchr(value.s, ';', value.len);
+		n = end == NULL ? value.len : (size_t)(end - value.s);
+		pair = trim(value.s, n);
+		if (pair.len > len && pair.s[len] == '=' &&
+		    memcmp(pair.s, name, len) == 0) {
+			x->cookie.s = pair.s + len + 1;
+			x->cookie.len = pair.len - len - 1;
+		}
+		n += end != NULL;
+		value.s += n;
+		value.len -= n;
+	}
+}
+
 /* Records one field. */
 static void
 take_field(struct fields *x, const struct ws_http *o, struct ws_text name,
@@ -443,9 +482,20 @@ take_field(struct fields *x, const struct ws_http *o, struct ws_text name,
 		x->body |= !is_word(value, "0");
 	else if (is_word(name, "transfer-encoding"))
 		x->body = 1;
-	else if (o != NULL && o->subprotocols != NULL &&
+	else if (is_word(name, "host"))
+		x->host = value;
+	else if (is_word(name, "origin")) {
+		x->origin = value;
+		x->origins++;
+	} else if (o == NULL)
+		return;
+	else if (o->subprotocols != NULL &&
 	    is_word(name, "sec-websocket-protocol"))
 		choose_subprotocol(x, value, o->subprotocols);
+	else if (o->cookie != NULL && is_word(name, "authorization"))
+		take_bearer(x, value);
+	else if (o->cookie != NULL && is_word(name, "cookie"))
+		take_cookie(x, value, o->cookie);
 }
 
 /* Reads the fields of a complete head, whose syntax has been checked. */
@@ -515,11 +565,18 @@ choose_status(struct ws_request *r, const struct fields *x,
 		return set_status(r, 400, "bad Sec-WebSocket-Key");
 	if (x->bad_subprotocol)
 		return set_status(r, 400, "bad Sec-WebSocket-Protocol");
+	if (x->origins > 1)
+		return set_status(r, 400, "two Origin headers");
 	/* The bytes after the head must be frames. */
 	if (x->body)
 		return set_status(r, 400, "an upgrade request has no body");
 	r->key = x->key.s;
 	r->subprotocol = x->subprotocol;
+	r->target = x->target;
+	r->host = x->host;
+	r->origin = x->origin;
+	r->bearer = x->bearer;
+	r->cookie = x->cookie;
 	return set_status(r, 101, "");
 }
 
@@ -657,6 +714,29 @@ ws_request(struct ws_head *h, const struct ws_http *o, const char *head,
 		return WS_MORE;
 	set_status(r, 431, "request head over 32 KiB");
 	return WS_BAD;
+}
+
+/* see ws.h */
+int
+ws_query(struct ws_text target, const char *name, struct ws_text *value)
+{
+	const char *end = target.s + target.len;
+	const char *p = memchr(target.s, '?', target.len), *next;
+	size_t len = strlen(name);
+
+	for (; p != NULL; p = next) {
+		p++;
+		next = memchr(p, '&', (size_t)(end - p));
+		value->len = (size_t)((next == NULL ? end : next) - p);
+		if (value->len < len || memcmp(p, name, len) != 0)
+			continue;
+		if (value->len > len && p[len] != '=')
+			continue;
+		value->s = value->len > len ? p + len + 1 : p + len;
+		value->len -= (size_t)(value->s - p);
+		return 1;
+	}
+	return 0;
 }
 
 /* see ws.h */

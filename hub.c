@@ -4,7 +4,7 @@
  *
  * Everything is found in constant time, at 100,000 devices and 10,000 channels:
  *
- *   devices   by id in a hash table, and all of them in one array
+ *   devices   by id or by name in a hash table, and all of them in one array
  *   channels  by name in a hash table; each has an array of its members
  *   links     one for a device in a channel, by both in a hash table, and in
  *             the device's list
@@ -28,6 +28,15 @@ struct ws_link {
 	struct ws_device *device;
 	struct ws_channel *channel;
 	uint32_t index; /* in channel->members */
+};
+
+/* A device with a name, which may have several sessions. */
+struct named {
+	struct ws_device device;
+	struct ws_session *sessions;
+	uint32_t hash;
+	uint32_t len;
+	char name[];
 };
 
 struct member {
@@ -59,6 +68,7 @@ frame_alloc(size_t len)
 	if (f != NULL) {
 		f->refs = 1;
 		f->queues = 0;
+		f->counts = f->heartbeat = 0;
 	}
 	return f;
 }
@@ -75,7 +85,8 @@ frame_head(struct ws_frame *f, unsigned opcode, size_t len)
 	unsigned char head[WS_FRAME_HEAD_MAX];
 	size_t n = ws_frame_head(head, WS_FIN | opcode, len, NULL);
 
-	f->start = (unsigned)(WS_FRAME_HEAD_MAX - n);
+	f->start = (unsigned short)(WS_FRAME_HEAD_MAX - n);
+	f->counts = opcode == WS_TEXT;
 	f->len = n + len;
 	memcpy(ws_frame_bytes(f), head, n);
 }
@@ -115,6 +126,20 @@ ws_frame_json(struct ws_text value)
 }
 
 /* see ws.h */
+struct ws_frame *
+ws_frame_raw(const void *data, size_t len)
+{
+	struct ws_frame *f = frame_alloc(len);
+
+	if (f == NULL)
+		return NULL;
+	f->start = 0;
+	f->len = len;
+	memcpy(ws_frame_bytes(f), data, len);
+	return f;
+}
+
+/* see ws.h */
 void
 ws_frame_release(struct ws_frame *f)
 {
@@ -124,19 +149,14 @@ ws_frame_release(struct ws_frame *f)
 
 /* ---------------------------------------------------------------- tables */
 
-/* FNV-1a: names are the backends', not the net's. */
+/* Names come from the net: from tokens, or from whoever told a backend. */
 static uint32_t
-hash_text(struct ws_text t)
+hash_name(const struct ws_hub *h, struct ws_text t)
 {
-	uint32_t h = 2166136261u;
-	size_t i;
-
-	for (i = 0; i < t.len; i++)
-		h = (h ^ (unsigned char)t.s[i]) * 16777619u;
-	return h ^ h >> 15;
+	return (uint32_t)ws_siphash13(h->key, t.s, t.len);
 }
 
-/* An id is random, and of one length: its first and its last eight bytes. */
+/* Ids are ours, random and of one length: the first and last eight bytes. */
 static uint32_t
 hash_id(const char *id)
 {
@@ -154,14 +174,6 @@ hash_pair(const struct ws_device *d, const struct ws_channel *c)
 
 	h = (h ^ h >> 29 ^ (uint64_t)(uintptr_t)c) * 0xbf58476d1ce4e5b9u;
 	return (uint32_t)(h >> 32);
-}
-
-static struct ws_text
-id_text(const struct ws_device *d)
-{
-	struct ws_text t = { d->id, WS_ID_LEN };
-
-	return t;
 }
 
 /*
@@ -202,11 +214,16 @@ ws_hub_init(struct ws_hub *h, ws_deliver *deliver, void *arg)
 	h->deliver = deliver;
 	h->arg = arg;
 	h->budget = INT64_MAX;
-	h->nbuckets = h->channel_buckets = h->link_buckets = BUCKETS;
+	h->nbuckets = h->name_buckets = BUCKETS;
+	h->channel_buckets = h->link_buckets = BUCKETS;
+	if (ws_entropy(h->key, sizeof h->key) != 0)
+		return -1;
 	h->buckets = calloc(BUCKETS, sizeof *h->buckets);
+	h->names = calloc(BUCKETS, sizeof *h->names);
 	h->channels = calloc(BUCKETS, sizeof *h->channels);
 	h->links = calloc(BUCKETS, sizeof *h->links);
-	if (h->buckets != NULL && h->channels != NULL && h->links != NULL)
+	if (h->buckets != NULL && h->names != NULL && h->channels != NULL &&
+	    h->links != NULL)
 		return 0;
 	ws_hub_free(h);
 	errno = ENOMEM;
@@ -219,14 +236,33 @@ ws_hub_free(struct ws_hub *h)
 {
 	free(h->devices);
 	free(h->buckets);
+	free(h->names);
 	free(h->channels);
 	free(h->links);
 	memset(h, 0, sizeof *h);
 }
 
+static struct named *
+named(const struct ws_device *d)
+{
+	return (struct named *)(uintptr_t)d; /* its first member */
+}
+
 /* see ws.h */
-struct ws_device *
-ws_hub_find(const struct ws_hub *h, struct ws_text id)
+struct ws_text
+ws_device_name(const struct ws_device *d)
+{
+	struct ws_text t = { d->id, WS_ID_LEN };
+
+	if (d->named) {
+		t.s = named(d)->name;
+		t.len = named(d)->len;
+	}
+	return t;
+}
+
+static struct ws_device *
+find_id(const struct ws_hub *h, struct ws_text id)
 {
 	struct ws_device *d;
 
@@ -236,6 +272,28 @@ ws_hub_find(const struct ws_hub *h, struct ws_text id)
 	while (d != NULL && memcmp(d->id, id.s, WS_ID_LEN) != 0)
 		d = d->chain;
 	return d;
+}
+
+static struct ws_device *
+find_name(const struct ws_hub *h, struct ws_text name)
+{
+	uint32_t hash = hash_name(h, name);
+	struct ws_device *d = h->names[hash & (h->name_buckets - 1)];
+
+	while (d != NULL && (named(d)->hash != hash ||
+	    named(d)->len != name.len ||
+	    memcmp(named(d)->name, name.s, name.len) != 0))
+		d = d->chain;
+	return d;
+}
+
+/* see ws.h */
+struct ws_device *
+ws_hub_find(const struct ws_hub *h, struct ws_text name)
+{
+	struct ws_device *d = find_id(h, name);
+
+	return d != NULL || h->nnames == 0 ? d : find_name(h, name);
 }
 
 /* see ws.h */
@@ -284,38 +342,97 @@ new_id(struct ws_hub *h, char id[WS_ID_LEN + 1])
 	return 0;
 }
 
-/* see ws.h */
-int
-ws_hub_join(struct ws_hub *h, struct ws_device *d)
+/* Makes room for one more in h->devices. */
+static int
+grow_devices(struct ws_hub *h)
 {
-	struct ws_device **slot, **more;
-	uint32_t room;
+	uint32_t room = h->room == 0 ? 64 : h->room * 2;
+	struct ws_device **more;
 
-	if (h->count == h->room) {
-		room = h->room == 0 ? 64 : h->room * 2;
-		more = realloc(h->devices, room * sizeof *more);
-		if (more == NULL)
-			return -1;
-		h->devices = more;
-		h->room = room;
-	}
-	do {
-		if (new_id(h, d->id) != 0) {
-			d->id[0] = '\0';
-			return -1;
-		}
-	} while (ws_hub_find(h, id_text(d)) != NULL);
+	if (h->count < h->room)
+		return 0;
+	more = realloc(h->devices, room * sizeof *more);
+	if (more == NULL)
+		return -1;
+	h->devices = more;
+	h->room = room;
+	return 0;
+}
 
-	/* Two buckets for each: a chain's step is a cache miss. */
-	if (h->count >= h->nbuckets / 2)
-		GROW(struct ws_device, h->buckets, h->nbuckets,
-		    hash_id(e_->id));
-	slot = &h->buckets[hash_id(d->id) & (h->nbuckets - 1)];
+static void
+add_device(struct ws_hub *h, struct ws_device *d, struct ws_device **slot)
+{
 	d->chain = *slot;
 	*slot = d;
 	d->links = NULL;
 	d->index = h->count;
 	h->devices[h->count++] = d;
+}
+
+static int
+join_with_id(struct ws_hub *h, struct ws_session *s)
+{
+	struct ws_device *d = &s->own;
+	struct ws_text id = { d->id, WS_ID_LEN };
+
+	if (grow_devices(h) != 0)
+		return -1;
+	do {
+		if (new_id(h, d->id) != 0) {
+			d->id[0] = '\0';
+			return -1;
+		}
+	} while (ws_hub_find(h, id) != NULL);
+
+	/* Two buckets for each: a chain's step is a cache miss. */
+	if (h->count - h->nnames >= h->nbuckets / 2)
+		GROW(struct ws_device, h->buckets, h->nbuckets,
+		    hash_id(e_->id));
+	add_device(h, d, &h->buckets[hash_id(d->id) & (h->nbuckets - 1)]);
+	s->device = d;
+	return 0;
+}
+
+static struct ws_device *
+new_named(struct ws_hub *h, struct ws_text name)
+{
+	struct named *n;
+
+	if (find_id(h, name) != NULL) {
+		errno = EEXIST;
+		return NULL;
+	}
+	if (grow_devices(h) != 0)
+		return NULL;
+	n = malloc(sizeof *n + name.len);
+	if (n == NULL)
+		return NULL;
+	memset(n, 0, sizeof *n);
+	n->device.named = 1;
+	n->hash = hash_name(h, name);
+	n->len = (uint32_t)name.len;
+	memcpy(n->name, name.s, name.len);
+	if (h->nnames++ >= h->name_buckets)
+		GROW(struct ws_device, h->names, h->name_buckets,
+		    named(e_)->hash);
+	add_device(h, &n->device, &h->names[n->hash & (h->name_buckets - 1)]);
+	return &n->device;
+}
+
+/* see ws.h */
+int
+ws_hub_join(struct ws_hub *h, struct ws_session *s, struct ws_text name)
+{
+	struct ws_device *d;
+
+	if (name.len == 0)
+		return join_with_id(h, s);
+	d = find_name(h, name);
+	if (d == NULL && (d = new_named(h, name)) == NULL)
+		return -1;
+	s->device = d;
+	s->next = named(d)->sessions;
+	named(d)->sessions = s;
 	return 0;
 }
 
@@ -401,20 +518,35 @@ unlink_member(struct ws_hub *h, struct ws_link *k)
 
 /* see ws.h */
 void
-ws_hub_leave(struct ws_hub *h, struct ws_device *d)
+ws_hub_leave(struct ws_hub *h, struct ws_session *s)
 {
-	struct ws_device **slot, *last;
+	struct ws_device *d = s->device, **slot, *last;
+	struct ws_session **p;
 
-	if (d->id[0] == '\0')
+	if (d == NULL)
 		return;
+	s->device = NULL;
+	if (d->named) {
+		for (p = &named(d)->sessions; *p != s; p = &(*p)->next)
+			;
+		*p = s->next;
+		if (named(d)->sessions != NULL)
+			return;
+	}
 	while (d->links != NULL)
 		unlink_member(h, d->links);
-	slot = &h->buckets[hash_id(d->id) & (h->nbuckets - 1)];
+	slot = d->named ? &h->names[named(d)->hash & (h->name_buckets - 1)] :
+	    &h->buckets[hash_id(d->id) & (h->nbuckets - 1)];
 	UNCHAIN(slot, d);
 	last = h->devices[--h->count];
 	last->index = d->index;
 	h->devices[d->index] = last;
-	d->id[0] = '\0';
+	if (d->named) {
+		h->nnames--;
+		free(named(d));
+	} else {
+		d->id[0] = '\0';
+	}
 }
 
 static int
@@ -441,7 +573,7 @@ add_member(struct ws_channel *c, struct ws_device *d, struct ws_link *k)
 int
 ws_hub_subscribe(struct ws_hub *h, struct ws_device *d, struct ws_text channel)
 {
-	uint32_t hash = hash_text(channel);
+	uint32_t hash = hash_name(h, channel);
 	struct ws_channel *c = find_channel(h, channel, hash);
 	struct ws_link *k, **slot;
 
@@ -479,7 +611,7 @@ int
 ws_hub_unsubscribe(struct ws_hub *h, struct ws_device *d,
     struct ws_text channel)
 {
-	struct ws_channel *c = find_channel(h, channel, hash_text(channel));
+	struct ws_channel *c = find_channel(h, channel, hash_name(h, channel));
 	struct ws_link *k = c == NULL ? NULL : find_link(h, d, c);
 
 	if (k == NULL)
@@ -490,6 +622,19 @@ ws_hub_unsubscribe(struct ws_hub *h, struct ws_device *d,
 
 /* -------------------------------------------------------------- delivery */
 
+static size_t
+deliver(const struct ws_hub *h, struct ws_device *d, struct ws_frame *f)
+{
+	struct ws_session *s;
+	size_t queued = 0;
+
+	if (!d->named) /* it is the session's first member */
+		return h->deliver((struct ws_session *)d, f, h->arg) != 0;
+	for (s = named(d)->sessions; s != NULL; s = s->next)
+		queued += h->deliver(s, f, h->arg) != 0;
+	return queued;
+}
+
 /* see ws.h */
 size_t
 ws_hub_multicast(struct ws_hub *h, struct ws_frame *f)
@@ -498,7 +643,7 @@ ws_hub_multicast(struct ws_hub *h, struct ws_frame *f)
 	uint32_t i;
 
 	for (i = 0; i < h->count; i++)
-		queued += h->deliver(h->devices[i], f, h->arg) != 0;
+		queued += deliver(h, h->devices[i], f);
 	return queued;
 }
 
@@ -506,12 +651,12 @@ ws_hub_multicast(struct ws_hub *h, struct ws_frame *f)
 size_t
 ws_hub_publish(struct ws_hub *h, struct ws_text channel, struct ws_frame *f)
 {
-	struct ws_channel *c = find_channel(h, channel, hash_text(channel));
+	struct ws_channel *c = find_channel(h, channel, hash_name(h, channel));
 	size_t queued = 0;
 	uint32_t i;
 
 	for (i = 0; c != NULL && i < c->count; i++)
-		queued += h->deliver(c->members[i].device, f, h->arg) != 0;
+		queued += deliver(h, c->members[i].device, f);
 	return queued;
 }
 
@@ -521,5 +666,5 @@ ws_hub_send(struct ws_hub *h, struct ws_text device, struct ws_frame *f)
 {
 	struct ws_device *d = ws_hub_find(h, device);
 
-	return d != NULL && h->deliver(d, f, h->arg) != 0;
+	return d == NULL ? 0 : deliver(h, d, f);
 }

@@ -532,3 +532,29 @@ ws_json_compact(char *out, struct ws_text value)
 	}
 	return n;
 }
+
+/* see ws.h */
+size_t
+ws_json_quote(char *out, struct ws_text text)
+{
+	static const char digits[] = "0123456789abcdef";
+	size_t i, n = 0;
+	unsigned char c;
+
+	out[n++] = '"';
+	for (i = 0; i < text.len; i++) {
+		c = (unsigned char)text.s[i];
+		if (c < ' ') {
+			memcpy(out + n, "\\u00", 4);
+			n += 4;
+			out[n++] = digits[c >> 4];
+			out[n++] = digits[c & 15];
+			continue;
+		}
+		if (c == '"' || c == '\\')
+			out[n++] = '\\';
+		out[n++] = (char)c;
+	}
+	out[n++] = '"';
+	return n;
+}

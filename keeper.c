@@ -12,7 +12,8 @@
  *
  * A message is a byte for its kind, two lengths of four bytes (big endian), and
  * as many bytes as they say. For CERTIFICATE these are a certificate chain and
- * a private key; for the other kinds the lengths are 0.
+ * a private key, for TOKEN_KEYS a file of secrets and nothing; for the other
+ * kinds the lengths are 0.
  */
 #define _GNU_SOURCE /* readlink, sigaction */
 #define _FILE_OFFSET_BITS 64 /* 32-bit systems may have long inode numbers */
@@ -38,7 +39,9 @@
 
 #define PEM_MAX (1 << 20) /* bytes of a certificate or key file */
 
-enum { STOP = 'S', LOG_COUNTERS = 'R', CERTIFICATE = 'C' };
+enum {
+	STOP = 'S', LOG_COUNTERS = 'R', CERTIFICATE = 'C', TOKEN_KEYS = 'T'
+};
 
 static struct ws_setup *setup;
 static int keeper_unveiled; /* the keeper sees only some directories */
@@ -111,6 +114,7 @@ struct pair {
 static void
 free_pair(struct pair *p)
 {
+	ws_wipe(p->bytes[0], p->len[0]);
 	ws_wipe(p->bytes[1], p->len[1]);
 	free(p->bytes[0]);
 	free(p->bytes[1]);
@@ -158,6 +162,37 @@ ws_keeper_read_pair(struct ws_setup *s, char error[WS_ERROR_MAX])
 	return s->pair == NULL ? -1 : 0;
 }
 
+/* The file of secrets: 0 and its bytes in p, or -1 with an error. */
+static int
+read_token_keys(struct pair *p, struct ws_token_keys *keys,
+    char error[WS_ERROR_MAX])
+{
+	char why[WS_ERROR_MAX];
+
+	memset(p, 0, sizeof *p);
+	p->bytes[0] = read_file(setup->token_key, &p->len[0], error);
+	if (p->bytes[0] == NULL)
+		return -1;
+	if (ws_token_keys_read(keys, p->bytes[0], p->len[0], why) == 0)
+		return 0;
+	free_pair(p);
+	return ws_fail(error, "%.100s: %.200s", setup->token_key, why);
+}
+
+/* see ws.h */
+int
+ws_keeper_read_token_keys(struct ws_setup *s, char error[WS_ERROR_MAX])
+{
+	struct pair p;
+	int r;
+
+	setup = s;
+	ws_no_core();
+	r = read_token_keys(&p, &s->token_keys, error);
+	free_pair(&p);
+	return r;
+}
+
 /* ---------------------------------------------------------------- the hub */
 
 /* The message that is being read: its head, then the two parts of the pair. */
@@ -177,6 +212,21 @@ wire_length(const unsigned char *p)
 }
 
 static void
+handle_token_keys(struct ws_loop *l)
+{
+	char error[WS_ERROR_MAX] = "out of memory";
+	struct ws_token_keys keys;
+
+	if (message.lost || ws_token_keys_read(&keys, message.pair.bytes[0],
+	    message.pair.len[0], error) != 0 ||
+	    ws_loop_set_tokens(l, &keys) != 0)
+		ws_log(WS_LOG_ERROR, "the old token keys stay: %s", error);
+	else
+		ws_log(WS_LOG_NOTE, "tokens are checked by the new keys");
+	ws_wipe(&keys, sizeof keys);
+}
+
+static void
 handle_message(struct ws_loop *l)
 {
 	char error[WS_ERROR_MAX];
@@ -188,6 +238,9 @@ handle_message(struct ws_loop *l)
 		break;
 	case LOG_COUNTERS:
 		ws_loop_log_counters(l);
+		break;
+	case TOKEN_KEYS:
+		handle_token_keys(l);
 		break;
 	case CERTIFICATE:
 		snprintf(error, sizeof error, "out of memory");
@@ -323,6 +376,11 @@ run_hub(int fd, struct ws_tls_config *tls)
 	if (tls != NULL) {
 		ws_loop_set_tls(l, tls);
 		ws_tls_config_release(tls);
+	}
+	if (setup->token_key != NULL) {
+		if (ws_loop_set_tokens(l, &setup->token_keys) != 0)
+			ws_die("%s", strerror(errno));
+		ws_wipe(&setup->token_keys, sizeof setup->token_keys);
 	}
 	ws_privdrop(setup->uid, setup->gid, setup->control);
 	for (i = 0; i < setup->n; i++) {
@@ -462,10 +520,6 @@ renew_pair(int fd)
 	struct ws_tls_config *c;
 	struct pair p;
 
-	if (setup->cert == NULL) {
-		ws_log(WS_LOG_NOTE, "HUP: there is no certificate to reload");
-		return;
-	}
 	c = read_pair(&p, error);
 	if (c == NULL) {
 		ws_log(WS_LOG_ERROR, "the old certificate stays: %s", error);
@@ -474,6 +528,32 @@ renew_pair(int fd)
 	ws_tls_config_release(c); /* the hub decodes the pair itself */
 	send_message(fd, CERTIFICATE, &p);
 	free_pair(&p);
+}
+
+static void
+renew_token_keys(int fd)
+{
+	char error[WS_ERROR_MAX];
+	struct ws_token_keys keys;
+	struct pair p;
+
+	if (read_token_keys(&p, &keys, error) != 0)
+		ws_log(WS_LOG_ERROR, "the old token keys stay: %s", error);
+	else
+		send_message(fd, TOKEN_KEYS, &p);
+	ws_wipe(&keys, sizeof keys);
+	free_pair(&p);
+}
+
+static void
+reload(int fd)
+{
+	if (setup->cert == NULL && setup->token_key == NULL)
+		ws_log(WS_LOG_NOTE, "HUP: there is no certificate to reload");
+	if (setup->cert != NULL)
+		renew_pair(fd);
+	if (setup->token_key != NULL)
+		renew_token_keys(fd);
 }
 
 /*
@@ -568,6 +648,8 @@ confine_keeper(void)
 		unveil_pem(setup->cert);
 		unveil_pem(setup->key);
 	}
+	if (setup->token_key != NULL)
+		unveil_pem(setup->token_key);
 	for (i = 0; i < setup->nfiles; i++)
 		unveil_around(setup->files[i].path, "rc");
 	/* If this fails, the hub has logged a warning. */
@@ -611,7 +693,7 @@ wait_for_hub(pid_t hub, int fd)
 		switch (c) {
 		case SIGHUP:
 			ws_service_notify(setup->notify_fd, "RELOADING=1");
-			renew_pair(fd);
+			reload(fd);
 			ws_service_notify(setup->notify_fd, "READY=1");
 			break;
 		case SIGINT:
@@ -656,6 +738,7 @@ ws_keeper_run(struct ws_setup *s)
 		close(setup->fd[i]);
 	close(setup->control_fd);
 	ws_tls_config_release(setup->pair);
+	ws_wipe(&setup->token_keys, sizeof setup->token_keys);
 	confine_keeper();
 	status = wait_for_hub(hub, fd[0]);
 	close(fd[0]);

@@ -35,7 +35,6 @@
 #define ACCEPT_PAUSE 1000              /* ms without accept after EMFILE */
 #define SUSPEND_MIN 1000         /* ms that poll may return late */
 #define DRAIN_EACH 10          /* ms between two Closes at shutdown, at most */
-#define IP_BUCKETS 1024        /* a power of two */
 
 struct watch {
 	struct ws_conn conn;
@@ -52,7 +51,8 @@ struct ws_listener {
 static const char *const counter_names[WS_COUNTERS] = {
 	"accepted", "refused", "bad requests", "TLS failures", "opened",
 	"protocol errors", "silent", "cut off", "lost for want of memory",
-	"undelivered frames", "objects", "errors", "deliveries", "turns",
+	"undelivered frames", "unauthorized", "resumed", "missed", "late",
+	"objects", "errors", "deliveries", "turns",
 	"long turns"
 };
 
@@ -115,79 +115,6 @@ accept_nonblocking(int fd)
 	return s;
 }
 
-/* A peer's address as far as it counts: IPv4, or the /64 of IPv6. */
-static int
-ip_key(int fd, unsigned char key[8])
-{
-	struct sockaddr_storage a;
-	socklen_t len = sizeof a;
-
-	const void *four = &((struct sockaddr_in *)&a)->sin_addr;
-	const struct in6_addr *six = &((struct sockaddr_in6 *)&a)->sin6_addr;
-
-	memset(key, 0, 8);
-	if (getpeername(fd, (struct sockaddr *)&a, &len) != 0)
-		return -1;
-	if (a.ss_family != AF_INET && a.ss_family != AF_INET6)
-		return -1;
-	/* On a socket for both, IPv4 comes as ::ffff:a.b.c.d (RFC 4291). */
-	if (a.ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(six)) {
-		four = six->s6_addr + 12;
-	} else if (a.ss_family == AF_INET6) {
-		memcpy(key, six, 8);
-		return 0;
-	}
-	key[2] = key[3] = 0xff; /* in no /64 that is routed */
-	memcpy(key + 4, four, 4);
-	return 0;
-}
-
-static struct ws_ip **
-ip_slot(struct ws_loop *l, const unsigned char key[8])
-{
-	uint32_t h = 2166136261u;
-	struct ws_ip **p;
-	int i;
-
-	for (i = 0; i < 8; i++)
-		h = (h ^ key[i]) * 16777619u;
-	p = &l->ips[(h ^ h >> 15 ^ l->max_clients) & (IP_BUCKETS - 1)];
-	while (*p != NULL && memcmp((*p)->key, key, 8) != 0)
-		p = &(*p)->chain;
-	return p;
-}
-
-/* Counts a client's address: NULL if that has too many already, or for want of
- * memory. */
-static struct ws_ip *
-count_ip(struct ws_loop *l, const unsigned char key[8])
-{
-	struct ws_ip **slot = ip_slot(l, key);
-
-	if (*slot == NULL) {
-		*slot = calloc(1, sizeof **slot);
-		if (*slot == NULL)
-			return NULL;
-		memcpy((*slot)->key, key, 8);
-	}
-	if ((*slot)->count >= l->o.max_per_ip)
-		return NULL;
-	(*slot)->count++;
-	return *slot;
-}
-
-static void
-uncount_ip(struct ws_loop *l, struct ws_ip *ip)
-{
-	struct ws_ip **slot;
-
-	if (ip == NULL || --ip->count != 0)
-		return;
-	slot = ip_slot(l, ip->key);
-	*slot = ip->chain;
-	free(ip);
-}
-
 /* Too many are being refused to hear out this one as well. */
 static void
 refuse_at_once(const struct ws_loop *l, int fd)
@@ -200,31 +127,32 @@ refuse_at_once(const struct ws_loop *l, int fd)
 		shutdown(fd, SHUT_WR);
 }
 
+/*
+ * One that is beyond a limit may be the peer of a session that is away: then it
+ * needs no room of its own, and its request is read.
+ */
 static void
 new_client(struct ws_loop *l, int fd, int tls)
 {
 	int refused = l->stop_at != 0 || l->clients >= l->max_clients;
-	struct ws_ip *ip = NULL;
+	struct ws_peer *peer = NULL;
 	struct ws_client *c = NULL;
-	unsigned char key[8];
 
-	if (!refused && l->o.max_per_ip != 0 && ip_key(fd, key) == 0) {
-		ip = count_ip(l, key);
-		refused = ip == NULL;
-	}
+	if (!refused)
+		refused = ws_peer_count(l, fd, &peer) != 0;
 	l->counters[WS_ACCEPTED]++;
-	if (!refused || l->refused < l->max_refused)
+	if (!refused || l->refused < l->max_refused + l->away)
 		c = ws_client_new(l, fd, tls, refused);
 	if (c == NULL) { /* no time to read its request, or no memory */
 		if (refused && !tls)
 			refuse_at_once(l, fd);
 		l->counters[refused ? WS_REFUSED : WS_LOST]++;
-		uncount_ip(l, ip);
+		ws_peer_release(l, peer);
 		close(fd);
 		return;
 	}
 	c->conn.kind = WS_CONN_CLIENT;
-	c->ip = ip;
+	c->peer = peer;
 	if (refused)
 		l->refused++;
 	else
@@ -293,28 +221,35 @@ send_heartbeat(struct ws_loop *l)
 	struct ws_frame *f = ws_frame_new(WS_TEXT, hb, sizeof hb - 1);
 
 	l->next_heartbeat = l->now + (int64_t)l->o.heartbeat * 1000;
-	if (f != NULL)
+	if (f != NULL) {
+		f->heartbeat = 1;
 		ws_hub_multicast(&l->hub, f);
-	else
+	} else {
 		l->counters[WS_LOST]++;
+	}
 	ws_frame_release(f);
+}
+
+static void
+free_client(struct ws_loop *l, struct ws_client *c)
+{
+	if (c->refused)
+		l->refused--;
+	else
+		l->clients--;
+	ws_client_free(l, c);
 }
 
 static void
 free_conn(struct ws_loop *l, struct ws_conn *conn)
 {
-	struct ws_client *c;
 	int fd = conn->fd, kind = conn->kind;
 
 	if (kind == WS_CONN_CLIENT) {
-		c = (struct ws_client *)conn;
-		uncount_ip(l, c->ip);
-		if (c->refused)
-			l->refused--;
-		else
-			l->clients--;
-		ws_client_free(l, c);
-	} else if (kind == WS_CONN_BACKEND) {
+		free_client(l, (struct ws_client *)conn);
+		return;
+	}
+	if (kind == WS_CONN_BACKEND) {
 		ws_backend_free(l, (struct ws_backend *)conn);
 	} else {
 		ws_poll_remove(&l->poll, conn);
@@ -479,6 +414,7 @@ ws_loop_stop(struct ws_loop *l)
 {
 	int64_t window = (int64_t)l->o.drain * 800;
 	struct ws_listener **p, *gone;
+	struct ws_resume *r;
 	uint32_t i;
 
 	(void)read_clock(l);
@@ -503,6 +439,10 @@ ws_loop_stop(struct ws_loop *l)
 		}
 	ws_logf(&l->o, WS_LOG_NOTE, "draining %u clients",
 	    (unsigned)l->clients);
+	for (i = 0; i < l->resume_buckets; i++)
+		for (r = l->resumes[i]; r != NULL; r = r->chain)
+			if (r->client->state == WS_CLIENT_AWAY)
+				ws_client_stop(l, r->client, 0);
 	/* The first in a later turn, when the listeners are closed. */
 	for (i = 0; i < l->poll.n; i++)
 		if (l->poll.conns[i]->kind == WS_CONN_CLIENT)
@@ -549,16 +489,13 @@ ws_loop_new(const struct ws_options *o)
 	}
 	if (o->max_clients != 0)
 		l->max_clients = o->max_clients;
-	if (o->max_per_ip != 0) {
-		l->ips = calloc(IP_BUCKETS, sizeof *l->ips);
-		if (l->ips == NULL)
-			goto fail;
-	}
+	if (ws_peer_init(l) != 0)
+		goto fail;
 	if (ws_hub_init(&l->hub, ws_client_deliver, l) != 0)
 		goto fail;
 	return l;
 fail:
-	free(l->ips);
+	free(l->peers);
 	free(l);
 	return NULL;
 }
@@ -568,12 +505,18 @@ void
 ws_loop_free(struct ws_loop *l)
 {
 	uint64_t before;
+	uint32_t i;
 
 	if (l == NULL)
 		return;
 	before = l->counters[WS_UNDELIVERED];
 	while (l->poll.n > 0)
 		free_conn(l, l->poll.conns[l->poll.n - 1]);
+	for (i = 0; i < l->resume_buckets; i++)
+		while (l->resumes[i] != NULL)
+			free_client(l, l->resumes[i]->client);
+	free(l->resumes);
+	ws_loop_set_tokens(l, NULL);
 	if (l->counters[WS_UNDELIVERED] != before)
 		ws_logf(&l->o, WS_LOG_NOTE, "the end: %llu frames undelivered",
 		    (unsigned long long)(l->counters[WS_UNDELIVERED] - before));
@@ -581,7 +524,7 @@ ws_loop_free(struct ws_loop *l)
 	ws_hub_free(&l->hub);
 	ws_tls_config_release(l->tls);
 	ws_poll_free(&l->poll);
-	free(l->ips);
+	free(l->peers);
 	free(l);
 }
 
@@ -623,6 +566,25 @@ ws_loop_set_tls(struct ws_loop *l, struct ws_tls_config *c)
 	ws_tls_config_reference(c);
 	ws_tls_config_release(l->tls);
 	l->tls = c;
+}
+
+/* see ws.h */
+int
+ws_loop_set_tokens(struct ws_loop *l, const struct ws_token_keys *keys)
+{
+	struct ws_token_keys *copy = NULL;
+
+	if (keys != NULL) {
+		copy = malloc(sizeof *copy);
+		if (copy == NULL)
+			return -1;
+		*copy = *keys;
+	}
+	if (l->tokens != NULL)
+		ws_wipe(l->tokens, sizeof *l->tokens);
+	free(l->tokens);
+	l->tokens = copy;
+	return 0;
 }
 
 /* see ws.h */

@@ -24,6 +24,7 @@
 
 #define LISTENERS_MAX WS_SETUP_LISTENERS
 #define SUBPROTOCOLS_MAX 16
+#define ORIGINS_MAX 64
 #define TTL_MAX 315360000 /* seconds: ten years */
 
 enum { EXIT_OK, EXIT_FAILED, EXIT_USAGE };
@@ -33,6 +34,8 @@ static struct {
 	int nlisten, ntls_listen;
 	const char *subprotocols[SUBPROTOCOLS_MAX + 1];
 	int nsubprotocols;
+	const char *origins[ORIGINS_MAX + 1];
+	int norigins;
 	const char *user;
 	mode_t control_mode;
 	gid_t control_group;
@@ -48,10 +51,11 @@ static const char usage_text[] =
     "usage: wshub [-hnqVv] [-c cert] [-k key] [-L address] [-l address]\n"
     "             [-s path] [-u user[:group]] [--control-group group]\n"
     "             [--control-mode mode] [--drain seconds]\n"
-    "             [--health path] [--heartbeat seconds]\n"
+    "             [--health path] [--heartbeat seconds] [--keep bytes]\n"
     "             [--max-clients number] [--max-per-ip number]\n"
-    "             [--ping seconds] [--queue bytes] [--queue-total bytes]\n"
-    "             [--subprotocol name]\n"
+    "             [--origin origin] [--ping seconds] [--queue bytes]\n"
+    "             [--queue-total bytes] [--resume seconds]\n"
+    "             [--subprotocol name] [--token-key file]\n"
     "       wshub ctl [-s path] [json ...]\n"
     "       wshub token --token-key file [--channel name] [--sub name]\n"
     "             [--ttl seconds]\n";
@@ -70,6 +74,10 @@ static const char help_text[] =
     "                         (nobody)\n"
     "  --health PATH          GET, HEAD and OPTIONS of PATH get status 200\n"
     "  --subprotocol NAME     chosen if a client offers it; repeatable\n"
+    "  --token-key FILE       secrets: clients need a token signed with one\n"
+    "  --origin ORIGIN        allowed origin of pages; repeatable (all)\n"
+    "  --resume SEC           how long a session may be away, 0: never (30)\n"
+    "  --keep BYTES           unconfirmed messages kept for a session (65536)\n"
     "  --heartbeat SEC        the {\"action\":\"hb\"} period, 0: none (60)\n"
     "  --ping SEC             silence before a Ping, 0: none (25)\n"
     "  --max-clients N        more get status 503 (what RLIMIT_NOFILE allows)\n"
@@ -125,7 +133,8 @@ number(const char *option, const char *s, int base, unsigned long min,
 
 enum {
 	CONTROL_MODE = 256, CONTROL_GROUP, HEARTBEAT, PING, MAX_CLIENTS,
-	MAX_PER_IP, QUEUE, QUEUE_TOTAL, DRAIN, HEALTH, SUBPROTOCOL
+	MAX_PER_IP, QUEUE, QUEUE_TOTAL, DRAIN, HEALTH, SUBPROTOCOL,
+	TOKEN_KEY, ORIGIN, RESUME, KEEP
 };
 
 static const struct option options[] = {
@@ -146,6 +155,10 @@ static const struct option options[] = {
 	{ "drain", required_argument, NULL, DRAIN },
 	{ "health", required_argument, NULL, HEALTH },
 	{ "subprotocol", required_argument, NULL, SUBPROTOCOL },
+	{ "token-key", required_argument, NULL, TOKEN_KEY },
+	{ "origin", required_argument, NULL, ORIGIN },
+	{ "resume", required_argument, NULL, RESUME },
+	{ "keep", required_argument, NULL, KEEP },
 	{ "version", no_argument, NULL, 'V' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 }
@@ -240,6 +253,32 @@ add_subprotocol(const char *name)
 	setup.loop.http.subprotocols = o.subprotocols;
 }
 
+/*
+ * RFC 6454 section 6.2, scheme://host[:port], perhaps with "*." before the
+ * host, or "null".
+ */
+static void
+add_origin(const char *origin)
+{
+	const char *host = strstr(origin, "://");
+	size_t i;
+
+	if (host != NULL) {
+		host += strncmp(host, "://*.", 5) == 0 ? 5 : 3;
+		for (i = 0; host[i] > ' ' && host[i] < 0x7f; i++)
+			if (host[i] == '/' || host[i] == '*')
+				break;
+	}
+	if (host == NULL ? strcmp(origin, "null") != 0 : *host == '\0' ||
+	    host[i] != '\0')
+		usage("--origin %s: not scheme://host[:port] or "
+		    "scheme://*.domain[:port], without a path", origin);
+	if (o.norigins == ORIGINS_MAX)
+		usage("more than %d origins", ORIGINS_MAX);
+	o.origins[o.norigins++] = origin;
+	setup.loop.origins = o.origins;
+}
+
 static void
 read_options(int argc, char **argv)
 {
@@ -312,6 +351,21 @@ read_options(int argc, char **argv)
 			break;
 		case SUBPROTOCOL:
 			add_subprotocol(optarg);
+			break;
+		case TOKEN_KEY:
+			setup.token_key = optarg;
+			setup.loop.http.cookie = "wshub_token";
+			break;
+		case ORIGIN:
+			add_origin(optarg);
+			break;
+		case RESUME:
+			setup.loop.resume = (unsigned)number("resume", optarg,
+			    10, 0, 86400);
+			break;
+		case KEEP:
+			setup.loop.keep = number("keep", optarg, 10, 1,
+			    1ul << 30);
 			break;
 		case 'n':
 			o.check = 1;
@@ -561,7 +615,8 @@ set_defaults(void)
 {
 	static const struct ws_options usual = {
 		.heartbeat = 60, .ping = 25, .drain = 5, .queue = 1048576,
-		.queue_total = 67108864, .log = ws_log_line
+		.queue_total = 67108864, .resume = 30, .keep = 65536,
+		.log = ws_log_line
 	};
 
 	setup.loop = usual;
@@ -598,6 +653,9 @@ main(int argc, char **argv)
 	take_sockets();
 	read_options(argc, argv);
 	if (setup.cert != NULL && ws_keeper_read_pair(&setup, error) != 0)
+		ws_die("%s", error);
+	if (setup.token_key != NULL &&
+	    ws_keeper_read_token_keys(&setup, error) != 0)
 		ws_die("%s", error);
 	if (o.check) {
 		ws_tls_config_release(setup.pair);

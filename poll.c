@@ -58,6 +58,16 @@ ws_clock(void)
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+/* see ws.h */
+long long
+ws_wall_clock(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return t.tv_sec;
+}
+
 static void
 swap_slots(struct ws_poll *p, uint32_t a, uint32_t b)
 {
@@ -75,7 +85,7 @@ swap_slots(struct ws_poll *p, uint32_t a, uint32_t b)
 static void
 make_hot(struct ws_poll *p, struct ws_conn *c)
 {
-	c->active = 1;
+	c->recent = 1;
 	if (c->slot >= p->hot)
 		swap_slots(p, c->slot, p->hot++);
 }
@@ -121,6 +131,29 @@ ws_poll_remove(struct ws_poll *p, struct ws_conn *c)
 	if (c->slot < p->hot)
 		swap_slots(p, c->slot, --p->hot);
 	swap_slots(p, c->slot, --p->n);
+	c->fd = -1;
+}
+
+/* see ws.h */
+void
+ws_poll_exchange(struct ws_poll *p, struct ws_conn *a, struct ws_conn *b)
+{
+	struct ws_conn old = *a;
+
+	a->slot = b->slot;
+	a->fd = b->fd;
+	a->events = b->events;
+	a->revents = b->revents;
+	a->recent = b->recent;
+	b->slot = old.slot;
+	b->fd = old.fd;
+	b->events = old.events;
+	b->revents = old.revents;
+	b->recent = old.recent;
+	if (a->fd != -1)
+		p->conns[a->slot] = a;
+	if (b->fd != -1)
+		p->conns[b->slot] = b;
 }
 
 /* see ws.h */
@@ -151,7 +184,7 @@ ws_poll_kill(struct ws_poll *p, struct ws_conn *c)
 void
 ws_poll_cool(struct ws_poll *p, struct ws_conn *c)
 {
-	c->active = 0;
+	c->recent = 0;
 	if (c->slot < p->hot && !c->always_hot && (c->events & POLLOUT) == 0)
 		swap_slots(p, c->slot, --p->hot);
 }
@@ -163,8 +196,8 @@ cool_down(struct ws_poll *p)
 	uint32_t i;
 
 	for (i = p->hot; i-- > 0;)
-		if (p->conns[i]->active)
-			p->conns[i]->active = 0;
+		if (p->conns[i]->recent)
+			p->conns[i]->recent = 0;
 		else
 			ws_poll_cool(p, p->conns[i]);
 }

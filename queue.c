@@ -1,14 +1,18 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
- * A client's frames that wait to be sent: a ring of pointers.
+ * A session's frames: those that are sent and not confirmed, then those that
+ * wait to be sent. They are a ring of pointers.
  *
  * The ring is in the struct until it needs more room than two, and then in
- * memory of its own, whose size is a power of two: it is doubled when it is
+ * memory of its own, whose size is a power of two. It is doubled when it is
  * full, and halved when three quarters of it are empty.
  *
+ * Only frames that count are kept. A Ping or Pong between them is released when
+ * it is out: the kept frames before it move up by one.
+ *
  * All queues of a loop count together what they hold (*total): each frame once,
- * however many queues it is in, and the rings, twice: one frame for all clients
- * can double every ring before anything is done about it.
+ * however many queues it is in, and the rings twice, since one frame for all
+ * clients can double every ring before anything is done about it.
  */
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -21,6 +25,8 @@
 #define ROOM_MAX 28 /* log2 of a ring's room */
 
 #define MASK(q) ((1u << (q)->shift) - 1)
+#define KEPT(q, i) ((q)->ring[((q)->first + (i)) & MASK(q)])
+#define WAITING(q, i) ((q)->ring[((q)->first + (q)->kept + (i)) & MASK(q)])
 
 /* see ws.h */
 size_t
@@ -67,8 +73,8 @@ resize(struct ws_queue *q, size_t *total, unsigned shift)
 		if (ring == NULL)
 			return -1;
 	}
-	for (i = 0; i < q->count; i++)
-		ring[i] = q->ring[(q->first + i) & MASK(q)];
+	for (i = 0; i < q->kept + q->count; i++)
+		ring[i] = KEPT(q, i);
 	*total -= 2 * ring_bytes(q);
 	if (q->ring != q->small)
 		free(q->ring);
@@ -77,6 +83,14 @@ resize(struct ws_queue *q, size_t *total, unsigned shift)
 	q->first = 0;
 	*total += 2 * ring_bytes(q);
 	return 0;
+}
+
+/* Makes room for one frame more. */
+static int
+grow(struct ws_queue *q, size_t *total)
+{
+	return q->kept + q->count <= MASK(q) ? 0 :
+	    resize(q, total, q->shift + 1u);
 }
 
 /* see ws.h */
@@ -92,12 +106,10 @@ ws_queue_init(struct ws_queue *q)
 int
 ws_queue_push(struct ws_queue *q, size_t *total, struct ws_frame *f)
 {
-	if (f->len > UINT32_MAX - q->unsent)
-		return -1;
-	if (q->count > MASK(q) && resize(q, total, q->shift + 1u) != 0)
+	if (f->len > UINT32_MAX - q->unsent || grow(q, total) != 0)
 		return -1;
 	reference(total, f);
-	q->ring[(q->first + q->count++) & MASK(q)] = f;
+	WAITING(q, q->count++) = f;
 	q->unsent += (uint32_t)f->len;
 	return 0;
 }
@@ -106,14 +118,14 @@ ws_queue_push(struct ws_queue *q, size_t *total, struct ws_frame *f)
 struct ws_frame *
 ws_queue_last(const struct ws_queue *q)
 {
-	return q->ring[(q->first + q->count - 1) & MASK(q)];
+	return WAITING(q, q->count - 1);
 }
 
 /* see ws.h */
 void
 ws_queue_replace(struct ws_queue *q, size_t *total, struct ws_frame *f)
 {
-	struct ws_frame **last = &q->ring[(q->first + q->count - 1) & MASK(q)];
+	struct ws_frame **last = &WAITING(q, q->count - 1);
 
 	q->unsent += (uint32_t)(f->len - (*last)->len);
 	release(total, *last);
@@ -126,6 +138,7 @@ int
 ws_queue_gather(const struct ws_queue *q, struct iovec *iov, int most,
     unsigned char *flat, size_t room, size_t *bytes)
 {
+	const struct ws_frame *f;
 	unsigned char *data;
 	uint32_t i;
 	size_t len;
@@ -133,8 +146,9 @@ ws_queue_gather(const struct ws_queue *q, struct iovec *iov, int most,
 
 	*bytes = 0;
 	for (i = 0; i < q->count; i++) {
-		data = ws_frame_bytes(q->ring[(q->first + i) & MASK(q)]);
-		len = q->ring[(q->first + i) & MASK(q)]->len;
+		f = WAITING(q, i);
+		data = ws_frame_bytes(f);
+		len = f->len;
 		if (i == 0) {
 			data += q->sent;
 			len -= q->sent;
@@ -161,23 +175,39 @@ ws_queue_gather(const struct ws_queue *q, struct iovec *iov, int most,
 	return n;
 }
 
+/* The first frame that waits is out. */
+static void
+first_is_out(struct ws_queue *q, size_t *total)
+{
+	struct ws_frame *f = WAITING(q, 0);
+	uint32_t i;
+
+	q->count--;
+	if (q->keeps && f->counts) {
+		q->kept++;
+		q->kept_bytes += (uint32_t)f->len;
+		return;
+	}
+	for (i = q->kept; i > 0; i--)
+		KEPT(q, i) = KEPT(q, i - 1);
+	q->first = (q->first + 1) & MASK(q);
+	release(total, f);
+}
+
 /* see ws.h */
 void
 ws_queue_advance(struct ws_queue *q, size_t *total, size_t n)
 {
-	struct ws_frame *f;
+	size_t len;
 
 	q->unsent -= (uint32_t)n;
 	n += q->sent;
-	while (q->count > 0 && n >= q->ring[q->first]->len) {
-		f = q->ring[q->first];
-		n -= f->len;
-		q->first = (q->first + 1) & MASK(q);
-		q->count--;
-		release(total, f);
+	while (q->count > 0 && n >= (len = WAITING(q, 0)->len)) {
+		n -= len;
+		first_is_out(q, total);
 	}
 	q->sent = (uint32_t)n;
-	if (q->count == 0 && q->shift > 1)
+	if (q->kept + q->count == 0 && q->shift > 1)
 		(void)resize(q, total, 1);
 }
 
@@ -187,25 +217,40 @@ ws_queue_shrink(struct ws_queue *q, size_t *total)
 {
 	unsigned shift = q->shift;
 
-	while (shift > 1 && q->count <= 1u << (shift - 2))
+	while (shift > 1 && q->kept + q->count <= 1u << (shift - 2))
 		shift--;
 	if (shift != q->shift)
 		(void)resize(q, total, shift);
 }
 
 /* see ws.h */
+void
+ws_queue_forget(struct ws_queue *q, size_t *total, uint32_t n)
+{
+	struct ws_frame *f;
+
+	for (; n > 0; n--) {
+		f = KEPT(q, 0);
+		q->first = (q->first + 1) & MASK(q);
+		q->kept--;
+		q->kept_bytes -= (uint32_t)f->len;
+		release(total, f);
+	}
+	ws_queue_shrink(q, total);
+}
+
+/* see ws.h */
 uint32_t
 ws_queue_cut(struct ws_queue *q, size_t *total)
 {
-	uint32_t kept = q->sent != 0, cut = q->count - kept;
+	uint32_t partial = q->sent != 0, cut = q->count - partial;
 
-	while (q->count > kept) {
+	while (q->count > partial) {
+		q->unsent -= (uint32_t)ws_queue_last(q)->len;
+		release(total, ws_queue_last(q));
 		q->count--;
-		q->unsent -=
-		    (uint32_t)q->ring[(q->first + q->count) & MASK(q)]->len;
-		release(total, q->ring[(q->first + q->count) & MASK(q)]);
 	}
-	(void)resize(q, total, 1);
+	ws_queue_forget(q, total, q->kept);
 	return cut;
 }
 
@@ -215,12 +260,61 @@ ws_queue_clear(struct ws_queue *q, size_t *total)
 {
 	uint32_t n = q->count;
 
-	if (q->sent != 0) {
-		q->unsent += q->sent;
-		q->sent = 0;
-	}
+	q->unsent += q->sent;
+	q->sent = 0;
 	(void)ws_queue_cut(q, total);
 	return n;
+}
+
+/* see ws.h */
+int
+ws_queue_break(struct ws_queue *q, size_t *total, struct ws_queue *peer)
+{
+	struct ws_frame *f;
+	uint32_t i, n = 0;
+	int r = 0;
+
+	if (q->sent != 0 && peer != NULL) {
+		r = ws_queue_push(peer, total, WAITING(q, 0));
+		if (r == 0) {
+			peer->sent = q->sent;
+			peer->unsent -= q->sent;
+		}
+	}
+	q->unsent += q->sent;
+	q->sent = 0;
+	for (i = 0; i < q->count; i++) {
+		f = WAITING(q, i);
+		if (f->counts) {
+			WAITING(q, n++) = f;
+		} else {
+			q->unsent -= (uint32_t)f->len;
+			release(total, f);
+		}
+	}
+	q->count = n;
+	ws_queue_shrink(q, total);
+	return r;
+}
+
+/* see ws.h */
+int
+ws_queue_resume(struct ws_queue *q, size_t *total, uint32_t n,
+    struct ws_frame *f)
+{
+	if ((uint64_t)q->unsent + q->kept_bytes + f->len > UINT32_MAX ||
+	    (n == 0 && grow(q, total) != 0))
+		return -1;
+	ws_queue_forget(q, total, n);
+	q->unsent += q->kept_bytes;
+	q->count += q->kept;
+	q->kept = q->kept_bytes = 0;
+	q->first = (q->first - 1) & MASK(q);
+	reference(total, f);
+	WAITING(q, 0) = f;
+	q->count++;
+	q->unsent += (uint32_t)f->len;
+	return 0;
 }
 
 /* see ws.h */
@@ -228,4 +322,22 @@ size_t
 ws_queue_bytes(const struct ws_queue *q)
 {
 	return q->unsent + ring_bytes(q);
+}
+
+/* see ws.h */
+uint32_t
+ws_queue_counting(const struct ws_queue *q)
+{
+	uint32_t i, n = 0;
+
+	for (i = 0; i < q->count; i++)
+		n += WAITING(q, i)->counts;
+	return n;
+}
+
+/* see ws.h */
+size_t
+ws_queue_kept(const struct ws_queue *q)
+{
+	return q->kept_bytes + q->kept * sizeof *q->ring;
 }

@@ -656,28 +656,6 @@ put(struct claims *c, const char *s, size_t len)
 	c->len += len;
 }
 
-/* Writes t as a JSON string, RFC 8259 section 7. */
-static void
-put_string(struct claims *c, struct ws_text t)
-{
-	char escape[8];
-	size_t i;
-
-	put(c, "\"", 1);
-	for (i = 0; i < t.len; i++) {
-		if ((unsigned char)t.s[i] < 0x20) {
-			snprintf(escape, sizeof(escape), "\\u%04x",
-			    (unsigned)t.s[i]);
-			put(c, escape, 6);
-			continue;
-		}
-		if (t.s[i] == '"' || t.s[i] == '\\')
-			put(c, "\\", 1);
-		put(c, t.s + i, 1);
-	}
-	put(c, "\"", 1);
-}
-
 static int
 is_name(struct ws_text t)
 {
@@ -686,6 +664,18 @@ is_name(struct ws_text t)
 	return t.len >= 1 && t.len <= WS_NAME_MAX &&
 	    memchr(t.s, '\0', t.len) == NULL &&
 	    ws_utf8(&utf8, t.s, t.len) == t.len && utf8.left == 0;
+}
+
+/* Writes a name as a JSON string: 0, or -1 if it cannot be one. */
+static int
+put_name(struct claims *c, struct ws_text t)
+{
+	char quoted[WS_JSON_QUOTED(WS_NAME_MAX)];
+
+	if (!is_name(t))
+		return -1;
+	put(c, quoted, ws_json_quote(quoted, t));
+	return 0;
 }
 
 /* Writes base64url and a NUL, with room for padding; returns the length. */
@@ -718,23 +708,21 @@ ws_token_make(char out[WS_TOKEN_MAX + 1], const struct ws_token_key *key,
 	snprintf(number, sizeof(number), "{\"exp\":%lld", t->exp);
 	put(&c, number, strlen(number));
 	if (t->sub.s != NULL) {
-		if (!is_name(t->sub))
-			t->error = no_sub;
 		put(&c, ",\"sub\":", 7);
-		put_string(&c, t->sub);
+		if (put_name(&c, t->sub) != 0)
+			t->error = no_sub;
 	}
 	if (t->nchannels > WS_TOKEN_CHANNELS) {
 		t->error = many_channels;
 		return -1;
 	}
 	for (i = 0; i < t->nchannels; i++) {
-		if (!is_name(t->channels[i]))
-			t->error = no_channels;
 		if (i == 0)
 			put(&c, ",\"channels\":[", 13);
 		else
 			put(&c, ",", 1);
-		put_string(&c, t->channels[i]);
+		if (put_name(&c, t->channels[i]) != 0)
+			t->error = no_channels;
 	}
 	if (t->nchannels > 0)
 		put(&c, "]", 1);

@@ -8,14 +8,19 @@
  *   token.c    RFC 7519: signed tokens                 no I/O, no allocation
  *   siphash.c  a hash for keys from outside            no I/O, no allocation
  *   hub.c      devices, channels, subscriptions        no descriptors
- *   queue.c    a client's send queue                   no descriptors
+ *   queue.c    a session's send queue                  no descriptors
  *   control.c  a backend's commands and the replies    no descriptors
  *   pem.c      PEM blocks and their labels             no I/O, no allocation
  *   tls.c      BearSSL: certificates, sessions
  *   listen.c   addresses, listening sockets, the control socket's file
  *   poll.c     poll(2) over hot and cold descriptors
  *   wheel.c    a timer wheel for deadlines
- *   client.c   a client: handshake, reading, sending, timeouts
+ *   peer.c     how many connections each address has
+ *   resume.c   sessions that outlive their connections
+ *   admit.c    who may connect: origins, tokens, sessions to resume
+ *   send.c     what is queued for a client, and how a client ends
+ *   flush.c    writing to clients, and eviction
+ *   client.c   a client: handshake, reading, timeouts
  *   backend.c  a backend's connection: input, replies, fair shares
  *   loop.c     the event loop: accepting, deadlines, shutdown
  *   ctl.c      "wshub ctl", which sends commands to a running hub
@@ -30,10 +35,11 @@
  *
  * A module calls only modules to its right:
  *
- * main -> keeper -> loop -> { backend -> { control -> { hub, json }, poll },
- *                             client -> { tls, http, ws, queue, poll, wheel } }
+ * main -> keeper -> loop -> { backend -> { control -> { hub, json }, flush },
+ *                             client -> { admit -> { token, http }, flush } }
+ * flush -> resume -> send -> { tls, queue, hub, ws, poll, wheel }
  *
- * All of them may call log.c and entropy.c. Another program can use ws.c and
+ * All of them may call log.c, entropy.c and siphash.c. Another program can use ws.c and
  * http.c with this header for WebSocket framing, json.c for JSON, or a whole
  * hub: the files of HUB in test/vendor/Makefile.
  *
@@ -174,7 +180,8 @@ enum {
 	WS_CLOSE_NO_STATUS = 1005, /* never sent: the Close had no code */
 	WS_CLOSE_BAD_DATA = 1007,
 	WS_CLOSE_TOO_BIG = 1009,
-	WS_CLOSE_TRY_LATER = 1013
+	WS_CLOSE_TRY_LATER = 1013,
+	WS_CLOSE_UNAUTHORIZED = 3000
 };
 
 /* Reads the frames of one direction of one connection. */
@@ -263,6 +270,8 @@ struct ws_http {
 	                       NULL: none */
 	const char *const *subprotocols; /* names, NULL after the last;
 	                                    NULL: none */
+	const char *cookie; /* name of the cookie to look for, and for
+	                       credentials as well; NULL: neither */
 };
 
 /* State of the request head's parser. Zero it to begin. */
@@ -281,6 +290,10 @@ struct ws_request {
 	const char *reason; /* static, for the response's body and the log */
 	const char *key; /* if 101: WS_KEY_LEN bytes in the head */
 	const char *subprotocol; /* if 101: the one chosen, or NULL */
+	/* If 101: parts of the head. s is NULL if there is none. */
+	struct ws_text target, host, origin;
+	struct ws_text bearer; /* credentials, RFC 6750 section 2.1 */
+	struct ws_text cookie; /* the first cookie's value */
 };
 
 /*
@@ -303,17 +316,23 @@ ssize_t ws_request(struct ws_head *h, const struct ws_http *o,
     const char *head, size_t len, struct ws_request *r);
 
 /*
+ * Finds the first parameter of that name in the query of a request target: 1,
+ * and its value without decoding it ("" if it has none), or 0.
+ */
+int ws_query(struct ws_text target, const char *name, struct ws_text *value);
+
+/*
  * Writes the 101 response of section 4.2.2, without a NUL. Returns its length.
  */
 size_t ws_accept(char out[WS_ANSWER_MAX], const struct ws_request *r);
 
 /*
  * Writes any other response, without a NUL, and returns its length. status is
- * 200, 400, 405, 408, 426, 431 or 503. The response has the header fields that
- * the status demands (Allow, Upgrade, Sec-WebSocket-Version, Retry-After),
- * Connection: close, Content-Length, and a text/plain body: reason, cut to 256
- * bytes, and a newline. The body is left out if *h is the head of a HEAD
- * request; h may be NULL.
+ * 200, 400, 401, 403, 405, 408, 426, 431 or 503. The response has the header
+ * fields that the status demands (Allow, Upgrade, Sec-WebSocket-Version,
+ * WWW-Authenticate, Retry-After), Connection: close, Content-Length, and a
+ * text/plain body: reason, cut to 256 bytes, and a newline. The body is left
+ * out if *h is the head of a HEAD request; h may be NULL.
  */
 size_t ws_answer(char out[WS_ANSWER_MAX], const struct ws_head *h, int status,
     const char *reason);
@@ -383,6 +402,13 @@ ssize_t ws_json_string(char *out, size_t cap, struct ws_text value);
  * accepted, it may read beyond the end.
  */
 size_t ws_json_compact(char *out, struct ws_text value);
+
+/*
+ * Writes a text, which is UTF-8, as a JSON string with its quotes; out has
+ * WS_JSON_QUOTED(text.len) bytes of room. Returns its length.
+ */
+#define WS_JSON_QUOTED(len) (6 * (size_t)(len) + 2)
+size_t ws_json_quote(char *out, struct ws_text text);
 
 /* ---------------------------------------------------------------- token.c */
 
@@ -490,7 +516,9 @@ uint64_t ws_siphash13(const unsigned char key[16], const void *data,
 struct ws_frame {
 	unsigned refs;
 	unsigned queues; /* how many clients' queues it is in */
-	unsigned start; /* offset of its bytes from the end of this struct */
+	unsigned short start; /* offset of its bytes from this struct's end */
+	unsigned char counts; /* it is a message that clients count */
+	unsigned char heartbeat;
 	size_t len;
 };
 
@@ -510,57 +538,85 @@ struct ws_frame *ws_frame_json(struct ws_text value);
 /* Any other frame. The caller gets one reference; NULL: no memory. */
 struct ws_frame *ws_frame_new(unsigned opcode, const void *data, size_t len);
 
+/* A frame of these bytes, head included, that does not count; likewise. */
+struct ws_frame *ws_frame_raw(const void *data, size_t len);
+
 /* Releases one reference; NULL is allowed. */
 void ws_frame_release(struct ws_frame *f);
 
 struct ws_link;
 struct ws_channel;
 
-/* A client as the hub knows it. The caller owns the memory. */
+/*
+ * What backends send to: a name and its channels. It is there as long as it has
+ * a session. Without a name of its own a device has a random id, one session,
+ * and stands in that session's struct.
+ */
 struct ws_device {
 	struct ws_device *chain; /* next in its hash bucket */
-	char id[WS_ID_LEN + 1];  /* NUL-terminated; "" while not joined */
+	char id[WS_ID_LEN + 1];  /* NUL-terminated; "" if it has a name */
 	struct ws_link *links;   /* its channels */
 	uint32_t index;          /* in hub->devices */
+	uint32_t named;          /* its struct is the hub's: see hub.c */
+};
+
+/* A client as the hub knows it. The caller owns the memory; zeroed at first. */
+struct ws_session {
+	struct ws_device own;
+	struct ws_device *device; /* &own, or one with a name; NULL: in none */
+	struct ws_session *next;  /* another session of that device */
 };
 
 /*
- * Queues f for d, with a reference of its own. Returns 1, or 0 if nothing can
- * be sent to d any more. It must not call ws_hub_join or ws_hub_leave: mark the
- * device, and remove it later.
+ * Queues f for s, with a reference of its own. Returns 1, or 0 if nothing can
+ * be sent to s any more. It must not call ws_hub_join or ws_hub_leave: mark the
+ * session, and remove it later.
  */
-typedef int ws_deliver(struct ws_device *d, struct ws_frame *f, void *arg);
+typedef int ws_deliver(struct ws_session *s, struct ws_frame *f, void *arg);
 
 struct ws_hub {
 	ws_deliver *deliver;
 	void *arg;
 	struct ws_device **devices; /* all of them, in no order */
 	uint32_t count, room;
-	struct ws_device **buckets; /* by id */
+	struct ws_device **buckets; /* those with an id, by it */
 	uint32_t nbuckets;
+	struct ws_device **names; /* those with a name, by it */
+	uint32_t nnames, name_buckets;
 	struct ws_channel **channels; /* by name */
 	uint32_t nchannels, channel_buckets;
 	struct ws_link **links; /* by device and channel */
 	uint32_t nlinks, link_buckets;
 	int64_t budget; /* deliveries left until ws_control_feed pauses */
+	unsigned char key[16]; /* for hashing names */
 	unsigned char pool[240]; /* random bytes not yet used */
 	unsigned npool;
 };
 
-/* -1 with errno: no memory, and ws_hub_free need not be called. */
+/* -1 with errno: no memory or entropy, and ws_hub_free need not be called. */
 int ws_hub_init(struct ws_hub *h, ws_deliver *deliver, void *arg);
 
-/* All devices must have left. */
+/* All sessions must have left. */
 void ws_hub_free(struct ws_hub *h);
 
-/* Gives d, zeroed by the caller, an id and adds it. -1 with errno. */
-int ws_hub_join(struct ws_hub *h, struct ws_device *d);
+/*
+ * Adds s, zeroed by the caller, to the device with that name. If name is empty,
+ * s becomes a device of its own with a random id. -1 with errno: ENOMEM, EEXIST
+ * if the name is the id of another device, or an error of ws_entropy.
+ */
+int ws_hub_join(struct ws_hub *h, struct ws_session *s, struct ws_text name);
 
-/* Removes d from the hub and its channels, if it has joined. */
-void ws_hub_leave(struct ws_hub *h, struct ws_device *d);
+/*
+ * Removes s, if it has joined. If it was the last session of its device, the
+ * device is removed as well, also from its channels.
+ */
+void ws_hub_leave(struct ws_hub *h, struct ws_session *s);
 
-/* The device with that id, or NULL. */
-struct ws_device *ws_hub_find(const struct ws_hub *h, struct ws_text id);
+/* The device with that name or id, or NULL. */
+struct ws_device *ws_hub_find(const struct ws_hub *h, struct ws_text name);
+
+/* The name of a device, or its id if it has none. */
+struct ws_text ws_device_name(const struct ws_device *d);
 
 /*
  * Load the hash bucket of a device id, and then the device, into the cache.
@@ -570,7 +626,10 @@ struct ws_device *ws_hub_find(const struct ws_hub *h, struct ws_text id);
 void ws_hub_prefetch_bucket(const struct ws_hub *h, struct ws_text id);
 void ws_hub_prefetch_device(const struct ws_hub *h, struct ws_text id);
 
-/* Deliver f to all, to a channel, to a device: return how many it reached. */
+/*
+ * Deliver f to all sessions, to those in a channel, to those of a device: return
+ * how many it reached.
+ */
 size_t ws_hub_multicast(struct ws_hub *h, struct ws_frame *f);
 size_t ws_hub_publish(struct ws_hub *h, struct ws_text channel,
     struct ws_frame *f);
@@ -591,20 +650,30 @@ struct iovec;
 size_t ws_frame_cost(const struct ws_frame *f);
 
 /*
- * The frames to be sent to a client, in order, in a ring buffer. total, here
- * and below, points to the memory of all queues of a loop: ws_frame_cost of
- * each frame, counted once even if it is in many queues, and twice the size of
- * each ring, because a ring doubles when it is full.
+ * The frames of a session, in order, in a ring buffer with three marks:
+ *
+ *     [kept ... | waiting ... | free)
+ *
+ * Waiting frames are to be sent. If the queue keeps frames, those that count
+ * are kept when they have been sent, until they are confirmed or forgotten.
+ *
+ * total, here and below, points to the memory of all queues of a loop:
+ * ws_frame_cost of each frame, counted once even if it is in many queues, and
+ * twice the size of each ring, because a ring doubles when it is full.
  */
 struct ws_queue {
 	struct ws_frame **ring; /* small, or allocated */
 	struct ws_frame *small[2];
-	uint32_t first, count;
-	uint32_t unsent;        /* bytes of all frames, less sent */
-	uint32_t sent;          /* bytes of the first frame already sent */
+	uint32_t first;         /* index of the oldest frame */
+	uint32_t kept;          /* number of kept frames */
+	uint32_t count;         /* number of waiting frames */
+	uint32_t unsent;        /* bytes of the waiting frames, less sent */
+	uint32_t sent;          /* bytes of the first of these already sent */
+	uint32_t kept_bytes;
 	uint32_t taken_at;      /* ms, set by the owner: when the peer last took
 	                           bytes, or the queue was last empty */
 	unsigned char shift;    /* the ring has room for 1 << shift frames */
+	unsigned char keeps;    /* set by the owner */
 };
 
 void ws_queue_init(struct ws_queue *q);
@@ -615,36 +684,62 @@ void ws_queue_init(struct ws_queue *q);
  */
 int ws_queue_push(struct ws_queue *q, size_t *total, struct ws_frame *f);
 
-/* The last frame. The queue must not be empty. */
+/* The last waiting frame. There must be one. */
 struct ws_frame *ws_queue_last(const struct ws_queue *q);
 
-/* Replaces the last frame with f. The queue must have at least two frames. */
+/* Replaces the last waiting frame with f. There must be at least two. */
 void ws_queue_replace(struct ws_queue *q, size_t *total, struct ws_frame *f);
 
 /*
- * Points at most `most` entries of iov at the front of the queue. Small frames
- * in a row are copied to flat, of room bytes, and share an entry: copying costs
- * less than an entry for each. Returns the number of entries; *bytes becomes
- * their total length.
+ * Points at most `most` entries of iov at the waiting frames. Small frames in a
+ * row are copied to flat, of room bytes, and share an entry: copying costs less
+ * than an entry for each. Returns the number of entries; *bytes becomes their
+ * total length.
  */
 int ws_queue_gather(const struct ws_queue *q, struct iovec *iov, int most,
     unsigned char *flat, size_t room, size_t *bytes);
 
-/* Marks n more bytes as sent and releases the frames sent completely. */
+/* Marks n more bytes as sent, and keeps or releases frames sent completely. */
 void ws_queue_advance(struct ws_queue *q, size_t *total, size_t n);
 
 /* Frees memory of the ring that is not needed now. */
 void ws_queue_shrink(struct ws_queue *q, size_t *total);
 
 /*
- * ws_queue_cut releases all frames except one that is partly sent;
- * ws_queue_clear releases that one as well. They return how many they released.
+ * ws_queue_cut releases all frames except a waiting one that is partly sent;
+ * ws_queue_clear releases that one as well. They return how many waiting frames
+ * they released.
  */
 uint32_t ws_queue_cut(struct ws_queue *q, size_t *total);
 uint32_t ws_queue_clear(struct ws_queue *q, size_t *total);
 
+/* Releases the n oldest kept frames. There must be as many. */
+void ws_queue_forget(struct ws_queue *q, size_t *total, uint32_t n);
+
+/*
+ * Adapts the queue to the loss of its connection: waiting frames that do not
+ * count are released, and a partly sent frame will be sent from its beginning.
+ * If peer is not NULL, the partly sent frame is added to that queue as well, so
+ * that the old connection can complete it. -1: no memory for that.
+ */
+int ws_queue_break(struct ws_queue *q, size_t *total, struct ws_queue *peer);
+
+/*
+ * Adapts the queue to a new connection, whose peer has received the n oldest
+ * kept frames: these are released, all others wait again, and f, which must not
+ * count, becomes the first to be sent. -1: no memory, and nothing is changed.
+ */
+int ws_queue_resume(struct ws_queue *q, size_t *total, uint32_t n,
+    struct ws_frame *f);
+
 /* Bytes that count towards a client's limit: what is unsent, and the ring. */
 size_t ws_queue_bytes(const struct ws_queue *q);
+
+/* How many of the waiting frames count. */
+uint32_t ws_queue_counting(const struct ws_queue *q);
+
+/* Bytes of the kept frames and of their pointers. */
+size_t ws_queue_kept(const struct ws_queue *q);
 
 /* -------------------------------------------------------------- control.c */
 
@@ -857,7 +952,7 @@ struct ws_conn {
 	unsigned char kind;   /* enum ws_conn_kind */
 	unsigned char dead;   /* in the dead list, to be freed */
 	unsigned char always_hot;
-	unsigned char active; /* had an event since the last full scan */
+	unsigned char recent; /* had an event since the last full scan */
 };
 
 struct pollfd;
@@ -880,12 +975,18 @@ struct ws_poll {
 	uint64_t scans, late_scans;
 };
 
-/* CLOCK_MONOTONIC in nanoseconds. */
+/* CLOCK_MONOTONIC in nanoseconds, and the time in seconds since 1970. */
 int64_t ws_clock(void);
+long long ws_wall_clock(void);
 
 /* Adds fd, to be polled for POLLIN. -1 with errno: no memory. */
 int ws_poll_add(struct ws_poll *p, struct ws_conn *c, int fd);
+
+/* c->fd becomes -1. */
 void ws_poll_remove(struct ws_poll *p, struct ws_conn *c);
+
+/* Exchanges the descriptors of two; one of them may have none: fd is -1. */
+void ws_poll_exchange(struct ws_poll *p, struct ws_conn *a, struct ws_conn *b);
 
 /* Sets the events (POLLIN, POLLOUT) to poll for. */
 void ws_poll_events(struct ws_poll *p, struct ws_conn *c, int events);
@@ -949,90 +1050,30 @@ int64_t ws_wheel_next(const struct ws_wheel *w);
  */
 uint32_t ws_jitter(uint32_t *seed, uint32_t range);
 
-/* --------------------------------------------------------------- client.c */
-
-#define WS_CLIENT_MESSAGE_MAX 65536 /* bytes of a client's message */
-#define WS_HANDSHAKE_SECONDS 10     /* for TLS and the request together */
-#define WS_PONG_SECONDS 10
+/* ----------------------------------------------------------------- peer.c */
 
 /* Counts the connections of an address, if max_per_ip limits them. */
-struct ws_ip {
-	struct ws_ip *chain;
+struct ws_peer {
+	struct ws_peer *chain;
 	unsigned char key[8]; /* IPv4, or the /64 of IPv6 */
 	unsigned count;
 };
 
-enum ws_client_state {
-	WS_CLIENT_HELLO,  /* on a TLS listener, nothing received yet */
-	WS_CLIENT_HEAD,   /* TLS handshake and request head */
-	WS_CLIENT_OPEN,   /* has joined the hub */
-	WS_CLIENT_ENDING, /* the last bytes to it are queued */
-	WS_CLIENT_LINGER  /* they are sent, and the socket is shut down for
-	                     writing; waits for the peer to close */
-};
-
-struct ws_client {
-	/* A delivery uses these members: they share few cache lines. */
-	struct ws_conn conn;
-	struct ws_device device;
-	unsigned char state;    /* enum ws_client_state */
-	unsigned char dirty;    /* is in l->dirty */
-	unsigned char refused;  /* is over a limit, and gets a 503 response */
-	unsigned char pinged;   /* has not answered the last Ping */
-	unsigned char reset;    /* close the socket with a TCP reset */
-	unsigned short partial_len; /* bytes in partial */
-	struct ws_queue queue;
-	uint32_t before_ping;   /* bytes that the peer still has to acknowledge
-	                           before it sees the Ping */
-	uint32_t unacked;       /* bytes unacknowledged when last checked, plus
-	                           the bytes sent since then */
-	struct ws_client *next_dirty;
-	struct ws_tls *tls;
-	/* A delivery does not use the others. */
-	union {
-		struct ws_head head;     /* until it is open */
-		struct ws_framer framer; /* afterwards */
-	} in;
-	unsigned char *partial; /* an incomplete head or control frame */
-	struct ws_ip *ip;
-	struct ws_timer deadline;
-};
-
 struct ws_loop;
 
+/* -1: no memory. */
+int ws_peer_init(struct ws_loop *l);
+
 /*
- * Adds a client on an accepted, non-blocking socket. tls is 1 if it comes from
- * a TLS listener. If refused is 1, it only gets a 503 response. NULL: no
- * memory, and the caller must close fd.
+ * Counts one more connection for the address of fd's peer. 0, and *peer is what
+ * ws_peer_release takes (NULL if nothing is limited); -1: too many, or no memory.
  */
-struct ws_client *ws_client_new(struct ws_loop *l, int fd, int tls,
-    int refused);
+int ws_peer_count(struct ws_loop *l, int fd, struct ws_peer **peer);
 
-/* Reads and writes, according to c->conn.revents. */
-void ws_client_serve(struct ws_loop *l, struct ws_client *c);
+/* Counts one less; NULL is allowed. */
+void ws_peer_release(struct ws_loop *l, struct ws_peer *peer);
 
-/* A ws_deliver; arg is the loop. */
-int ws_client_deliver(struct ws_device *d, struct ws_frame *f, void *arg);
-
-/* Sends what is queued to the clients in l->dirty, and empties that list. */
-void ws_client_flush_all(struct ws_loop *l);
-
-/* Does so for the first of them. 1 if there are more, else 0. */
-int ws_client_flush_one(struct ws_loop *l);
-
-/* Sends Close 1001 after delay ms; drops a client that is not open yet. */
-void ws_client_stop(struct ws_loop *l, struct ws_client *c, int64_t delay);
-
-/* Logs how many log lines about clients were suppressed. */
-void ws_client_log_omitted(struct ws_loop *l);
-
-/* Handles a client's deadline, for ws_wheel_expire; arg is the loop. */
-void ws_client_timeout(struct ws_timer *deadline, void *arg);
-
-/* Frees everything except the descriptor and c->ip. */
-void ws_client_free(struct ws_loop *l, struct ws_client *c);
-
-/* ----------------------------------------------------------------- loop.c */
+/* ------------------------------- structs of all files from here to loop.c */
 
 enum { WS_LOG_ERROR, WS_LOG_NOTE, WS_LOG_INFO, WS_LOG_DEBUG };
 
@@ -1047,6 +1088,10 @@ struct ws_options {
 	int log_level;      /* lines of a higher level are not logged */
 	void (*log)(int level, const char *line); /* without a newline; NULL:
 	                                             no log */
+	unsigned resume;    /* how long a session may be away; 0: none may */
+	size_t keep;        /* limit of a session's ws_queue_kept */
+	const char *const *origins; /* allowed ones, NULL after the last;
+	                               NULL: all */
 	struct ws_http http;
 };
 
@@ -1058,7 +1103,8 @@ struct ws_options {
 enum ws_counter {
 	WS_ACCEPTED, WS_REFUSED, WS_BAD_REQUESTS, WS_TLS_FAILURES, WS_OPENED,
 	WS_PROTOCOL_ERRORS, WS_SILENT, WS_CUT_OFF, WS_LOST,
-	WS_UNDELIVERED, WS_OBJECTS,
+	WS_UNDELIVERED, WS_UNAUTHORIZED, WS_RESUMED, WS_MISSED, WS_LATE,
+	WS_OBJECTS,
 	WS_OBJECT_ERRORS, WS_DELIVERIES, WS_TURNS, WS_LONG_TURNS, WS_COUNTERS
 };
 
@@ -1075,8 +1121,13 @@ struct ws_loop {
 	struct ws_backend *run_queue, **run_queue_end; /* with unread input */
 	uint32_t open_slot, handshake_slot; /* of the clients served last */
 	struct ws_wheel wheel; /* of the clients' deadlines */
-	struct ws_ip **ips;
-	uint32_t clients, refused, backends;
+	struct ws_peer **peers; /* NULL: they are not limited */
+	struct ws_resume **resumes; /* by secret */
+	uint32_t nresumes, resume_buckets;
+	struct ws_token_keys *tokens; /* NULL: none is needed */
+	int clock_warned;
+	uint32_t clients; /* sessions that are away included */
+	uint32_t refused, backends, away;
 	uint32_t max_clients, max_refused, max_backends;
 	uint32_t jitter_seed;
 	int64_t started;     /* ns */
@@ -1099,6 +1150,260 @@ struct ws_loop {
 	unsigned char output[WS_FLAT_MAX]; /* for ws_queue_gather's copies */
 };
 
+enum ws_client_state {
+	WS_CLIENT_HELLO,  /* on a TLS listener, nothing received yet */
+	WS_CLIENT_HEAD,   /* TLS handshake and request head */
+	WS_CLIENT_OPEN,   /* has joined the hub */
+	WS_CLIENT_AWAY,   /* has joined the hub, and lost its connection */
+	WS_CLIENT_ENDING, /* the last bytes to it are queued */
+	WS_CLIENT_LINGER  /* they are sent, and the socket is shut down for
+	                     writing; waits for the peer to close */
+};
+
+struct ws_client {
+	/* A delivery uses these members: they share few cache lines. */
+	struct ws_conn conn;
+	struct ws_session session;
+	unsigned char state;    /* enum ws_client_state */
+	unsigned char dirty;    /* is in l->dirty */
+	unsigned char refused;  /* is over a limit, and gets a 503 response */
+	unsigned char pinged;   /* has not answered the last Ping */
+	unsigned char reset;    /* close the socket with a TCP reset */
+	unsigned char asked;    /* has not confirmed what a Ping asked for */
+	unsigned short partial_len; /* bytes in partial */
+	struct ws_queue queue;
+	uint32_t before_ping;   /* bytes that the peer still has to acknowledge
+	                           before it sees the Ping */
+	uint32_t unacked;       /* bytes unacknowledged when last checked, plus
+	                           the bytes sent since then */
+	struct ws_client *next_dirty;
+	struct ws_tls *tls;
+	/* A delivery does not use the others. */
+	union {
+		struct ws_head head;     /* until it is open */
+		struct ws_framer framer; /* afterwards */
+	} in;
+	unsigned char *partial; /* an incomplete head or control frame */
+	struct ws_peer *peer;
+	struct ws_resume *resume; /* NULL: no token, and cannot be resumed */
+	struct ws_timer deadline;
+};
+
+/* --------------------------------------------------------------- resume.c */
+
+#define WS_SECRET 16 /* bytes: 128 random bits */
+#define WS_SECRET_NAME 32 /* characters: hexadecimal */
+
+struct ws_client;
+
+/* What a client with a token or a session that can be resumed has besides. */
+struct ws_resume {
+	struct ws_resume *chain; /* in its hash bucket */
+	struct ws_client *client;
+	uint64_t base; /* of the messages so far, those not in the queue */
+	int64_t due;   /* ms: when something is due that is not the token's */
+	unsigned char secret[WS_SECRET];
+	uint32_t exp;  /* of the token, s since 1970; UINT32_MAX: never */
+};
+
+/*
+ * Gives c a ws_resume, with a secret if it is resumable. -1: no memory, or no
+ * random bytes. ws_client_free frees it.
+ */
+int ws_resume_new(struct ws_loop *l, struct ws_client *c, int resumable,
+    long long exp);
+void ws_resume_free(struct ws_loop *l, struct ws_client *c);
+
+/* When its token expires, in seconds since 1970; 2106 is never. */
+void ws_resume_set_expiry(struct ws_client *c, long long exp);
+
+/* The secret as peers know it. */
+void ws_resume_name(const struct ws_client *c, char name[WS_SECRET_NAME + 1]);
+
+/*
+ * The session that a name is the secret of, with a dot and a number of messages
+ * behind it; or NULL. It is open or away.
+ */
+struct ws_client *ws_resume_find(const struct ws_loop *l, struct ws_text name,
+    uint64_t *seen);
+
+/* Whether its queue has all messages but the first seen ones. */
+int ws_resume_has(const struct ws_client *c, uint64_t seen);
+
+/* Messages since the session began. */
+uint64_t ws_resume_count(const struct ws_client *c);
+
+/* Forgets the oldest n of the kept messages. */
+void ws_resume_forget(struct ws_loop *l, struct ws_client *c, uint32_t n);
+
+/*
+ * Takes a Pong: if it has the number of a message that was sent, that one and
+ * those before it are confirmed.
+ */
+void ws_resume_confirm(struct ws_loop *l, struct ws_client *c,
+    const void *payload, size_t len);
+
+/* Closes the connection of c, and frees what belongs to it. */
+void ws_resume_drop_connection(struct ws_loop *l, struct ws_client *c);
+
+/*
+ * The connection of c is lost. A session that can be resumed is away now; any
+ * other client is dead.
+ */
+void ws_resume_lose(struct ws_loop *l, struct ws_client *c);
+
+/*
+ * Closes the connection of c with a Close frame. A session that can be resumed
+ * is away then.
+ */
+void ws_resume_close(struct ws_loop *l, struct ws_client *c, unsigned code,
+    const char *reason);
+
+/*
+ * Gives session s the connection of c. If s has one, c gets it and ends: it
+ * completes the frame that is partly sent, and sends a Close. Otherwise c is
+ * dead. s is OPEN then, and its framer, deadline and queue are the caller's.
+ */
+void ws_resume_take(struct ws_loop *l, struct ws_client *s,
+    struct ws_client *c);
+
+/* ---------------------------------------------------------------- admit.c */
+
+/* What a request that asks for ws:// gets. */
+struct ws_admission {
+	int status;         /* if it is refused: 401 or 403 */
+	const char *reason; /* static text */
+	struct ws_token token; /* exp is LLONG_MAX where no token is needed */
+	int resumable;      /* it asks for a session that can be resumed */
+	struct ws_client *session; /* that it names, if it may */
+	uint64_t seen;      /* messages of it that have arrived */
+	int lost;           /* it names one that cannot be gone on with */
+	char scratch[WS_TOKEN_SCRATCH];
+};
+
+/* 0, or -1 if it is refused. Nothing is changed. */
+int ws_admit(struct ws_loop *l, const struct ws_request *r,
+    struct ws_admission *a);
+
+/* A client's first message, if its session is new, and if it is not. */
+#define WS_GREETING_MAX 1792
+size_t ws_admit_greeting(char out[WS_GREETING_MAX], const struct ws_client *c,
+    int lost);
+size_t ws_admit_welcome_back(char out[WS_GREETING_MAX],
+    const struct ws_client *c, uint64_t missed);
+
+/* ----------------------------------------------------------------- send.c */
+
+/* Bytes of a request, frame or TLS record, either way, that is not whole. */
+size_t ws_client_unfinished(const struct ws_client *c);
+
+/*
+ * Counts the change of that in l->queued: before is what it was. What is
+ * unfinished now begins to wait, unless something waits already.
+ */
+void ws_client_count_unfinished(struct ws_loop *l, struct ws_client *c,
+    size_t before);
+
+/*
+ * Keeps a copy of input that is not whole, in place of what was kept; len 0
+ * frees that. Without memory the client is dead.
+ */
+void ws_client_keep_partial(struct ws_loop *l, struct ws_client *c,
+    const unsigned char *data, size_t len);
+
+/* Whether all clients hold more than --queue-total. */
+int ws_client_over_total(const struct ws_loop *l);
+
+/* Has c flushed in this turn. */
+void ws_client_mark_dirty(struct ws_loop *l, struct ws_client *c);
+
+/* A ws_deliver; arg is the loop. */
+int ws_client_deliver(struct ws_session *s, struct ws_frame *f, void *arg);
+
+/*
+ * Queues a frame, taking a reference, or a copy of bytes, or a Ping, whose
+ * payload is the number of messages so far if the session can be resumed. 0, or
+ * -1: no memory, and the client is dead.
+ */
+int ws_client_queue(struct ws_loop *l, struct ws_client *c,
+    struct ws_frame *f);
+int ws_client_queue_bytes(struct ws_loop *l, struct ws_client *c,
+    const void *data, size_t len);
+int ws_client_queue_ping(struct ws_loop *l, struct ws_client *c);
+
+/* Ends a client with a Close frame, and its session with it. */
+void ws_client_end(struct ws_loop *l, struct ws_client *c, unsigned code,
+    const char *reason);
+
+/* Ends one with an HTTP answer. */
+void ws_client_answer(struct ws_loop *l, struct ws_client *c, int status,
+    const char *reason);
+
+/* Ends one that reads too slowly. */
+void ws_client_disconnect_slow(struct ws_loop *l, struct ws_client *c);
+
+/* Ends a session that is away. */
+void ws_client_end_away(struct ws_loop *l, struct ws_client *c,
+    enum ws_counter counter, const char *reason);
+
+/* Releases all that counts in l->queued, of a client that is dead. */
+void ws_client_release(struct ws_loop *l, struct ws_client *c);
+
+/*
+ * Logs one line about a client. At the default level thousands may come at
+ * once: only a few a second are written, and the others counted.
+ */
+void ws_client_log(struct ws_loop *l, int level, const struct ws_client *c,
+    const char *what, const char *reason);
+
+/* The error of its last read or write, until the next. */
+const char *ws_client_io_error(const struct ws_client *c);
+
+/* Logs how many lines were left out. */
+void ws_client_log_omitted(struct ws_loop *l);
+
+/* ---------------------------------------------------------------- flush.c */
+
+/* Gives the kernel what it takes of a client's queue. */
+void ws_client_flush(struct ws_loop *l, struct ws_client *c);
+
+/*
+ * Flushes every client touched since the last call, once, and then has some end
+ * if all hold more than --queue-total.
+ */
+void ws_client_flush_all(struct ws_loop *l);
+
+/* Flushes the first of them only; 1 if there are others, else 0. */
+int ws_client_flush_one(struct ws_loop *l);
+
+/* --------------------------------------------------------------- client.c */
+
+#define WS_CLIENT_MESSAGE_MAX 65536 /* bytes of a client's message */
+#define WS_HANDSHAKE_SECONDS 10     /* for TLS and the request head */
+#define WS_PONG_SECONDS 10
+
+/*
+ * Adds a client on an accepted, non-blocking socket. tls is 1 if it comes from
+ * a TLS listener. If refused is 1, it gets a 503 response, unless it resumes a
+ * session. NULL: no memory, and the caller must close fd.
+ */
+struct ws_client *ws_client_new(struct ws_loop *l, int fd, int tls,
+    int refused);
+
+/* Reads and writes, according to c->conn.revents. */
+void ws_client_serve(struct ws_loop *l, struct ws_client *c);
+
+/* Sends Close 1001 after delay ms; drops a client that is not open. */
+void ws_client_stop(struct ws_loop *l, struct ws_client *c, int64_t delay);
+
+/* Handles a client's deadline, for ws_wheel_expire; arg is the loop. */
+void ws_client_timeout(struct ws_timer *deadline, void *arg);
+
+/* Closes its connection, if it has one, and frees everything. */
+void ws_client_free(struct ws_loop *l, struct ws_client *c);
+
+/* ----------------------------------------------------------------- loop.c */
+
 /* NULL with errno; EMFILE: max_clients is more than RLIMIT_NOFILE allows. */
 struct ws_loop *ws_loop_new(const struct ws_options *o);
 
@@ -1117,6 +1422,9 @@ int ws_loop_control(struct ws_loop *l, int fd);
 
 /* Sets the configuration of new TLS sessions. The loop takes a reference. */
 void ws_loop_set_tls(struct ws_loop *l, struct ws_tls_config *c);
+
+/* The secrets that tokens must be signed with; copied. -1: no memory. */
+int ws_loop_set_tokens(struct ws_loop *l, const struct ws_token_keys *keys);
 
 /* Calls ready whenever fd is readable. The caller closes fd. */
 int ws_loop_watch(struct ws_loop *l, int fd,
@@ -1310,7 +1618,9 @@ void ws_no_core(void);
 struct ws_setup {
 	struct ws_options loop;
 	const char *cert, *key; /* PEM files, or NULL */
-	struct ws_tls_config *pair; /* what they contain */
+	const char *token_key;  /* a file of secrets, or NULL */
+	struct ws_tls_config *pair; /* what cert and key contain */
+	struct ws_token_keys token_keys;
 	const char *control;    /* path of the control socket */
 	uid_t uid;              /* to change to, if started as root */
 	gid_t gid;
@@ -1329,6 +1639,9 @@ struct ws_setup {
  * message.
  */
 int ws_keeper_read_pair(struct ws_setup *s, char error[WS_ERROR_MAX]);
+
+/* Reads s->token_key: 0 and s->token_keys, or -1 with an error. */
+int ws_keeper_read_token_keys(struct ws_setup *s, char error[WS_ERROR_MAX]);
 
 /* Removes s->files. */
 void ws_keeper_remove(struct ws_setup *s);

@@ -450,7 +450,7 @@ beginnings(void)
 		EXPECT(l == NULL && world_live == 0, "allocation %lu: %ld "
 		    "blocks", n, world_live);
 	}
-	EXPECT(n == 6 && l != NULL, "%lu allocations", n);
+	EXPECT(n == 7 && l != NULL, "%lu allocations", n);
 	ws_loop_free(l);
 
 	CASE("memory: a listener that cannot be added stays the caller's");

@@ -38,7 +38,7 @@ place(const void *data, size_t len)
 
 static const char *const speaks[] = { "chat", "v2.chat", "x!#$%&'*+-.^_`|~",
     NULL };
-static const struct ws_http serves = { "/health", speaks };
+static const struct ws_http serves = { "/health", speaks, NULL };
 static const struct ws_http *beside; /* what is served beside ws:// */
 
 /* A call with the input right before an unmapped page. */
@@ -419,7 +419,7 @@ static const char *const healthy[] = {
 static void
 health(void)
 {
-	static const struct ws_http root = { "/", NULL };
+	static const struct ws_http root = { "/", NULL, NULL };
 	struct ws_request r;
 	size_t i;
 

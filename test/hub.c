@@ -210,7 +210,7 @@ broken(const struct ws_hub *h, int crowded)
 			return "a device's index";
 		if (!is_id(d->id))
 			return "a device's id";
-		if (ws_hub_find(h, id_text(d)) != d)
+		if (ws_hub_find(h, ws_device_name(d)) != d)
 			return "a device not found by its id";
 		for (k = d->links; k != NULL; k = k->next) {
 			if (k->device != d)
@@ -243,7 +243,7 @@ broken(const struct ws_hub *h, int crowded)
 				return "a channel without members";
 			if (c->count > c->room)
 				return "more members than room";
-			if (find_channel(h, name, hash_text(name)) != c)
+			if (find_channel(h, name, hash_name(h, name)) != c)
 				return "a channel not found by its name";
 			for (j = 0; j < c->count; j++) {
 				k = c->members[j].link;
@@ -393,29 +393,32 @@ frames(void)
 
 /* ----------------------------------------------------- devices, channels */
 
+/* The name of a device without one. */
+static const struct ws_text no_name;
+
 #define CROWD 100000
 #define ROOMS 10000
 
 /* What was delivered, and to whom not any more. */
 struct tally {
-	const struct ws_device *device; /* the first */
+	const struct ws_session *session; /* the first */
 	const struct ws_frame *frame;   /* the one to come */
 	unsigned char hits[CROWD], dead[CROWD];
 	unsigned wrong;
 };
 
-static struct ws_device crowd[CROWD];
+static struct ws_session crowd[CROWD];
 static struct tally tally;
 
 static int
-count(struct ws_device *d, struct ws_frame *f, void *arg)
+count(struct ws_session *d, struct ws_frame *f, void *arg)
 {
 	struct tally *t = arg;
 
 	if (f != t->frame || f->refs != 1)
 		t->wrong++;
-	t->hits[d - t->device]++;
-	return !t->dead[d - t->device];
+	t->hits[d - t->session]++;
+	return !t->dead[d - t->session];
 }
 
 /* A hub and a frame for it to deliver. */
@@ -426,7 +429,7 @@ open_hub(struct ws_hub *h)
 
 	memset(&tally, 0, sizeof(tally));
 	memset(crowd, 0, sizeof(crowd));
-	tally.device = crowd;
+	tally.session = crowd;
 	tally.frame = f;
 	if (f == NULL || ws_hub_init(h, count, &tally) != 0) {
 		perror("hub");
@@ -454,7 +457,7 @@ join_all(struct ws_hub *h, size_t n)
 	size_t i;
 
 	for (i = 0; i < n; i++)
-		if (ws_hub_join(h, &crowd[i]) != 0)
+		if (ws_hub_join(h, &crowd[i], no_name) != 0)
 			return -1;
 	return 0;
 }
@@ -476,12 +479,13 @@ ids(void)
 	EXPECT(entropies >= CROWD / 16 && entropies < CROWD / 16 + 16,
 	    "%u system calls", entropies);
 	for (i = 0; i < CROWD; i++) {
-		if (!is_id(crowd[i].id) ||
-		    ws_hub_find(&h, id_text(&crowd[i])) != &crowd[i] ||
-		    crowd[i].links != NULL)
+		if (!is_id(crowd[i].own.id) ||
+		    ws_hub_find(&h, ws_device_name(&crowd[i].own)) !=
+		    &crowd[i].own ||
+		    crowd[i].own.links != NULL)
 			bad++;
 		for (j = 0; j < WS_ID_LEN; j++)
-			seen[j][(unsigned char)crowd[i].id[j]]++;
+			seen[j][(unsigned char)crowd[i].own.id[j]]++;
 	}
 	EXPECT(bad == 0, "%u bad ids", bad);
 
@@ -501,14 +505,14 @@ ids(void)
 	}
 
 	CASE("ids: found by all their bytes, and no more");
-	memcpy(id, crowd[7].id, sizeof(crowd[7].id));
+	memcpy(id, crowd[7].own.id, sizeof(crowd[7].own.id));
 	for (i = 0; i < WS_ID_LEN; i++) {
 		id[i] ^= 1;
 		EXPECT(ws_hub_find(&h, text_of(id)) == NULL, "byte %u", i);
 		id[i] ^= 1;
 	}
 	t = text_of(id);
-	EXPECT(ws_hub_find(&h, t) == &crowd[7], "not found");
+	EXPECT(ws_hub_find(&h, t) == &crowd[7].own, "not found");
 	t.len = WS_ID_LEN - 1;
 	EXPECT(ws_hub_find(&h, t) == NULL, "found by 14 bytes");
 	t.len = WS_ID_LEN + 1;
@@ -518,7 +522,7 @@ ids(void)
 
 	CASE("ids: gone after leaving; leaving twice and never joining");
 	ws_hub_leave(&h, &crowd[7]);
-	EXPECT(crowd[7].id[0] == '\0' && h.count == CROWD - 1 &&
+	EXPECT(crowd[7].own.id[0] == '\0' && h.count == CROWD - 1 &&
 	    ws_hub_find(&h, text_of(id)) == NULL, "still there");
 	ws_hub_leave(&h, &crowd[7]);
 	EXPECT(h.count == CROWD - 1, "left twice: %u", h.count);
@@ -532,32 +536,32 @@ ids(void)
 	CASE("ids: one that is in use is not given again");
 	f = open_hub(&h);
 	entropy = ZEROS;
-	EXPECT(ws_hub_join(&h, &crowd[0]) == 0 && entropies > 0, "no join");
+	EXPECT(ws_hub_join(&h, &crowd[0], no_name) == 0 && entropies > 0, "no join");
 	entropy = LETTERS;
-	EXPECT(ws_hub_join(&h, &crowd[1]) == 0, "no join");
-	EXPECT(strcmp(crowd[0].id, "AAAAAAAAAAAAAAA") == 0 &&
-	    strcmp(crowd[1].id, "BBBBBBBBBBBBBBB") == 0, "%s, %s",
-	    crowd[0].id, crowd[1].id);
+	EXPECT(ws_hub_join(&h, &crowd[1], no_name) == 0, "no join");
+	EXPECT(strcmp(crowd[0].own.id, "AAAAAAAAAAAAAAA") == 0 &&
+	    strcmp(crowd[1].own.id, "BBBBBBBBBBBBBBB") == 0, "%s, %s",
+	    crowd[0].own.id, crowd[1].own.id);
 
 	CASE("ids: no entropy is an error that passes");
 	ws_hub_leave(&h, &crowd[1]);
 	entropy = NOTHING;
 	h.npool = WS_ID_LEN - 1;
 	errno = 0;
-	EXPECT(ws_hub_join(&h, &crowd[1]) == -1 && errno == EIO &&
-	    crowd[1].id[0] == '\0' && h.count == 1, "errno %d", errno);
+	EXPECT(ws_hub_join(&h, &crowd[1], no_name) == -1 && errno == EIO &&
+	    crowd[1].own.id[0] == '\0' && h.count == 1, "errno %d", errno);
 	whole(&h, 0, "no entropy");
 	ws_hub_leave(&h, &crowd[1]);
 	EXPECT(ws_hub_multicast(&h, f) == 1 && tally.hits[1] == 0,
 	    "heard by one that could not join");
 	entropy = REAL;
-	EXPECT(ws_hub_join(&h, &crowd[1]) == 0 && h.count == 2, "no join");
+	EXPECT(ws_hub_join(&h, &crowd[1], no_name) == 0 && h.count == 2, "no join");
 	whole(&h, 0, "entropy again");
 	/* 15 bytes are enough for one more. */
 	entropy = NOTHING;
 	h.npool = WS_ID_LEN;
-	EXPECT(ws_hub_join(&h, &crowd[2]) == 0 && h.npool == 0, "no join");
-	EXPECT(ws_hub_join(&h, &crowd[3]) == -1, "joined");
+	EXPECT(ws_hub_join(&h, &crowd[2], no_name) == 0 && h.npool == 0, "no join");
+	EXPECT(ws_hub_join(&h, &crowd[3], no_name) == -1, "joined");
 	entropy = REAL;
 	for (i = 0; i < 3; i++)
 		ws_hub_leave(&h, &crowd[i]);
@@ -569,23 +573,23 @@ deliveries(void)
 {
 	struct ws_hub h;
 	struct ws_frame *f;
-	struct ws_device *d = crowd;
+	struct ws_session *d = crowd;
 	struct ws_text news = text_of("news"), nobody = text_of("nobody");
 	unsigned i;
 
 	CASE("channels: subscribe and unsubscribe say what they changed");
 	f = open_hub(&h);
 	EXPECT(join_all(&h, 4) == 0, "no join");
-	EXPECT(ws_hub_unsubscribe(&h, &d[0], news) == 0, "of no channel");
-	EXPECT(ws_hub_subscribe(&h, &d[0], news) == 1, "first");
-	EXPECT(ws_hub_subscribe(&h, &d[0], news) == 0, "twice");
+	EXPECT(ws_hub_unsubscribe(&h, &d[0].own, news) == 0, "of no channel");
+	EXPECT(ws_hub_subscribe(&h, &d[0].own, news) == 1, "first");
+	EXPECT(ws_hub_subscribe(&h, &d[0].own, news) == 0, "twice");
 	EXPECT(h.nlinks == 1 && h.nchannels == 1, "%u, %u", h.nlinks,
 	    h.nchannels);
-	EXPECT(ws_hub_unsubscribe(&h, &d[1], news) == 0, "not a member");
-	EXPECT(ws_hub_subscribe(&h, &d[1], news) == 1, "second");
-	EXPECT(ws_hub_subscribe(&h, &d[2], news) == 1, "third");
-	EXPECT(ws_hub_subscribe(&h, &d[2], text_of("new")) == 1, "prefix");
-	EXPECT(ws_hub_subscribe(&h, &d[2], text_of("news ")) == 1, "longer");
+	EXPECT(ws_hub_unsubscribe(&h, &d[1].own, news) == 0, "not a member");
+	EXPECT(ws_hub_subscribe(&h, &d[1].own, news) == 1, "second");
+	EXPECT(ws_hub_subscribe(&h, &d[2].own, news) == 1, "third");
+	EXPECT(ws_hub_subscribe(&h, &d[2].own, text_of("new")) == 1, "prefix");
+	EXPECT(ws_hub_subscribe(&h, &d[2].own, text_of("news ")) == 1, "longer");
 	EXPECT(h.nlinks == 5 && h.nchannels == 3, "%u, %u", h.nlinks,
 	    h.nchannels);
 	whole(&h, 0, "subscribed");
@@ -594,24 +598,24 @@ deliveries(void)
 	EXPECT(ws_hub_multicast(&h, f) == 4, "multicast");
 	EXPECT(ws_hub_publish(&h, news, f) == 3, "publish");
 	EXPECT(ws_hub_publish(&h, nobody, f) == 0, "to no channel");
-	EXPECT(ws_hub_send(&h, id_text(&d[3]), f) == 1, "send");
+	EXPECT(ws_hub_send(&h, ws_device_name(&d[3].own), f) == 1, "send");
 	EXPECT(ws_hub_send(&h, nobody, f) == 0, "to no device");
 	tally.dead[1] = tally.dead[3] = 1;
 	EXPECT(ws_hub_multicast(&h, f) == 2, "multicast, two dead");
 	EXPECT(ws_hub_publish(&h, news, f) == 2, "publish, one dead");
-	EXPECT(ws_hub_send(&h, id_text(&d[3]), f) == 0, "send, dead");
+	EXPECT(ws_hub_send(&h, ws_device_name(&d[3].own), f) == 0, "send, dead");
 	EXPECT(tally.hits[0] == 4 && tally.hits[1] == 4 &&
 	    tally.hits[2] == 4 && tally.hits[3] == 4, "%d %d %d %d",
 	    tally.hits[0], tally.hits[1], tally.hits[2], tally.hits[3]);
 
 	CASE("channels: end with their last member");
-	EXPECT(ws_hub_unsubscribe(&h, &d[0], news) == 1, "the first member");
+	EXPECT(ws_hub_unsubscribe(&h, &d[0].own, news) == 1, "the first member");
 	whole(&h, 0, "unsubscribed");
 	ws_hub_leave(&h, &d[2]);
 	EXPECT(h.nlinks == 1 && h.nchannels == 1, "%u, %u", h.nlinks,
 	    h.nchannels);
 	whole(&h, 0, "left");
-	EXPECT(ws_hub_unsubscribe(&h, &d[1], news) == 1, "the last");
+	EXPECT(ws_hub_unsubscribe(&h, &d[1].own, news) == 1, "the last");
 	EXPECT(h.nlinks == 0 && h.nchannels == 0, "%u, %u", h.nlinks,
 	    h.nchannels);
 	for (i = 0; i < 4; i++)
@@ -646,15 +650,15 @@ random_operations(void)
 		memset(tally.hits, 0, FEW);
 		if (op < 800 && joined[d] && dice(100) < most) {
 			want = !in[d][c];
-			got = (size_t)ws_hub_subscribe(&h, &crowd[d], name);
+			got = (size_t)ws_hub_subscribe(&h, &crowd[d].own, name);
 			in[d][c] = 1;
 		} else if (op < 800 && joined[d]) {
 			want = in[d][c];
-			got = (size_t)ws_hub_unsubscribe(&h, &crowd[d], name);
+			got = (size_t)ws_hub_unsubscribe(&h, &crowd[d].own, name);
 			in[d][c] = 0;
 		} else if (op < 840 && !joined[d]) {
 			want = 0;
-			got = (size_t)ws_hub_join(&h, &crowd[d]);
+			got = (size_t)ws_hub_join(&h, &crowd[d], no_name);
 			joined[d] = 1;
 			all++;
 		} else if (op >= 840 && op < 843 && joined[d]) {
@@ -676,7 +680,7 @@ random_operations(void)
 				tally.wrong += tally.hits[i] != joined[i];
 			}
 		} else if (op < 990) {
-			got = ws_hub_send(&h, id_text(&crowd[d]), f);
+			got = ws_hub_send(&h, ws_device_name(&crowd[d].own), f);
 			want = joined[d] && !tally.dead[d];
 			for (i = 0; i < FEW; i++)
 				tally.wrong += tally.hits[i] !=
@@ -755,14 +759,14 @@ scale(void)
 	f = open_hub(&h);
 	EXPECT(join_all(&h, CROWD) == 0, "no join");
 	for (i = 0; i < CROWD; i++) {
-		bad += ws_hub_subscribe(&h, &crowd[i], all) != 1;
-		bad += ws_hub_subscribe(&h, &crowd[i],
+		bad += ws_hub_subscribe(&h, &crowd[i].own, all) != 1;
+		bad += ws_hub_subscribe(&h, &crowd[i].own,
 		    channel_name(i % ROOMS)) != 1;
 		links += 2;
 	}
 	/* The first is in 5,000; it was in number 0 before. */
 	for (i = 1; i < 5000; i++, links++)
-		bad += ws_hub_subscribe(&h, &crowd[0], channel_name(i)) != 1;
+		bad += ws_hub_subscribe(&h, &crowd[0].own, channel_name(i)) != 1;
 	EXPECT(bad == 0, "%u not subscribed", bad);
 	EXPECT(h.count == CROWD && h.nchannels == ROOMS + 1 &&
 	    h.nlinks == links, "%u devices, %u channels, %u links", h.count,
@@ -790,7 +794,7 @@ scale(void)
 		    hits() == want, "channel %u", i);
 	}
 	for (i = 0; i < CROWD; i += 4999)
-		EXPECT(ws_hub_send(&h, id_text(&crowd[i]), f) == 1 &&
+		EXPECT(ws_hub_send(&h, ws_device_name(&crowd[i].own), f) == 1 &&
 		    tally.hits[i] == 1 && hits() == 1, "device %u", i);
 
 	CASE("scale: the one in 5,000 channels leaves, then all others");
@@ -817,7 +821,7 @@ scale(void)
 #define CAST 5
 
 static struct ws_hub hub;
-static struct ws_device cast[CAST]; /* A, B, C, D, 1 */
+static struct ws_session cast[CAST]; /* A, B, C, D, 1 */
 static struct ws_control control;
 static struct ws_frame *said; /* the last one; we hold it, so the next differs */
 static unsigned said_to;      /* a bit for each of cast */
@@ -835,7 +839,7 @@ note_heard(void)
 		return;
 	for (i = 0; i < CAST; i++)
 		if ((said_to >> i & 1) != 0)
-			heard[heard_len++] = cast[i].id[0];
+			heard[heard_len++] = cast[i].own.id[0];
 	heard[heard_len++] = '=';
 	if (!payload_of(said, 0x81, &t)) {
 		heard[heard_len++] = '?';
@@ -862,7 +866,7 @@ forget_said(void)
 }
 
 static int
-hear(struct ws_device *d, struct ws_frame *f, void *arg)
+hear(struct ws_session *d, struct ws_frame *f, void *arg)
 {
 	unsigned bit = 1u << (d - cast);
 
@@ -894,9 +898,9 @@ curtain_up(void)
 	heard[0] = '\0';
 	bad += ws_hub_init(&hub, hear, &hub) != 0;
 	for (i = 0; i < CAST; i++)
-		bad += ws_hub_join(&hub, &cast[i]) != 0;
+		bad += ws_hub_join(&hub, &cast[i], no_name) != 0;
 	for (i = 0; i < 2; i++)
-		bad += ws_hub_subscribe(&hub, &cast[i], text_of("news")) != 1;
+		bad += ws_hub_subscribe(&hub, &cast[i].own, text_of("news")) != 1;
 	if (bad != 0) {
 		printf("no stage\n");
 		exit(1);
@@ -1889,7 +1893,7 @@ starve(unsigned n, int forever)
 	memset(in, 0, sizeof(in));
 	memset(crowd, 0, MANY * sizeof(*crowd));
 	memset(&tally, 0, sizeof(tally));
-	tally.device = crowd;
+	tally.session = crowd;
 	tally.frame = f = ws_frame_new(WS_TEXT, "1", 1);
 	calls = 0;
 	fail_at = forever ? 0 : n;
@@ -1907,23 +1911,23 @@ starve(unsigned n, int forever)
 	/* The second time there is memory. */
 	for (pass = 0; pass < 2; pass++) {
 		for (i = 0; i < MANY; i++) {
-			if (crowd[i].id[0] != '\0')
+			if (crowd[i].own.id[0] != '\0')
 				continue;
 			errno = 0;
-			if (ws_hub_join(&h, &crowd[i]) != 0) {
+			if (ws_hub_join(&h, &crowd[i], no_name) != 0) {
 				EXPECT(errno == ENOMEM && pass == 0 &&
-				    crowd[i].id[0] == '\0', "join, call %u",
+				    crowd[i].own.id[0] == '\0', "join, call %u",
 				    n);
 				refused++;
 			}
 		}
 		for (i = 0; i < 2 * MANY; i++) {
-			struct ws_device *d = &crowd[i < MANY ? 0 : i - MANY];
+			struct ws_session *d = &crowd[i < MANY ? 0 : i - MANY];
 
 			j = i < MANY ? i : 0;
-			if (d->id[0] == '\0')
+			if (d->own.id[0] == '\0')
 				continue;
-			got = ws_hub_subscribe(&h, d, channel_name(j));
+			got = ws_hub_subscribe(&h, &d->own, channel_name(j));
 			EXPECT(got == -1 ? pass == 0 :
 			    got == !in[d - crowd][j],
 			    "subscribe, call %u: %d", n, got);
@@ -1941,7 +1945,7 @@ starve(unsigned n, int forever)
 			    members);
 		}
 		for (i = 0, members = 0; i < MANY; i++)
-			members += crowd[i].id[0] != '\0';
+			members += crowd[i].own.id[0] != '\0';
 		EXPECT(ws_hub_multicast(&h, f) == members,
 		    "call %u: not %u devices", n, members);
 		EXPECT(forever || pass == 1 || refused <= 1,
@@ -1950,7 +1954,7 @@ starve(unsigned n, int forever)
 			tries = calls >= n;
 			fail_at = fail_from = 0;
 			/* One of everything is taken back. */
-			got = ws_hub_unsubscribe(&h, &crowd[0],
+			got = ws_hub_unsubscribe(&h, &crowd[0].own,
 			    channel_name(MANY - 1));
 			EXPECT(got == in[0][MANY - 1], "call %u: unsubscribe "
 			    "%d", n, got);
@@ -2152,17 +2156,17 @@ faults(void)
 		for (i = 0; i < 4 * 16; i++) {
 			entropy = i == n ? NOTHING : REAL;
 			errno = 0;
-			if (ws_hub_join(&h, &crowd[i]) != 0)
+			if (ws_hub_join(&h, &crowd[i], no_name) != 0)
 				EXPECT(i == n && n % 16 == 0 && errno == EIO &&
-				    crowd[i].id[0] == '\0', "join %u", i);
+				    crowd[i].own.id[0] == '\0', "join %u", i);
 		}
 		entropy = REAL;
 		snprintf(want, sizeof(want), "entropy failed for %u", n);
 		whole(&h, 0, want);
 		EXPECT(ws_hub_multicast(&h, f) == (n % 16 == 0 ? 63u : 64u),
 		    "failed at %u: %u devices", n, h.count);
-		EXPECT(crowd[n].id[0] != '\0' ||
-		    ws_hub_join(&h, &crowd[n]) == 0, "join again");
+		EXPECT(crowd[n].own.id[0] != '\0' ||
+		    ws_hub_join(&h, &crowd[n], no_name) == 0, "join again");
 		EXPECT(h.count == 64, "%u devices", h.count);
 		for (i = 0; i < 4 * 16; i++)
 			ws_hub_leave(&h, &crowd[i]);

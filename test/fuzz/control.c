@@ -26,7 +26,8 @@ struct said {
 };
 
 static struct said by_hub[3], by_plain;
-static struct ws_device devices[DEVICES];
+static const struct ws_text no_name; /* a device gets an id */
+static struct ws_session devices[DEVICES];
 
 static void
 note(struct notes *n, const void *data, size_t len)
@@ -41,7 +42,7 @@ note(struct notes *n, const void *data, size_t len)
 /* ---------------------------------------------------------------- the hub */
 
 static int
-hear(struct ws_device *d, struct ws_frame *f, void *arg)
+hear(struct ws_session *d, struct ws_frame *f, void *arg)
 {
 	struct said *s = arg;
 	unsigned char *p = ws_frame_bytes(f);
@@ -88,8 +89,8 @@ play(struct said *s, const uint8_t *data, size_t len, unsigned most,
 		s->heard[i].len = 0;
 	MUST(ws_hub_init(&h, hear, s) == 0, "no hub");
 	for (i = 0; i < DEVICES; i++)
-		MUST(ws_hub_join(&h, &devices[i]) == 0 && devices[i].id[14] ==
-		    'A' + i, "device %d is %s", i, devices[i].id);
+		MUST(ws_hub_join(&h, &devices[i], no_name) == 0 && devices[i].own.id[14] ==
+		    'A' + i, "device %d is %s", i, devices[i].own.id);
 	for (from = at = 0; at <= len; at++) {
 		if (at < len && data[at] < 0xfe) {
 			if (most == 0)
@@ -324,7 +325,7 @@ obey(struct span text)
 	nd = name_of(member(text, "device"), device);
 	nc = name_of(member(text, "channel"), channel);
 	for (i = 0; i < DEVICES; i++)
-		if (nd == 15 && memcmp(devices[i].id, device, 15) == 0)
+		if (nd == 15 && memcmp(devices[i].own.id, device, 15) == 0)
 			d = i;
 	if (strlen((char *)what) != (size_t)n)
 		return -1;
@@ -466,7 +467,7 @@ fuzz_control(const uint8_t *data, size_t len)
 	}
 	memset(devices, 0, sizeof devices);
 	for (i = 0; i < DEVICES; i++)
-		memset(devices[i].id, 'A' + i, WS_ID_LEN);
+		memset(devices[i].own.id, 'A' + i, WS_ID_LEN);
 	read_plain(data + 1, len - 1);
 	MUST(fits(&by_hub[0].replies, &by_plain.replies),
 	    "\"%.*s\", and by the plain reader \"%.*s\"",

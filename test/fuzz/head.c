@@ -92,7 +92,7 @@ int
 fuzz_head(const uint8_t *data, size_t len)
 {
 	static const char *const names[] = { "chat", "a.b", NULL };
-	static const struct ws_http serves = { "/health", names };
+	static const struct ws_http serves = { "/health", names, NULL };
 	const struct ws_http *o;
 	struct ws_head h = { 0 }, begun;
 	struct ws_request r, part;

@@ -14,7 +14,8 @@
 #define DEVICES 12
 #define CHANNELS 24
 
-static struct ws_device devices[DEVICES];
+static const struct ws_text no_name; /* a device gets an id */
+static struct ws_session devices[DEVICES];
 static unsigned char hits[DEVICES], deaf[DEVICES];
 
 /* Every table of h, one by one. */
@@ -29,7 +30,7 @@ whole(const struct ws_hub *h)
 	for (i = 0; i < h->count; i++) {
 		d = h->devices[i];
 		MUST(d->index == i, "a device's index");
-		MUST(ws_hub_find(h, id_text(d)) == d, "a device not found");
+		MUST(ws_hub_find(h, ws_device_name(d)) == d, "a device not found");
 		for (k = d->links; k != NULL; k = k->next, links++) {
 			MUST(k->device == d, "a link of another device");
 			MUST(k->prev == NULL ? k == d->links :
@@ -67,7 +68,7 @@ whole(const struct ws_hub *h)
 }
 
 static int
-hear(struct ws_device *d, struct ws_frame *f, void *arg)
+hear(struct ws_session *d, struct ws_frame *f, void *arg)
 {
 	MUST(f->refs == 1 && arg == (void *)devices, "a delivery");
 	hits[d - devices]++;
@@ -113,28 +114,28 @@ fuzz_hub(const uint8_t *data, size_t len)
 		world_faults = 0;
 		switch (op) {
 		case 0:
-			if (devices[d].id[0] != '\0')
+			if (devices[d].own.id[0] != '\0')
 				break;
-			want = ws_hub_join(&h, &devices[d]) == 0;
+			want = ws_hub_join(&h, &devices[d], no_name) == 0;
 			MUST(want == 1 || world_faults > 0, "no join");
 			all += want;
 			break;
 		case 1:
 			if (data[i] & 8) /* they stay, mostly */
 				break;
-			all -= devices[d].id[0] != '\0';
+			all -= devices[d].own.id[0] != '\0';
 			ws_hub_leave(&h, &devices[d]);
 			memset(in[d], 0, CHANNELS);
 			break;
 		case 2:
 		case 3:
 		case 4:
-			if (devices[d].id[0] == '\0')
+			if (devices[d].own.id[0] == '\0')
 				break;
 			want = op == 4 ? in[d][c] : !in[d][c];
 			got = (size_t)(op == 4 ?
-			    ws_hub_unsubscribe(&h, &devices[d], name) :
-			    ws_hub_subscribe(&h, &devices[d], name));
+			    ws_hub_unsubscribe(&h, &devices[d].own, name) :
+			    ws_hub_subscribe(&h, &devices[d].own, name));
 			MUST(got == want || (got == (size_t)-1 && op != 4 &&
 			    world_faults > 0), "%zu, not %u", got, want);
 			if (got != (size_t)-1)
@@ -156,14 +157,14 @@ fuzz_hub(const uint8_t *data, size_t len)
 			}
 			got = ws_hub_multicast(&h, f);
 			for (k = 0, want = 0; k < DEVICES; k++) {
-				want += devices[k].id[0] != '\0' && !deaf[k];
-				MUST(hits[k] == (devices[k].id[0] != '\0'),
+				want += devices[k].own.id[0] != '\0' && !deaf[k];
+				MUST(hits[k] == (devices[k].own.id[0] != '\0'),
 				    "device %u: %u", k, hits[k]);
 			}
 			MUST(got == want, "%zu, not %u", got, want);
 			break;
 		case 7:
-			name.s = devices[d].id;
+			name.s = devices[d].own.id;
 			name.len = strlen(name.s);
 			got = ws_hub_send(&h, name, f);
 			MUST(got == (name.len != 0 && !deaf[d]) &&

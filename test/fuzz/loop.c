@@ -105,7 +105,7 @@ whole(void)
 		    "a ring of %u for %u", 1u << q->shift, q->count);
 		MUST(c->state != WS_CLIENT_OPEN || ws_queue_bytes(q) <= QUEUE,
 		    "%zu bytes are over the limit", ws_queue_bytes(q));
-		MUST(c->state != WS_CLIENT_OPEN || c->device.id[0] != '\0',
+		MUST(c->state != WS_CLIENT_OPEN || c->session.own.id[0] != '\0',
 		    "open, and not in the hub");
 		slot = c->deadline.slot;
 		for (a = slot == 0 ? NULL : l->wheel.slots[slot - 1], found = 0;
@@ -134,7 +134,7 @@ inside(const struct client *c)
 	if (d == NULL)
 		return NULL;
 	w = (struct ws_client *)((char *)d - offsetof(struct ws_client,
-	    device));
+	    session));
 	return w->conn.fd == WORLD_FD + c->h ? w : NULL;
 }
 
@@ -158,12 +158,13 @@ learn_names(void)
 
 	for (i = 0; i < l->hub.count; i++) {
 		w = (struct ws_client *)((char *)l->hub.devices[i] -
-		    offsetof(struct ws_client, device));
+		    offsetof(struct ws_client,
+	    session));
 		for (k = 0; k < CLIENTS; k++) {
 			if (clients[k].named ||
 			    w->conn.fd != WORLD_FD + clients[k].h)
 				continue;
-			memcpy(clients[k].id, w->device.id,
+			memcpy(clients[k].id, w->session.own.id,
 			    sizeof clients[k].id);
 			clients[k].named = 1;
 		}

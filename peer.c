@@ -1,0 +1,98 @@
+/* wshub: ISC licence, see LICENSE. */
+/*
+ * Peers' addresses: how many connections each of them has, for --max-per-ip.
+ */
+#include <sys/types.h>
+#include <sys/socket.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ws.h"
+
+#define BUCKETS 1024 /* a power of two */
+
+/* A peer's address as far as it counts: IPv4, or the /64 of IPv6. */
+static int
+address_key(int fd, unsigned char key[8])
+{
+	struct sockaddr_storage a;
+	socklen_t len = sizeof a;
+
+	const void *four = &((struct sockaddr_in *)&a)->sin_addr;
+	const struct in6_addr *six = &((struct sockaddr_in6 *)&a)->sin6_addr;
+
+	memset(key, 0, 8);
+	if (getpeername(fd, (struct sockaddr *)&a, &len) != 0)
+		return -1;
+	if (a.ss_family != AF_INET && a.ss_family != AF_INET6)
+		return -1;
+	/* On a socket for both, IPv4 comes as ::ffff:a.b.c.d (RFC 4291). */
+	if (a.ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(six)) {
+		four = six->s6_addr + 12;
+	} else if (a.ss_family == AF_INET6) {
+		memcpy(key, six, 8);
+		return 0;
+	}
+	key[2] = key[3] = 0xff; /* in no /64 that is routed */
+	memcpy(key + 4, four, 4);
+	return 0;
+}
+
+static struct ws_peer **
+find_peer(const struct ws_loop *l, const unsigned char key[8])
+{
+	struct ws_peer **p;
+
+	p = &l->peers[ws_siphash13(l->hub.key, key, 8) & (BUCKETS - 1)];
+	while (*p != NULL && memcmp((*p)->key, key, 8) != 0)
+		p = &(*p)->chain;
+	return p;
+}
+
+/* see ws.h */
+int
+ws_peer_init(struct ws_loop *l)
+{
+	if (l->o.max_per_ip == 0)
+		return 0;
+	l->peers = calloc(BUCKETS, sizeof *l->peers);
+	return l->peers == NULL ? -1 : 0;
+}
+
+/* see ws.h */
+int
+ws_peer_count(struct ws_loop *l, int fd, struct ws_peer **peer)
+{
+	unsigned char key[8];
+	struct ws_peer **p;
+
+	*peer = NULL;
+	if (l->peers == NULL || address_key(fd, key) != 0)
+		return 0;
+	p = find_peer(l, key);
+	if (*p == NULL) {
+		*p = calloc(1, sizeof **p);
+		if (*p == NULL)
+			return -1;
+		memcpy((*p)->key, key, 8);
+	}
+	if ((*p)->count >= l->o.max_per_ip)
+		return -1;
+	(*p)->count++;
+	*peer = *p;
+	return 0;
+}
+
+/* see ws.h */
+void
+ws_peer_release(struct ws_loop *l, struct ws_peer *peer)
+{
+	struct ws_peer **p;
+
+	if (peer == NULL || --peer->count != 0)
+		return;
+	p = find_peer(l, peer->key);
+	*p = peer->chain;
+	free(peer);
+}

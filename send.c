@@ -1,0 +1,303 @@
+/* wshub: ISC licence, see LICENSE. */
+/*
+ * What a client is sent: frames are queued here, counted, and bounded; and how
+ * a client ends. Nothing is written: flush.c does that.
+ */
+#include <sys/types.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ws.h"
+
+#define LOG_LINES 20     /* lines about clients in LOG_WINDOW, at the default
+                            level */
+#define LOG_WINDOW 1000  /* ms */
+#define ENDING_TIME 5000 /* ms for a peer to take its last bytes */
+
+/* see ws.h */
+void
+ws_client_log(struct ws_loop *l, int level, const struct ws_client *c,
+    const char *what, const char *reason)
+{
+	char address[WS_ADDRESS_MAX] = "away";
+	struct ws_text name = { "", 0 };
+
+	if (l->o.log == NULL || level > l->o.log_level)
+		return;
+	if (level <= WS_LOG_NOTE) {
+		if (l->now >= l->log_window_end) {
+			ws_client_log_omitted(l);
+			l->log_window_end = l->now + LOG_WINDOW;
+			l->log_lines = 0;
+		}
+		if (l->log_lines == LOG_LINES) {
+			l->log_omitted++;
+			return;
+		}
+		l->log_lines++;
+	}
+	if (c->conn.fd != -1)
+		ws_address(c->conn.fd, 1, address);
+	if (c->session.device != NULL)
+		name = ws_device_name(c->session.device);
+	ws_logf(&l->o, level, "client %s%s%.*s: %s: %s", address,
+	    name.len != 0 ? " " : "", (int)name.len, name.s, what, reason);
+}
+
+/* see ws.h */
+void
+ws_client_log_omitted(struct ws_loop *l)
+{
+	if (l->log_omitted != 0)
+		ws_logf(&l->o, WS_LOG_NOTE, "%u more clients: cut off or "
+		    "dropped", l->log_omitted);
+	l->log_omitted = 0;
+}
+
+static void
+clear_queue(struct ws_loop *l, struct ws_client *c)
+{
+	l->counters[WS_UNDELIVERED] += ws_queue_clear(&c->queue, &l->queued);
+}
+
+/* see ws.h */
+const char *
+ws_client_io_error(const struct ws_client *c)
+{
+	return c->tls != NULL ? ws_tls_error(c->tls) : strerror(errno);
+}
+
+/* see ws.h */
+int
+ws_client_over_total(const struct ws_loop *l)
+{
+	return l->queued > l->o.queue_total && l->o.queue_total != 0;
+}
+
+/* see ws.h */
+void
+ws_client_mark_dirty(struct ws_loop *l, struct ws_client *c)
+{
+	if (c->dirty)
+		return;
+	c->dirty = 1;
+	c->next_dirty = NULL;
+	*l->dirty_end = c;
+	l->dirty_end = &c->next_dirty;
+}
+
+/* see ws.h */
+size_t
+ws_client_unfinished(const struct ws_client *c)
+{
+	return c->partial_len + (c->tls == NULL ? 0 : ws_tls_buffered(c->tls));
+}
+
+/* see ws.h */
+void
+ws_client_count_unfinished(struct ws_loop *l, struct ws_client *c,
+    size_t before)
+{
+	size_t after = ws_client_unfinished(c);
+
+	l->queued += after - before;
+	if (before == 0 && after != 0 && c->queue.count == 0)
+		c->queue.taken_at = (uint32_t)l->now;
+}
+
+/* see ws.h */
+void
+ws_client_keep_partial(struct ws_loop *l, struct ws_client *c,
+    const unsigned char *data, size_t len)
+{
+	size_t before = ws_client_unfinished(c);
+	unsigned char *p = NULL;
+
+	if (len == 0) {
+		free(c->partial);
+	} else if ((p = realloc(c->partial, len)) != NULL) {
+		memcpy(p, data, len);
+	} else {
+		l->counters[WS_LOST]++;
+		ws_poll_kill(&l->poll, &c->conn);
+		return;
+	}
+	c->partial = p;
+	c->partial_len = (unsigned short)len;
+	ws_client_count_unfinished(l, c, before);
+}
+
+/* see ws.h */
+int
+ws_client_queue(struct ws_loop *l, struct ws_client *c, struct ws_frame *f)
+{
+	struct ws_queue *q = &c->queue;
+
+	if (q->count == 0)
+		c->queue.taken_at = (uint32_t)l->now;
+	if (ws_queue_push(q, &l->queued, f) != 0) {
+		l->counters[WS_LOST]++;
+		ws_client_log(l, WS_LOG_NOTE, c, "dropped", "out of memory");
+		ws_poll_kill(&l->poll, &c->conn);
+		return -1;
+	}
+	if ((q->unsent > l->o.queue / 2 && (c->conn.events & POLLOUT) == 0) ||
+	    ws_client_over_total(l)) {
+		l->flush_first = 1;
+		l->hub.budget = 0;
+	}
+	ws_client_mark_dirty(l, c);
+	return 0;
+}
+
+/* see ws.h */
+int
+ws_client_queue_bytes(struct ws_loop *l, struct ws_client *c, const void *data,
+    size_t len)
+{
+	struct ws_frame *f = ws_frame_raw(data, len);
+	int done;
+
+	if (f == NULL) {
+		l->counters[WS_LOST]++;
+		ws_poll_kill(&l->poll, &c->conn);
+		return -1;
+	}
+	done = ws_client_queue(l, c, f);
+	ws_frame_release(f);
+	return done;
+}
+
+/* see ws.h */
+int
+ws_client_queue_ping(struct ws_loop *l, struct ws_client *c)
+{
+	unsigned char frame[2 + 24] = { WS_FIN | WS_PING, 0 };
+
+	if (c->queue.keeps) {
+		frame[1] = (unsigned char)snprintf((char *)frame + 2, 24,
+		    "%llu", (unsigned long long)ws_resume_count(c));
+		c->asked = 1;
+	}
+	return ws_client_queue_bytes(l, c, frame, 2u + frame[1]);
+}
+
+/* see ws.h */
+void
+ws_client_end_away(struct ws_loop *l, struct ws_client *c,
+    enum ws_counter counter, const char *reason)
+{
+	l->counters[counter]++;
+	ws_client_log(l, WS_LOG_INFO, c, "ended", reason);
+	ws_poll_kill(&l->poll, &c->conn);
+}
+
+static int
+deliver_away(struct ws_loop *l, struct ws_client *c, struct ws_frame *f)
+{
+	struct ws_queue *q = &c->queue;
+
+	if (f->heartbeat)
+		return 0;
+	if (ws_queue_push(q, &l->queued, f) != 0) {
+		ws_client_end_away(l, c, WS_LOST, "out of memory");
+		return 0;
+	}
+	if (ws_queue_kept(q) + ws_queue_bytes(q) > l->o.keep) {
+		ws_client_end_away(l, c, WS_MISSED,
+		    "more was sent than is kept");
+		return 0;
+	}
+	if (ws_client_over_total(l)) {
+		l->flush_first = 1;
+		l->hub.budget = 0;
+	}
+	return 1;
+}
+
+/* see ws.h */
+int
+ws_client_deliver(struct ws_session *s, struct ws_frame *f, void *arg)
+{
+	struct ws_loop *l = arg;
+	struct ws_client *c = (struct ws_client *)
+	    ((char *)s - offsetof(struct ws_client, session));
+
+	if (c->conn.dead)
+		return 0;
+	if (c->state == WS_CLIENT_OPEN ? ws_client_queue(l, c, f) != 0 :
+	    c->state != WS_CLIENT_AWAY || !deliver_away(l, c, f))
+		return 0;
+	l->counters[WS_DELIVERIES]++;
+	return 1;
+}
+
+/* Nothing more will be queued: what is there goes out, and then the end. */
+static void
+end_client(struct ws_loop *l, struct ws_client *c)
+{
+	c->state = WS_CLIENT_ENDING;
+	ws_hub_leave(&l->hub, &c->session);
+	if (c->resume != NULL) {
+		ws_queue_forget(&c->queue, &l->queued, c->queue.kept);
+		ws_resume_free(l, c);
+	}
+	ws_wheel_set(&l->wheel, &c->deadline, l->now + ENDING_TIME);
+	ws_client_mark_dirty(l, c);
+}
+
+/* see ws.h */
+void
+ws_client_end(struct ws_loop *l, struct ws_client *c, unsigned code,
+    const char *reason)
+{
+	unsigned char frame[2 + WS_CONTROL_MAX];
+	size_t n = ws_close_frame(frame, code, reason);
+
+	if (ws_client_queue_bytes(l, c, frame, n) == 0)
+		end_client(l, c);
+}
+
+/* see ws.h */
+void
+ws_client_answer(struct ws_loop *l, struct ws_client *c, int status,
+    const char *reason)
+{
+	char answer[WS_ANSWER_MAX];
+	size_t n = ws_answer(answer, &c->in.head, status, reason);
+
+	if (status == 200) {
+		ws_client_log(l, WS_LOG_DEBUG, c, "health", reason);
+	} else {
+		ws_client_log(l, WS_LOG_INFO, c, "refused", reason);
+		l->counters[status == 503 ? WS_REFUSED : status == 401 ||
+		    status == 403 ? WS_UNAUTHORIZED : WS_BAD_REQUESTS]++;
+	}
+	if (ws_client_queue_bytes(l, c, answer, n) == 0)
+		end_client(l, c);
+}
+
+/* see ws.h */
+void
+ws_client_disconnect_slow(struct ws_loop *l, struct ws_client *c)
+{
+	l->counters[WS_CUT_OFF]++;
+	ws_client_log(l, WS_LOG_NOTE, c, "cut off", "reads too slowly");
+	l->counters[WS_UNDELIVERED] += ws_queue_cut(&c->queue, &l->queued);
+	c->reset = 1;
+	ws_client_end(l, c, WS_CLOSE_TRY_LATER, "too slow");
+}
+
+/* see ws.h */
+void
+ws_client_release(struct ws_loop *l, struct ws_client *c)
+{
+	clear_queue(l, c);
+	ws_client_keep_partial(l, c, NULL, 0);
+	l->queued -= ws_client_unfinished(c);
+	ws_tls_free(c->tls);
+	c->tls = NULL;
+}

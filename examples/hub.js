@@ -1,26 +1,38 @@
 /*
- * A client of wshub for browsers: a connection that is opened again whenever it
- * is lost. Load it as a script, which defines Hub, or: import "./hub.js".
+ * A browser's side of wshub: one session that stays, however often its
+ * connection breaks. A plain script that defines Hub, or: import "./hub.js".
  *
  * wshub: ISC licence, see LICENSE.
  *
  *   const hub = new Hub("wss://example.org/", {
- *     onmessage(message, text) {},  // a message, parsed and as text
- *     onopen(deviceId) {},          // connected: give the id to your backend
- *     onstate(state, wait) {},      // "connecting" (not for the first time),
+ *     onmessage(message, text) {},  // a message, parsed; and as it came
+ *     onopen(deviceId, { resumed, missed, lost }) {},  // connected, see below
+ *     onstate(state, wait) {},      // "connecting" (not called for the first),
  *                                   // "open", "waiting" (wait ms), "closed"
- *     deadAfter: 150000,            // reconnect after this many ms without a
- *   });                             // message; 0: never. Use more than twice
+ *     token: "...",                 // or a function that returns one, or a
+ *                                   // promise of one: called before each try
+ *     deadAfter: 150000,            // ms with nothing heard until it counts as
+ *   });                             // dead; 0: never. Make it more than twice
  *   hub.close();                    // the server's --heartbeat (60 s)
  *
- * Every connection gets a new id, which has no channels: subscribe in onopen.
- * hub.deviceId is null while not connected. hub.seen is the time of the last
- * message (performance.now()), heartbeats included.
+ * After a break onopen tells one of two things:
+ * resumed  The session goes on: the same id, the same channels. The "missed"
+ *          messages that were sent meanwhile follow, none twice.
+ * lost     Messages may be missing. It is a new session: give the id to your
+ *          backend, subscribe, and fetch your state anew.
+ * At the first connection neither is true. A server without sessions gives a
+ * new id, and lost, after each break.
+ *
+ * hub.deviceId is null while there is none; hub.seen is when something last
+ * came (performance.now()), heartbeats included. The session is in memory only:
+ * a page that is loaded again, or twice, begins its own.
  */
 class Hub {
-	static CAP = 30000;     // ms: the longest wait between two tries
-	static FIRST = 1000;    // ms: the bound of the first wait; it doubles
-	static LASTED = 10000;  // ms: a connection this long resets the bound
+	static CAP = 30000;     // ms that a wait between two tries may have
+	static FIRST = 1000;    // and the bound of the first; it doubles
+	static LASTED = 10000;  // ms after which a connection was a good one
+	static EXPIRED = 3000;  // the Close code when a token has expired
+	static TAKEN = "resumed by another connection";  // the reason of a Close
 
 	constructor(url, options = {}) {
 		this.url = url;
@@ -28,63 +40,99 @@ class Hub {
 		this.state = "connecting";
 		this.deviceId = null;
 		this.seen = 0;
-		this.socket = null;  // the only one that is connecting or open
-		this.failures = 0;   // in a row
+		this.session = null;  // its secret, if the server keeps sessions
+		this.count = 0;       // of its text messages that have come
+		this.known = false;   // whether there ever was a device id
+		this.socket = null;   // the only one that is connecting or open
+		this.attempt = 0;     // a token is of use only to its own one
+		this.failures = 0;    // in a row
 		this.online = () => {
 			this.failures = 0;
-			if (this.state === "waiting")
+			/* An open one may be dead; to resume it costs nothing. */
+			if (this.state === "waiting" ||
+			    (this.state === "open" && this.session !== null))
 				this.connect();
 		};
-		this.connect();  // throws if the URL is not valid
+		this.connect();  // throws if the URL is none
 		globalThis.addEventListener?.("online", this.online);
 	}
 
 	close() {
 		globalThis.removeEventListener?.("online", this.online);
-		this.drop();
+		this.drop(1000);  // which ends the session
 		this.change("closed");
 	}
 
-	/* The methods below are private. */
+	/* The rest is not for callers. */
 
 	connect() {
 		this.drop();
 		this.change("connecting");
 		if (this.state !== "connecting")
-			return;  // onstate has called close()
-		const socket = this.socket = new WebSocket(this.url);
+			return;  // closed by onstate
 		this.seen = performance.now();
-		socket.onopen = () => this.seen = this.opened = performance.now();
-		socket.onmessage = (event) => this.take(event.data);
-		socket.onclose = () => this.retry();
-		socket.onerror = () => {};  // without a handler npm's ws throws
+		const { token } = this.options;
+		const attempt = this.attempt;
+		if (typeof token !== "function")
+			this.open(token);
+		else
+			Promise.resolve().then(() => token()).then(
+			    (token) => attempt === this.attempt && this.open(token),
+			    () => attempt === this.attempt && this.retry());
 		this.watch();
 	}
 
-	/* Closes the socket and removes its handlers. */
-	drop() {
+	open(token) {
+		let url = String(this.url);
+		url += (url.includes("?") ? "&" : "?") + "resume";
+		if (this.session !== null)
+			url += `=${this.session}.${this.count}`;
+		if (token)
+			url += `&token=${encodeURIComponent(token)}`;
+		const socket = this.socket = new WebSocket(url);
+		socket.onopen = () => this.seen = this.opened = performance.now();
+		socket.onmessage = (event) => this.take(event.data);
+		socket.onclose = (event) => this.retry(event);
+		socket.onerror = () => {};  // npm's ws throws where nobody listens
+	}
+
+	/*
+	 * Lets go of the socket: nothing it does is heard from here on. Without a
+	 * code the server keeps the session.
+	 */
+	drop(code) {
 		clearTimeout(this.retryTimer);
 		clearTimeout(this.deadTimer);
 		const old = this.socket;
 		if (old)
 			old.onopen = old.onmessage = old.onclose = null;
-		old?.close();
+		old?.close(code);
+		this.attempt++;
 		this.socket = this.deviceId = null;
 		this.opened = Infinity;
 	}
 
-	/* Full jitter: a random wait between 0 and the bound, which doubles. */
-	retry() {
-		if (performance.now() - this.opened >= Hub.LASTED)
+	/*
+	 * Full jitter: anything from nothing to the bound, which doubles. With a
+	 * new token it tries at once, but not when the last one was good for less
+	 * than a second. A session that somebody else has taken is left to them.
+	 */
+	retry({ code, reason } = {}) {
+		const lasted = performance.now() - this.opened;
+		if (lasted >= Hub.LASTED)
 			this.failures = 0;
+		if (reason === Hub.TAKEN)
+			this.session = null;
 		this.drop();
-		const bound = Math.min(Hub.CAP, Hub.FIRST * 2 ** this.failures++);
-		const wait = Math.random() * bound;
+		let wait = 0;
+		if (code !== Hub.EXPIRED || lasted < 1000)
+			wait = Math.random() *
+			    Math.min(Hub.CAP, Hub.FIRST * 2 ** this.failures++);
 		this.retryTimer = setTimeout(() => this.connect(), wait);
 		this.change("waiting", wait);
 	}
 
-	/* Scripts do not see Pings: missing heartbeats show a dead connection. */
+	/* A browser shows no Pings: the heartbeat is how a dead line is noticed. */
 	watch() {
 		const { deadAfter = 0 } = this.options;
 		if (deadAfter <= 0)
@@ -99,12 +147,25 @@ class Hub {
 	take(text) {
 		this.seen = performance.now();
 		const message = JSON.parse(text);
-		if (this.deviceId === null && message?.action === "setDeviceId") {
-			this.deviceId = message.data.device_id;
+		const action = this.deviceId === null ? message?.action : null;
+		if (action === "setDeviceId" || action === "resumed") {
+			const resumed = action === "resumed";
+			const { device_id, session = null, missed = 0 } = message.data;
+			const lost = this.known && !resumed;
+			this.deviceId = device_id;
+			this.known = true;
+			if (!resumed) {
+				this.session = session;
+				this.count = 0;
+			}
 			this.change("open");
-			if (this.deviceId !== null)  // onstate may call close()
-				this.options.onopen?.(this.deviceId);
-		} else if (message?.action !== "hb")
+			if (this.deviceId !== null)  // onstate may have closed it
+				this.options.onopen?.(this.deviceId,
+				    { resumed, missed, lost });
+			return;
+		}
+		this.count++;
+		if (message?.action !== "hb")
 			this.options.onmessage?.(message, text);
 	}
 

@@ -15,6 +15,7 @@ import fs from "node:fs";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
+import { Proxy, count, fault } from "./proxy.mjs";
 
 const { PORT, TLS_PORT, SOCK, HUB, TOP, WEB, SPKI, MODULES, RESTART, CHROMIUM } =
     process.env;
@@ -189,6 +190,51 @@ test("Close ends it for good, Connect begins again, another address moves", asyn
 	await page.context().close();
 });
 
+for (const how of ["is cut", "is switched off in the browser"])
+	test(`10,000 numbers while the network ${how}: once and in order`, async () => {
+		const proxy = await Proxy.to(PORT);
+		const page = await open(example(`ws://127.0.0.1:${proxy.port}/`));
+		const device = await connected(page);
+		const session = () => page.textContent("#session");
+		same("new", await session(), "the session");
+		/* What the page is given, and when; a wait is 50 ms at most. */
+		await page.evaluate(() => {
+			const { onmessage, onopen } = hub.options;
+			Hub.FIRST = Hub.CAP = 50;
+			window.numbers = [];
+			window.opened = [];
+			hub.options.onmessage = (message, text) => {
+				numbers.push(message.n);
+				onmessage(message, text);
+			};
+			hub.options.onopen = (id, how) => {
+				opened.push(how);
+				onopen(id, how);
+			};
+		});
+		const told = await count(SOCK, device, 10000, (n) => {
+			if (how === "is cut")
+				n % 1000 === 0 && proxy.cut(n % 1900);
+			else if (n > 0 && n % 2000 === 0)
+				return page.context().setOffline(n % 4000 === 2000);
+		});
+		same(true, told, "each was queued for the one device");
+		await counted(page, 10000);
+		same("", fault(await page.evaluate(() => numbers), 10000), "the numbers");
+		const opened = await page.evaluate(() => window.opened);
+		same([true, false], [opened.every((o) => o.resumed), opened.some((o) => o.lost)],
+			"resumed, lost");
+		if (opened.length < 2 || opened.every((o) => o.missed === 0))
+			throw new Error(`few breaks: ${JSON.stringify(opened)}`);
+		same(device, await page.textContent("#id"), "the device id");
+		same(`resumed, ${opened.at(-1).missed} missed message${
+			opened.at(-1).missed === 1 ? "" : "s"} followed`, await session(),
+			"the session");
+		same([], page.faults, "the page's errors");
+		await page.context().close();
+		proxy.close();
+	});
+
 test("the page fits a phone and a desk, light and dark", async () => {
 	for (const [width, height] of [[320, 568], [390, 844], [1280, 800]])
 		for (const colorScheme of ["light", "dark"]) {
@@ -246,6 +292,8 @@ for (const signal of ["TERM", "KILL"])
 		const after = await Promise.all(pages.map(connected));
 		same(4, new Set([...before, ...after]).size, "different ids");
 		for (const [n, page] of pages.entries()) {
+			same("new; messages may have been lost",
+				await page.textContent("#session"), "the session");
 			same(["OK 1"], await ctl({ action: "sendToDevice", device: after[n],
 				data: "back" }), "the answer");
 			await counted(page, 1);

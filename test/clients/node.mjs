@@ -13,6 +13,7 @@ import fs from "node:fs";
 import net from "node:net";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
+import { Proxy, count, fault } from "./proxy.mjs";
 
 const { PORT, TLS_PORT, SOCK, CA, TOP, MODULES, RESTART } = process.env;
 const WebSocket = createRequire(`${MODULES}/x.js`)("ws");
@@ -246,6 +247,47 @@ test("wss: the same request on the ws port fails, and the other way round", asyn
 	await (await Client.open(WSS, { ca })).end();
 });
 
+/* ------------------------------------------- a network that breaks, by hand */
+
+/* Resuming in ten lines: numbers get what comes, break(socket) is heard of. */
+function counting(url, numbers, lost, breaks = () => {}) {
+	let session = "", seen = 0, device, socket;
+	(function connect() {
+		socket = new WebSocket(url + (session && `=${session}.${seen}`));
+		socket.on("error", () => {}).on("close", () => device && setTimeout(connect, 50));
+		socket.once("message", (hello) => {
+			const { action, data } = JSON.parse(hello);
+			if (action === "setDeviceId")
+				[session, seen, device] = [data.session, 0, data.device_id];
+			lost.push(action === "resumed" ? data.missed : data.lost ?? "new");
+			socket.on("message", (text) => ++seen && numbers.push(JSON.parse(text).n));
+			breaks(socket);
+		});
+	})();
+	return { device: () => device, end: () => { device = null; socket.close(1000); } };
+}
+
+test("ws resumes by hand: 10,000 numbers over connections that are cut", async () => {
+	const proxy = await Proxy.to(PORT);
+	const all = [], how = [];
+	const client = counting(`ws://127.0.0.1:${proxy.port}/?resume`, all, how);
+	try {
+		await until(5000, "an id", client.device);
+		const told = await count(SOCK, client.device(), 10000, (n) =>
+			n % 700 === 0 && proxy.cut(n % 1900));
+		same(true, told, "each was queued for the one device");
+		await until(5000, "the last number", () => all.includes(9999));
+		const numbers = all.filter((n) => n !== undefined);  // no heartbeats
+		same("", fault(numbers, 10000), "the numbers");
+		same(["new", true], [how[0], how.slice(1).every((n) => n >= 0)], "how");
+		if (how.length < 10 || how.slice(1).every((n) => n === 0))
+			throw new Error(`few breaks, or nothing missed in them: ${how}`);
+	} finally {
+		client.end();
+		proxy.close();
+	}
+});
+
 /* --------------------------------------------------------------- hub.js */
 
 /* Runs with a clock, random numbers and sockets of our own. */
@@ -280,18 +322,23 @@ async function onPaper(run) {
 	Math.random = () => 0.999999999;
 	globalThis.WebSocket = class {
 		readyState = 0;
-		constructor() {
+		constructor(url) {
+			this.url = url;
 			w.sockets.push(this);
 			same(1, w.live(), "sockets that connect or are open");
 		}
-		close() { this.readyState = Math.max(this.readyState, 2); }
-		open(id = "123456789012345") {
+		close(code) {
+			if (this.readyState < 2)
+				this.closed = code;
+			this.readyState = Math.max(this.readyState, 2);
+		}
+		open(id = "123456789012345", more = {}, action = "setDeviceId") {
 			this.readyState = 1;
 			this.onopen?.();
-			this.say({ action: "setDeviceId", data: { device_id: id } });
+			this.say({ action, data: { device_id: id, ...more } });
 		}
 		say(message) { this.onmessage?.({ data: JSON.stringify(message) }); }
-		fail() { this.readyState = 3; this.onclose?.({}); }
+		fail(how = {}) { this.readyState = 3; this.onclose?.(how); }
 	};
 	try {
 		await run(w);
@@ -424,6 +471,158 @@ test("hub.js: close ends it, whenever and wherever", () => onPaper((w) => {
 	w.last().say(null);
 	ended(hub, "in onmessage");
 }));
+
+test("hub.js: goes on with its session, and counts what came", () => onPaper((w) => {
+	const told = [], got = [];
+	const hub = new Hub("ws://x/?y", {
+		onopen: (id, how) => told.push([id, how]),
+		onmessage: (message) => got.push(message),
+	});
+	const url = () => w.last().url;
+	const breaks = (how) => {
+		w.last().fail(how);
+		w.tick(30000);
+	};
+	same("ws://x/?y&resume", url(), "the first URL");
+	breaks();
+	same("ws://x/?y&resume", url(), "the URL after a try that failed");
+	w.last().open("a", { session: "s" });
+	breaks();
+	same("ws://x/?y&resume=s.0", url(), "the URL with nothing seen");
+	w.last().open("a", { missed: 2 }, "resumed");
+	for (const message of [1, { action: "hb" }, null,
+		{ action: "resumed", data: {} }, { action: "setDeviceId", data: {} }])
+		w.last().say(message);
+	breaks();
+	same("ws://x/?y&resume=s.5", url(), "the URL after five messages");
+	breaks();
+	same("ws://x/?y&resume=s.5", url(), "the URL after a try that failed");
+	w.last().open("a", { missed: 0 }, "resumed");
+	w.last().say(2);
+	hub.online();
+	same([undefined, "ws://x/?y&resume=s.6"], [w.sockets.at(-2).closed, url()],
+		"the old one's Close, the URL, after online");
+	w.last().open("b", { session: "t", lost: true });
+	w.last().say(3);
+	breaks();
+	same("ws://x/?y&resume=t.1", url(), "the URL of the new session");
+	w.last().open("c");
+	breaks();
+	same("ws://x/?y&resume", url(), "the URL when there is no session any more");
+	w.last().open("d", { session: "u" });
+	breaks({ code: 1001, reason: "resumed by another connection" });
+	same("ws://x/?y&resume", url(), "the URL when somebody else has the session");
+	w.last().open("e", { session: "v" });
+	hub.close();
+	same(1000, w.last().closed, "the Close of the end");
+	const how = (resumed, missed, lost) => ({ resumed, missed, lost });
+	same([["a", how(false, 0, false)], ["a", how(true, 2, false)],
+		["a", how(true, 0, false)], ["b", how(false, 0, true)],
+		["c", how(false, 0, true)], ["d", how(false, 0, true)],
+		["e", how(false, 0, true)]], told, "what onopen was told");
+	same([1, null, { action: "resumed", data: {} },
+		{ action: "setDeviceId", data: {} }, 2, 3], got, "the messages");
+}));
+
+const soon = () => new Promise((resolve) => setImmediate(resolve));
+
+test("hub.js: a token before each try, and a new one when it expires", () => onPaper(async (w) => {
+	const waits = [], answers = [];
+	let hub = new Hub("ws://x/", { token: "a b" });
+	same("ws://x/?resume&token=a%20b", w.last().url, "the URL with a string");
+	hub.close();
+
+	w.sockets = [];
+	hub = new Hub("ws://x/", {
+		token: () => answers.shift()(),
+		onstate: (state, wait) => state === "waiting" && waits.push(Math.round(wait)),
+		deadAfter: 50000,
+	});
+	answers.push(() => { throw new Error("no"); },
+		() => Promise.reject(new Error("no")), () => undefined,
+		() => Promise.resolve("t1"), () => "t2", () => "t3", () => "t4",
+		() => new Promise(() => {}));
+	for (const wanted of [[1000], [1000, 2000]]) {
+		await soon();
+		same([0, wanted], [w.sockets.length, waits], "sockets, waits without a token");
+		w.tick(2000);
+	}
+	await soon();
+	same("ws://x/?resume", w.last().url, "the URL without a token");
+	w.last().fail();
+	w.tick(4000);
+	await soon();
+	same("ws://x/?resume&token=t1", w.last().url, "the URL");
+	w.last().open("a", { session: "s" });
+	w.tick(1000);
+	w.last().fail({ code: 3000, reason: "token expired" });
+	w.tick(0);
+	await soon();
+	same("ws://x/?resume=s.0&token=t2", w.last().url, "the URL after 3000");
+	w.last().open("a", {}, "resumed");
+	w.tick(999);
+	w.last().fail({ code: 3000, reason: "token expired" });
+	w.tick(8000);
+	await soon();
+	same("ws://x/?resume=s.0&token=t3", w.last().url, "and once more");
+	w.last().fail();
+	same([1000, 2000, 4000, 0, 8000, 16000], waits, "the waits");
+	w.tick(16000);
+	await soon();
+	w.last().fail();
+	w.tick(30000);
+	await soon();
+	same(["connecting", 3], [hub.state, w.sockets.length - 2],
+		"the state and sockets while a token takes long");
+	w.tick(50000);
+	same("waiting", hub.state, "the state when it took too long");
+	hub.close();
+
+	w.sockets = [];
+	let give;
+	hub = new Hub("ws://x/", { token: () => new Promise((done) => give = done) });
+	await soon();
+	hub.close();
+	give("late");
+	await soon();
+	same([0, 0], [w.sockets.length, w.timers.size], "sockets, timers after close");
+}));
+
+for (const scheme of ["ws", "wss"])
+	test(`hub.js: 10,000 numbers by ${scheme} over a network that breaks`, async () => {
+		const proxy = await Proxy.to(scheme === "ws" ? PORT : TLS_PORT);
+		globalThis.WebSocket = class extends WebSocket {
+			constructor(url) { super(url, { ca }); }
+		};
+		const random = Math.random;
+		Math.random = () => 0.1;
+		const numbers = [], told = [];
+		const hub = new Hub(`${scheme}://localhost:${proxy.port}/`, {
+			onopen: (id, how) => told.push(how),
+			onmessage: (message) => numbers.push(message.n),
+			deadAfter: 1500,
+		});
+		try {
+			await until(5000, "an id", () => hub.deviceId !== null);
+			const device = hub.deviceId;
+			same(true, await count(SOCK, device, 10000, (n) => {
+				if (n === 5000)
+					proxy.freeze();
+				else if (n % 1000 === 0)
+					proxy.cut(n % 1900);
+			}), "each was queued for the one device");
+			await until(5000, "the last number", () => numbers.at(-1) === 9999);
+			same("", fault(numbers, 10000), "the numbers");
+			same([false, false, device], [told[0].resumed,
+				told.some((how) => how.lost), hub.deviceId], "resumed, lost, id");
+			if (told.length < 5 || told.every((how) => how.missed === 0))
+				throw new Error(`few breaks: ${JSON.stringify(told)}`);
+		} finally {
+			Math.random = random;
+			hub.close();
+			proxy.close();
+		}
+	});
 
 test("hub.js: a hub that is started again gives a new id", async () => {
 	globalThis.WebSocket = WebSocket;

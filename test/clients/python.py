@@ -9,6 +9,7 @@ import asyncio
 import importlib.util
 import json
 import os
+import random
 import re
 import sys
 import time
@@ -301,6 +302,94 @@ async def _():
         same(["[%d,%d]" % (n, i) for i in range(20)] + ['"end"'], got,
              "client %d" % n)
     await asyncio.gather(*[client.close() for client, _ in clients])
+
+
+async def counting(port, numbers, how):
+    """Resuming in ten lines: numbers get what comes; never ends by itself."""
+    session, seen = "", 0
+    while True:
+        try:
+            async with websockets.connect(
+                    "ws://127.0.0.1:%d/?resume%s" % (port, session and
+                    "=%s.%d" % (session, seen))) as client:
+                hello = json.loads(await client.recv())
+                if hello["action"] == "setDeviceId":
+                    session, seen = hello["data"]["session"], 0
+                how.append(hello["data"])
+                async for text in client:
+                    seen += 1
+                    numbers.append(json.loads(text))
+        except (OSError, websockets.WebSocketException):
+            await asyncio.sleep(0.05)
+
+
+class Proxy:
+    """In front of the hub; a connection ends after some random bytes."""
+
+    async def start(self):
+        while True:  # below the ports that a system gives out by itself
+            self.port = random.randrange(10240, 32240)
+            try:
+                self.server = await asyncio.start_server(
+                    self.take, "127.0.0.1", self.port)
+                return self
+            except OSError:
+                pass
+
+    async def take(self, reader, writer):
+        try:
+            hub_reader, hub_writer = await asyncio.open_connection(
+                "127.0.0.1", int(os.environ["PORT"]))
+        except OSError:
+            return writer.close()
+        there = asyncio.create_task(self.copy(reader, hub_writer, 2 ** 30))
+        await self.copy(hub_reader, writer, random.randrange(400, 30000))
+        there.cancel()
+        writer.close()
+        hub_writer.close()
+
+    @staticmethod
+    async def copy(reader, writer, left):
+        try:
+            while left > 0:
+                data = await reader.read(4096)
+                if not data:
+                    break
+                writer.write(data[:left])
+                left -= len(data)
+                await writer.drain()
+        except OSError:
+            pass
+
+
+@case("10,000 numbers over connections that are cut, once and in order")
+async def _():
+    proxy, numbers, how = await Proxy().start(), [], []
+    client = asyncio.create_task(counting(proxy.port, numbers, how))
+    try:
+        while not how:
+            await asyncio.sleep(0.01)
+        device = how[0]["device_id"]
+        with SEND.Hub(SOCK) as hub:
+            for first in range(0, 10000, 50):
+                same(["OK 1"] * 50, list(hub.pipeline(
+                    {"action": "sendToDevice", "device": device, "data": n}
+                    for n in range(first, first + 50))), "the answers")
+                await asyncio.sleep(0.01)
+        until = time.monotonic() + 8
+        while numbers[-1:] != [9999] and time.monotonic() < until:
+            await asyncio.sleep(0.01)
+        for n, got in enumerate(numbers):
+            same(n, got, "number %d" % n)
+        same(10000, len(numbers), "numbers")
+        same(["session"] + ["missed"] * (len(how) - 1),
+             [next(k for k in ("missed", "session") if k in h) for h in how],
+             "how each connection began")
+        if len(how) < 4 or not any(h["missed"] for h in how[1:]):
+            raise Failure("few breaks, or nothing missed: %r" % how)
+    finally:
+        client.cancel()
+        proxy.server.close()
 
 
 @case("at its end the hub says Close 1001 to everybody")

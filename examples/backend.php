@@ -12,10 +12,13 @@
  * WSHUB_SOCK   the hub's control socket     wshub.sock
  * WSHUB_URL    where browsers find the hub  ws://127.0.0.1:8080/
  *
- * There is no log-in, so anybody who can open the page can send. A real backend
- * authenticates its users and decides which channels they may subscribe to: the
- * hub does not check this.
+ * Anybody who sees the page may send. With WSHUB_TOKEN_KEY and WSHUB_USERS, for
+ * a hub with --token-key, it asks for a log-in first (see login.php): then the
+ * device has the user's name, messages say whom they are from, and nobody
+ * subscribes another's device. The hub does what it is told: who may do what is
+ * for the backend to decide.
  */
+require_once __DIR__ . '/login.php';
 
 /*
  * Sends one object to the hub and returns its reply, such as "OK 3" or "ERR
@@ -33,14 +36,15 @@ function hub(array $object): string
     return $answer === false ? 'ERR no answer' : rtrim($answer, "\n");
 }
 
-/* The object that the form asks for, or null. */
-function asked(array $form): ?array
+/* What the form asks for, or null; user is null without a log-in. */
+function asked(array $form, ?string $user): ?array
 {
     foreach ($form as $value)
         if (!is_string($value))
             return null;
     $form += ['do' => '', 'device' => '', 'channel' => '', 'text' => ''];
-    $data = ['action' => 'message', 'data' => ['text' => $form['text']]];
+    $data = ['action' => 'message', 'data' => ['text' => $form['text']]
+        + ($user === null ? [] : ['from' => $user])];
     switch ($form['do']) {
     case 'everybody':
         return ['action' => 'multicast', 'data' => $data];
@@ -58,12 +62,7 @@ function asked(array $form): ?array
     return null;
 }
 
-function e(string $text): string
-{
-    return htmlspecialchars($text, ENT_QUOTES | ENT_SUBSTITUTE, 'UTF-8');
-}
-
-/* php -S runs this for every path; a web server serves hub.js itself. */
+/* php -S asks us for every path; a web server has hub.js for itself. */
 if (PHP_SAPI === 'cli-server') {
     $path = parse_url($_SERVER['REQUEST_URI'], PHP_URL_PATH);
     if ($path === '/hub.js') {
@@ -83,18 +82,20 @@ header('Cache-Control: no-store');
 header('X-Content-Type-Options: nosniff');
 header('Vary: Accept');
 
+$user = getenv('WSHUB_TOKEN_KEY') ? login() : null;
 $form = ['do' => 'everybody', 'device' => '', 'channel' => 'news', 'text' => ''];
 $answer = '';
 if ($_SERVER['REQUEST_METHOD'] === 'POST') {
-    /* Pages of other sites can post here too. Browsers send their origin. */
-    $origin = $_SERVER['HTTP_ORIGIN'] ?? null;
-    $host = $_SERVER['HTTP_HOST'] ?? '';
-    if ($origin !== null && preg_replace('~^https?://~', '', $origin) !== $host) {
+    if (isOtherSite()) {
         http_response_code(403);
         $answer = 'ERR the request comes from another site';
-    } elseif (($object = asked($_POST)) === null) {
+    } elseif (($object = asked($_POST, $user)) === null) {
         http_response_code(400);
         $answer = 'ERR the form is not complete';
+    } elseif ($user !== null && str_ends_with($object['action'], 'subscribe')
+        && $object['device'] !== $user) {
+        http_response_code(403);
+        $answer = "ERR you are $user";
     } else {
         $answer = hub($object);
         $form = array_intersect_key($_POST, $form) + $form;
@@ -138,6 +139,9 @@ li { overflow-wrap: anywhere; }
 <button name="do" value="device">Send to the device</button>
 <button name="do" value="subscribe">Subscribe the device</button>
 <button name="do" value="unsubscribe">Unsubscribe the device</button>
+<?php if ($user !== null): ?>
+<button name="do" value="logout" formnovalidate>Log out</button>
+<?php endif ?>
 <output id="answer"><?= e($answer) ?></output>
 </form>
 
@@ -164,6 +168,8 @@ async function post(fields) {
 }
 
 $("form").addEventListener("submit", (event) => {
+	if (event.submitter?.value === "logout")
+		return;  // which is another page
 	event.preventDefault();
 	const fields = new FormData($("form"));
 	fields.set("do", event.submitter?.value ?? "everybody");
@@ -175,7 +181,9 @@ new Hub(url, {
 	onstate(state) {
 		$("state").textContent = state;
 	},
-	onopen(deviceId) {  // on each connection: the id is new, in no channel
+	onopen(deviceId, { resumed }) {
+		if (resumed)
+			return;  // the same device, in its channels still
 		const field = $("form").device;
 		if (["", $("device").textContent].includes(field.value))
 			field.value = deviceId;
@@ -186,7 +194,8 @@ new Hub(url, {
 	},
 	onmessage(message, text) {
 		const item = document.createElement("li");
-		item.textContent = message?.data?.text ?? text;
+		const { from, text: said = text } = message?.data ?? {};
+		item.textContent = from === undefined ? said : `${from}: ${said}`;
 		$("messages").prepend(item);
 		if ($("messages").childElementCount > 100)
 			$("messages").lastElementChild.remove();

@@ -594,8 +594,8 @@ for (const scheme of ["ws", "wss"])
 		globalThis.WebSocket = class extends WebSocket {
 			constructor(url) { super(url, { ca }); }
 		};
-		const random = Math.random;
-		Math.random = () => 0.1;
+		const { FIRST, CAP } = Hub;
+		Hub.FIRST = Hub.CAP = 100;
 		const numbers = [], told = [];
 		const hub = new Hub(`${scheme}://localhost:${proxy.port}/`, {
 			onopen: (id, how) => told.push(how),
@@ -618,11 +618,35 @@ for (const scheme of ["ws", "wss"])
 			if (told.length < 5 || told.every((how) => how.missed === 0))
 				throw new Error(`few breaks: ${JSON.stringify(told)}`);
 		} finally {
-			Math.random = random;
+			Object.assign(Hub, { FIRST, CAP });
 			hub.close();
 			proxy.close();
 		}
 	});
+
+test("hub.js: does not fight for a session that somebody else resumes", async () => {
+	globalThis.WebSocket = WebSocket;
+	const { FIRST, CAP } = Hub;
+	Hub.FIRST = Hub.CAP = 100;
+	const told = [];
+	const hub = new Hub(WS, { onopen: (id, how) => told.push([id, how.lost]) });
+	try {
+		await until(5000, "an id", () => told.length === 1);
+		const thief = new WebSocket(`${WS}?resume=${hub.session}.${hub.count}`);
+		const text = await within(5000, "a message", new Promise((resolve) =>
+			thief.once("message", resolve)));
+		same("resumed", JSON.parse(text).action, "the thief's first message");
+		await until(5000, "a new session", () => told.length === 2);
+		await sleep(500);
+		same([2, true, WebSocket.OPEN], [told.length, told[1][1], thief.readyState],
+			"sessions, lost, the thief's state");
+		same(false, told[0][0] === told[1][0], "the id is the same");
+		thief.close(1000);
+	} finally {
+		Object.assign(Hub, { FIRST, CAP });
+		hub.close();
+	}
+});
 
 test("hub.js: a hub that is started again gives a new id", async () => {
 	globalThis.WebSocket = WebSocket;

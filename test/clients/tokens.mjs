@@ -17,7 +17,7 @@ import { Proxy } from "./proxy.mjs";
 const { PORT, SOCK, HUB, TOP, KEYS, WEB, MODULES, CHROMIUM } = process.env;
 const require = createRequire(`${MODULES}/x.js`);
 const WebSocket = require("ws");
-const jose = await import(pathToFileURL(`${MODULES}/node_modules/jose/dist/webapi/index.js`));
+const jose = await import(pathToFileURL(require.resolve("jose")));
 const { makeToken, readKey } = await import(pathToFileURL(`${TOP}/examples/token.mjs`));
 await import(pathToFileURL(`${TOP}/examples/hub.js`));
 const run = promisify(execFile);

@@ -23,6 +23,10 @@
  * At the first connection neither is true. A server without sessions gives a
  * new id, and lost, after each break.
  *
+ * A line that dies without a word must be noticed while the server still waits:
+ * 10 s for a Pong and --resume (30 s). For that use deadAfter: 35000 with
+ * --heartbeat 15. Otherwise such a break ends in "lost".
+ *
  * hub.deviceId is null while there is none; hub.seen is when something last
  * came (performance.now()), heartbeats included. The session is in memory only:
  * a page that is loaded again, or twice, begins its own.

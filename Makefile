@@ -4,6 +4,7 @@
 #   make deps        installs what is missing: sh setup, where make is
 #   make demo        shows it at work [PORT=8080 SECONDS=]
 #   make check       its tests: a C compiler, make and sh are enough
+#                    [TESTS="ws e2e": only these]
 #   make tests       builds them, and does not run them
 #   make check-all   and those that need more (valgrind, PHP, a browser ...)
 #   make fuzz        looks for more: clang with libFuzzer [SECONDS=60]
@@ -32,6 +33,7 @@ WARN = -Wall -Wextra -Wshadow -Wconversion
 TLS = yes
 BEARSSL =
 RUN =
+TESTS =
 PREFIX = /usr/local
 MANDIR = $(PREFIX)/share/man
 DESTDIR =
@@ -64,15 +66,21 @@ FORCE:
 
 # ------------------------------------------------------------------- tests
 
+# Of those programs that are not themselves what they test, and link what is:
+# built in a tenth of the time.
+TEST_CFLAGS = -O0 -U_FORTIFY_SOURCE
 B = test/build
-UNITS = $(B)/ws $(B)/http $(B)/json $(B)/token $(B)/siphash $(B)/queue \
-    $(B)/memory $(B)/hub $(B)/poll $(B)/wheel $(B)/tls $(B)/conformance \
-    $(B)/fault $(B)/bounds $(B)/replay $(B)/sandbox $(B)/service \
-    $(B)/e2e $(B)/e2e_cli $(B)/e2e_limits $(B)/e2e_hostile \
-    $(B)/e2e_tls $(B)/e2e_ops $(B)/e2e_calm
-TRY = WSHUB_WRAP="$${WSHUB_WRAP:-$(RUN)}" RUN="$(RUN)" TLS="$(TLS)" \
-    MAKE="$(MAKE)" CC="$(CC)" BEARSSL="$(BEARSSL)" sh test/all.sh
+INCLUDE = $(B)/ws $(B)/json $(B)/siphash $(B)/queue $(B)/memory $(B)/poll \
+    $(B)/wheel
+E2E = $(B)/service $(B)/e2e $(B)/e2e_limits $(B)/e2e_hostile $(B)/e2e_ops \
+    $(B)/e2e_calm
+PROGRAMS = $(INCLUDE) $(E2E) $(B)/e2e_cli $(B)/http $(B)/token $(B)/hub \
+    $(B)/tls $(B)/conformance $(B)/fault $(B)/bounds $(B)/replay $(B)/sandbox \
+    $(B)/e2e_tls $(B)/echo
+TRY = WSHUB_WRAP="$${WSHUB_WRAP:-$(RUN)}" RUN="$(RUN)" TESTS="$(TESTS)" \
+    TLS="$(TLS)" MAKE="$(MAKE)" CC="$(CC)" BEARSSL="$(BEARSSL)" sh test/all.sh
 LINK = @mkdir -p $(B); echo link $@; $(C) $(LDFLAGS) -o $@
+QUICK_LINK = @mkdir -p $(B); echo link $@; $(C) $(TEST_CFLAGS) $(LDFLAGS) -o $@
 BEAR = `test "$(TLS)" = no || sed -n 's/^tls:\(.*\) [^ ]*$$/-DWITH_TLS\1/p' .flags`
 LIB = `sed -n s/^lib://p .flags`
 
@@ -83,76 +91,59 @@ check-all: tests
 	@$(TRY) units all
 
 # What check runs, for machines where it cannot be run.
-tests: wshub $(UNITS) $(B)/echo
+tests: wshub $(PROGRAMS)
 
-$(UNITS): test/test.h ws.h .flags
+$(PROGRAMS): test/test.h ws.h .flags
+
+# Those that include the file they are named after.
+$(INCLUDE):
+	$(LINK) test/$(@F).c
 
 $(B)/ws: test/ws.c ws.c
-	$(LINK) test/ws.c
+$(B)/json: test/json.c json.c
+$(B)/queue: test/queue.c queue.c
+$(B)/memory: test/memory.c memory.c
+$(B)/poll: test/poll.c poll.c
+$(B)/wheel: test/wheel.c wheel.c
 
 $(B)/http: test/http.c http.c ws.o
 	$(LINK) test/http.c ws.o
 
-$(B)/json: test/json.c json.c
-	$(LINK) test/json.c
-
 $(B)/token: test/token.c token.c json.o ws.o log.o
 	$(LINK) test/token.c json.o ws.o log.o
 
-$(B)/siphash: test/siphash.c siphash.c
-	$(LINK) test/siphash.c
-
 $(B)/hub: test/hub.c hub.c control.c json.o siphash.o ws.o log.o
 	$(LINK) test/hub.c json.o siphash.o ws.o log.o
-
-$(B)/queue: test/queue.c queue.c
-	$(LINK) test/queue.c
-
-$(B)/memory: test/memory.c memory.c
-	$(LINK) test/memory.c
-
-$(B)/poll: test/poll.c poll.c
-	$(LINK) test/poll.c
-
-$(B)/wheel: test/wheel.c wheel.c
-	$(LINK) test/wheel.c
 
 $(B)/tls: test/tls.c tls.c pem.o entropy.o log.o
 	@mkdir -p $(B)
 	test "$(TLS)" = no || $(C) $(LDFLAGS) -o $@ $(BEAR) test/tls.c pem.o entropy.o log.o $(LIB)
 
-$(B)/e2e: test/e2e.c test/hub.h test/group.h
-	$(LINK) test/e2e.c
+# Those that start wshub.
+$(E2E): test/hub.h test/group.h
+	$(QUICK_LINK) test/$(@F).c
 
 $(B)/e2e_cli: test/e2e_cli.c test/hub.h test/group.h token.o json.o ws.o log.o
-	$(LINK) test/e2e_cli.c token.o json.o ws.o log.o
+	$(QUICK_LINK) test/e2e_cli.c token.o json.o ws.o log.o
 
-$(B)/e2e_limits: test/e2e_limits.c test/hub.h test/group.h
-	$(LINK) test/e2e_limits.c
-
-$(B)/e2e_ops: test/e2e_ops.c test/hub.h test/group.h
-	$(LINK) test/e2e_ops.c
-
-$(B)/e2e_calm: test/e2e_calm.c test/hub.h test/group.h
-	$(LINK) test/e2e_calm.c
-
-$(B)/e2e_hostile: test/e2e_hostile.c test/hub.h test/group.h
-	$(LINK) test/e2e_hostile.c
+$(B)/e2e: test/e2e.c
+$(B)/e2e_limits: test/e2e_limits.c
+$(B)/e2e_hostile: test/e2e_hostile.c
+$(B)/e2e_ops: test/e2e_ops.c
+$(B)/e2e_calm: test/e2e_calm.c
+$(B)/service: test/service.c
 
 $(B)/e2e_tls: test/e2e_tls.c test/hub.h test/group.h
-	$(LINK) $(BEAR) test/e2e_tls.c $(LIB)
+	$(QUICK_LINK) $(BEAR) test/e2e_tls.c $(LIB)
 
 $(B)/sandbox: test/sandbox.c sandbox.o
-	$(LINK) test/sandbox.c sandbox.o
-
-$(B)/service: test/service.c test/hub.h test/group.h
-	$(LINK) test/service.c
+	$(QUICK_LINK) test/sandbox.c sandbox.o
 
 $(B)/echo: test/echo.c http.o ws.o
-	$(LINK) test/echo.c http.o ws.o
+	$(QUICK_LINK) test/echo.c http.o ws.o
 
 $(B)/conformance: test/conformance.c test/plain.h ws.o
-	$(LINK) test/conformance.c ws.o
+	$(QUICK_LINK) test/conformance.c ws.o
 
 # The hub's files in a world of the tests' own: test/world.h.
 WORLD = $(B)/world.o $(B)/w-queue.o $(B)/w-poll.o $(B)/w-client.o \
@@ -206,17 +197,17 @@ $(B)/w-tls.o: tls.c notls.c
 	$(PART) `sed -n 's/^tls:\(.*\) \([^ ]*\)$$/\1 -DPART="..\/\2"/p' .flags | sed 's/"/\\"/g'` test/part.c
 
 $(B)/fault: test/fault.c test/people.h $(WORLD) $(B)/w-hub.o $(PLAIN)
-	$(LINK) $(BEAR) test/fault.c $(WORLD) $(B)/w-hub.o $(PLAIN) $(LIB)
+	$(QUICK_LINK) $(BEAR) test/fault.c $(WORLD) $(B)/w-hub.o $(PLAIN) $(LIB)
 
 $(B)/bounds: test/bounds.c $(WORLD) $(B)/w-hub.o $(PLAIN)
-	$(LINK) $(BEAR) test/bounds.c $(WORLD) $(B)/w-hub.o $(PLAIN) $(LIB)
+	$(QUICK_LINK) $(BEAR) test/bounds.c $(WORLD) $(B)/w-hub.o $(PLAIN) $(LIB)
 
 FUZZ = test/fuzz/control.c test/fuzz/frames.c test/fuzz/head.c \
     test/fuzz/hub.c test/fuzz/json.c test/fuzz/loop.c test/fuzz/pem.c \
     test/fuzz/tls.c test/fuzz/token.c
 
 $(B)/replay: test/fuzz/replay.c $(FUZZ) test/fuzz/fuzz.h test/plain.h $(WORLD) hub.c $(PLAIN)
-	$(LINK) $(BEAR) test/fuzz/replay.c $(FUZZ) $(WORLD) $(PLAIN) $(LIB)
+	$(QUICK_LINK) $(BEAR) test/fuzz/replay.c $(FUZZ) $(WORLD) $(PLAIN) $(LIB)
 
 # What a delivery costs, beside other servers (Linux) [QUICK=quick], and beside
 # another wshub [OLD=path].

@@ -3,7 +3,8 @@
 # wshub: ISC licence, see LICENSE.
 #
 # The Makefile gives TLS, RUN (goes before programs for another machine), and
-# MAKE, CC, BEARSSL for those tests that build something themselves.
+# MAKE, CC, BEARSSL for those tests that build something themselves. TESTS, if
+# set, names those of make check that are run: make check TESTS="ws e2e".
 
 set -u
 build=test/build tls=tls
@@ -13,19 +14,18 @@ units=$1 all=$2
 set --
 
 if [ -n "$units" ]; then
-	# What waits for a deadline of 10 s begins first.
-	for test in "e2e_hostile ./wshub $tls" ws http json token siphash \
-	    queue memory hub poll wheel \
-	    ${tls:+tls} "conformance $build/echo" fault bounds \
-	    "replay test/fuzz/corpus" sandbox "service ./wshub $tls" \
-	    "e2e ./wshub $tls" "e2e_cli ./wshub $tls" \
-	    "e2e_limits ./wshub $tls" "e2e_tls ./wshub $tls" \
-	    "e2e_ops ./wshub $tls" "e2e_calm ./wshub $tls"; do
-		case $test in
-		e2e_hostile*) beside='& ' ;;
-		*) beside='' ;;
+	# Two at a time compute, and those that mostly wait are beside them.
+	for test in "& e2e_hostile ./wshub $tls" "& e2e_calm ./wshub $tls" \
+	    "& fault" ws http json token siphash queue memory "& sandbox" hub poll wheel \
+	    ${tls:+tls} "& e2e_ops ./wshub $tls" bounds "& e2e_cli ./wshub $tls" \
+	    "replay test/fuzz/corpus" "conformance $build/echo" \
+	    "service ./wshub $tls" "e2e ./wshub $tls" \
+	    "e2e_limits ./wshub $tls" "e2e_tls ./wshub $tls"; do
+		beside=''
+		case $test in "& "*) beside='& ' test=${test#& } ;; esac
+		case " ${TESTS:-${test%% *}} " in *" ${test%% *} "*)
+			set -- "$@" "$beside${RUN:+$RUN }$build/$test" ;;
 		esac
-		set -- "$@" "$beside${RUN:+$RUN }$build/$test"
 	done
 fi
 if [ -n "$all" ]; then

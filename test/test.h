@@ -67,10 +67,10 @@ test_expect(int held, const char *file, int line, const char *format, ...)
 __attribute__((unused))
 #endif
 static void
-test_skip(const char *name, const char *reason)
+test_skip(const char *name, const char *why_not)
 {
 	test_close();
-	printf("skip - %s: %s\n", name, reason);
+	printf("skip - %s: %s\n", name, why_not);
 	fflush(stdout);
 	test_skipped++;
 }

@@ -29,18 +29,15 @@ if [ -n "$units" ]; then
 	done
 fi
 if [ -n "$all" ]; then
-	export LIMIT="${LIMIT:-3000}" # cross has nine machines to be
+	export LIMIT="${LIMIT:-3000}" # cross has seven machines to be
 	# What measures is alone. Then many a make check, which waits as much
-	# as it works, beside all others; half of the machines a bit later, for
-	# the two of them to end together.
+	# as it works, beside all others.
 	set -- "$@" "sh test/all/bench ./wshub" \
-	    "& sh test/all/compilers ./wshub" "& sh test/all/cross ./wshub 1"
+	    "& sh test/all/cross ./wshub" "& sh test/all/compilers ./wshub"
 	for script in test/all/* test/clients/*; do
 		case ${script##*/} in
 		*.*) ;; # what they share, and what they run
 		bench | compilers | cross) ;;
-		sanitized) set -- "$@" "& sh test/all/cross ./wshub 2" \
-		    "sh $script ./wshub" ;;
 		*) set -- "$@" "sh $script ./wshub" ;;
 		esac
 	done

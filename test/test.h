@@ -75,6 +75,21 @@ test_skip(const char *name, const char *why_not)
 	test_skipped++;
 }
 
+/*
+ * Whether programs run on an emulated machine (make check RUN=...): there fewer
+ * of many equal tries have to do, for the machine at hand does all of them.
+ */
+#if defined(__GNUC__)
+__attribute__((unused))
+#endif
+static int
+test_emulated(void)
+{
+	const char *wrap = getenv("WSHUB_WRAP");
+
+	return wrap != NULL && *wrap != '\0';
+}
+
 /* The last line of main: the counts that test/run adds up. */
 static int
 test_end(void)

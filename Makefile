@@ -101,6 +101,7 @@ $(INCLUDE):
 
 $(B)/ws: test/ws.c ws.c
 $(B)/json: test/json.c json.c
+$(B)/siphash: test/siphash.c siphash.c
 $(B)/queue: test/queue.c queue.c
 $(B)/memory: test/memory.c memory.c
 $(B)/poll: test/poll.c poll.c
@@ -145,17 +146,17 @@ $(B)/echo: test/echo.c http.o ws.o
 $(B)/conformance: test/conformance.c test/plain.h ws.o
 	$(QUICK_LINK) test/conformance.c ws.o
 
-# The hub's files in a world of the tests' own: test/world.h.
-WORLD = $(B)/world.o $(B)/w-queue.o $(B)/w-poll.o $(B)/w-client.o \
+# The hub's files on a fake kernel: test/fake.h.
+FAKE = $(B)/fake.o $(B)/w-queue.o $(B)/w-poll.o $(B)/w-client.o \
     $(B)/w-send.o $(B)/w-flush.o $(B)/w-admit.o $(B)/w-resume.o $(B)/w-peer.o \
     $(B)/w-backend.o $(B)/w-loop.o $(B)/w-control.o $(B)/w-tls.o
 PLAIN = http.o ws.o json.o token.o siphash.o listen.o wheel.o pem.o log.o
 PART = @mkdir -p $(B); echo part $@; $(C) -c -o $@
 
-$(WORLD) $(B)/w-hub.o: test/world.h test/part.c ws.h .flags
+$(FAKE) $(B)/w-hub.o: test/fake.h test/part.c ws.h .flags
 
-$(B)/world.o: test/world.c
-	$(PART) test/world.c
+$(B)/fake.o: test/fake.c
+	$(PART) test/fake.c
 
 $(B)/w-hub.o: hub.c
 	$(PART) -DPART='"../hub.c"' test/part.c
@@ -196,18 +197,18 @@ $(B)/w-loop.o: loop.c
 $(B)/w-tls.o: tls.c notls.c
 	$(PART) `sed -n 's/^tls:\(.*\) \([^ ]*\)$$/\1 -DPART="..\/\2"/p' .flags | sed 's/"/\\"/g'` test/part.c
 
-$(B)/fault: test/fault.c test/people.h $(WORLD) $(B)/w-hub.o $(PLAIN)
-	$(QUICK_LINK) $(BEAR) test/fault.c $(WORLD) $(B)/w-hub.o $(PLAIN) $(LIB)
+$(B)/fault: test/fault.c test/peers.h $(FAKE) $(B)/w-hub.o $(PLAIN)
+	$(QUICK_LINK) $(BEAR) test/fault.c $(FAKE) $(B)/w-hub.o $(PLAIN) $(LIB)
 
-$(B)/bounds: test/bounds.c $(WORLD) $(B)/w-hub.o $(PLAIN)
-	$(QUICK_LINK) $(BEAR) test/bounds.c $(WORLD) $(B)/w-hub.o $(PLAIN) $(LIB)
+$(B)/bounds: test/bounds.c $(FAKE) $(B)/w-hub.o $(PLAIN)
+	$(QUICK_LINK) $(BEAR) test/bounds.c $(FAKE) $(B)/w-hub.o $(PLAIN) $(LIB)
 
 FUZZ = test/fuzz/control.c test/fuzz/frames.c test/fuzz/head.c \
     test/fuzz/hub.c test/fuzz/json.c test/fuzz/loop.c test/fuzz/pem.c \
     test/fuzz/tls.c test/fuzz/token.c
 
-$(B)/replay: test/fuzz/replay.c $(FUZZ) test/fuzz/fuzz.h test/plain.h $(WORLD) hub.c $(PLAIN)
-	$(QUICK_LINK) $(BEAR) test/fuzz/replay.c $(FUZZ) $(WORLD) $(PLAIN) $(LIB)
+$(B)/replay: test/fuzz/replay.c $(FUZZ) test/fuzz/fuzz.h test/plain.h $(FAKE) hub.c $(PLAIN)
+	$(QUICK_LINK) $(BEAR) test/fuzz/replay.c $(FUZZ) $(FAKE) $(PLAIN) $(LIB)
 
 # What a delivery costs, beside other servers (Linux) [QUICK=quick], and beside
 # another wshub [OLD=path].

@@ -2,10 +2,10 @@
 /*
  * The bounds of DESIGN.md's and the manual's: what a turn may cause, what all
  * may hold together and who goes first, whose silence counts. On the fakes of
- * world.h: no time passes but what a test says, and a socket has the room that
+ * fake.h: no time passes but what a test says, and a socket has the room that
  * a test gives it.
  */
-#include "world.h"
+#include "fake.h"
 #include "../ws.h"
 #include "test.h"
 
@@ -53,14 +53,14 @@ begin(const struct ws_options *o)
 {
 	int i;
 
-	world_begin();
+	fake_begin();
 	lines = 0;
 	memset(clients, 0, sizeof clients);
 	for (i = 0; i < CLIENTS; i++)
 		clients[i].h = -1;
 	l = ws_loop_new(o);
-	listener = world_listen();
-	control = world_listen();
+	listener = fake_listen();
+	control = fake_listen();
 	if (l == NULL || ws_loop_listen(l, listener, 0) != 0 ||
 	    ws_loop_control(l, control) != 0) {
 		printf("no loop\n");
@@ -75,9 +75,9 @@ end(void)
 
 	for (i = 0; i < CLIENTS; i++)
 		if (clients[i].h >= 0)
-			world_leave(clients[i].h);
+			fake_leave(clients[i].h);
 	ws_loop_free(l);
-	EXPECT(world_live == 0, "%ld blocks are left", world_live);
+	EXPECT(fake_live == 0, "%ld blocks are left", fake_live);
 }
 
 static void
@@ -92,7 +92,7 @@ static void
 pass(int64_t ms)
 {
 	for (; ms > 0; ms -= 100) {
-		world_now += 100000000;
+		fake_now += 100000000;
 		steps(1);
 	}
 }
@@ -107,7 +107,7 @@ take(struct client *c, size_t most)
 
 	if (most > sizeof buf)
 		most = sizeof buf;
-	n = world_take(c->h, buf, most);
+	n = fake_take(c->h, buf, most);
 	c->bytes += n;
 	end = buf + n;
 	while (p < end) {
@@ -148,7 +148,7 @@ static int
 take_answer(struct client *c)
 {
 	char buf[1024], *id;
-	size_t n = world_take(c->h, buf, sizeof buf - 1);
+	size_t n = fake_take(c->h, buf, sizeof buf - 1);
 	int status = 0;
 
 	buf[n] = '\0';
@@ -165,7 +165,7 @@ dial(int i)
 	struct client *c = &clients[i];
 
 	memset(c, 0, sizeof *c);
-	c->h = world_connect(listener);
+	c->h = fake_connect(listener);
 	return c;
 }
 
@@ -174,7 +174,7 @@ join(int i)
 {
 	struct client *c = dial(i);
 
-	world_put(c->h, request, sizeof request - 1);
+	fake_put(c->h, request, sizeof request - 1);
 	steps(2);
 	(void)take_answer(c);
 	return c;
@@ -196,7 +196,7 @@ put_frame(struct client *c, unsigned opcode, const char *data, size_t len)
 	size_t n = ws_frame_head(out, WS_FIN | opcode, len, mask);
 
 	memcpy(out + n, data, len);
-	world_put(c->h, out, n + len);
+	fake_put(c->h, out, n + len);
 }
 
 /* A text of size bytes for one client, by function call. */
@@ -215,7 +215,7 @@ static void
 put_flood(int h, unsigned n)
 {
 	while (n-- > 0)
-		world_put(h, "{\"action\":\"multicast\",\"data\":1}", 31);
+		fake_put(h, "{\"action\":\"multicast\",\"data\":1}", 31);
 }
 
 /* ------------------------------------------------------------------ turns */
@@ -232,26 +232,26 @@ fair_turns(void)
 	begin(&usual);
 	for (i = 0; i < 20; i++)
 		(void)join(i);
-	flooder = world_connect(control);
-	other = world_connect(control);
+	flooder = fake_connect(control);
+	other = fake_connect(control);
 	steps(2);
-	world_window(flooder, sizeof replies);
+	fake_window(flooder, sizeof replies);
 	put_flood(flooder, FLOOD);
-	world_put(other, "{\"action\":\"multicast\",\"data\":1}\n", 32);
+	fake_put(other, "{\"action\":\"multicast\",\"data\":1}\n", 32);
 	late = dial(20);
-	world_put(late->h, request, sizeof request - 1);
-	world_tick = 1000000; /* each reading of the clock */
+	fake_put(late->h, request, sizeof request - 1);
+	fake_tick = 1000000; /* each reading of the clock */
 	for (turn = 0; turn < 50 && got < 2 * FLOOD; turn++) {
 		steps(1);
-		if (answered < 0 && world_waiting(other) > 0)
+		if (answered < 0 && fake_waiting(other) > 0)
 			answered = (int)got;
-		if (flushed < 0 && world_waiting(clients[0].h) > 0)
+		if (flushed < 0 && fake_waiting(clients[0].h) > 0)
 			flushed = (int)got;
 		if (served < 0 && take_answer(late) == 101)
 			served = (int)got;
-		got += world_take(flooder, replies, sizeof replies);
+		got += fake_take(flooder, replies, sizeof replies);
 	}
-	world_tick = 0;
+	fake_tick = 0;
 	EXPECT(got == 2 * FLOOD, "%zu bytes of replies", got);
 	EXPECT(answered == 0, "the other was answered after %d bytes",
 	    answered);
@@ -263,8 +263,8 @@ fair_turns(void)
 		EXPECT(clients[i].texts == FLOOD + 1, "client %d has %u texts",
 		    i, clients[i].texts);
 	}
-	world_leave(flooder);
-	world_leave(other);
+	fake_leave(flooder);
+	fake_leave(other);
 	end();
 }
 
@@ -283,7 +283,7 @@ fair_reads(void)
 		for (k = 0; k < 5000; k++)
 			put_frame(c, WS_PING, "", 0);
 	}
-	world_tick = 500000;
+	fake_tick = 500000;
 	steps(1);
 	for (i = 0, k = 0; i < 40; i++) {
 		take(&clients[i], SIZE_MAX);
@@ -295,7 +295,7 @@ fair_reads(void)
 		for (i = 0; i < 40; i++)
 			take(&clients[i], SIZE_MAX);
 	}
-	world_tick = 0;
+	fake_tick = 0;
 	for (i = 0; i < 40; i++) {
 		if (clients[i].pongs < least)
 			least = clients[i].pongs;
@@ -313,7 +313,7 @@ static void
 note_send(int h)
 {
 	if (first_send == 0)
-		first_send = world_waiting(h);
+		first_send = fake_waiting(h);
 }
 
 /* Each of two bytes is answered by forty. */
@@ -326,26 +326,26 @@ errors_are_bounded(void)
 
 	CASE("errors stop a backend that does not read, as replies do");
 	begin(&usual);
-	backend = world_connect(control);
-	world_put(backend, "{}\n", 3); /* it writes lines */
+	backend = fake_connect(control);
+	fake_put(backend, "{}\n", 3); /* it writes lines */
 	steps(2);
 	for (i = 0; i < sizeof garbage; i++)
 		garbage[i] = i % 2 == 0 ? 'x' : '\n';
-	world_window(backend, 0);
-	world_put(backend, garbage, sizeof garbage);
+	fake_window(backend, 0);
+	fake_put(backend, garbage, sizeof garbage);
 	steps(2);
-	world_window(backend, 4 << 20);
+	fake_window(backend, 4 << 20);
 	first_send = 0;
-	world_sent = note_send;
+	fake_sent = note_send;
 	steps(1);
-	world_sent = NULL;
+	fake_sent = NULL;
 	EXPECT(first_send > 65536 && first_send < 2 * 65536,
 	    "%zu bytes waited", first_send);
 	steps(100);
 	EXPECT(l->counters[WS_OBJECT_ERRORS] == 1 + sizeof garbage / 2,
 	    "%llu errors",
 	    (unsigned long long)l->counters[WS_OBJECT_ERRORS]);
-	world_leave(backend);
+	fake_leave(backend);
 	end();
 }
 
@@ -363,12 +363,12 @@ total_as_it_grows(void)
 	begin(&o);
 	for (i = 0; i < 40; i++)
 		(void)join(i);
-	backend = world_connect(control);
+	backend = fake_connect(control);
 	steps(1);
 	put_flood(backend, FLOOD);
 	for (turn = 0; turn < 500; turn++) {
 		steps(1);
-		while (world_take(backend, replies, sizeof replies) != 0)
+		while (fake_take(backend, replies, sizeof replies) != 0)
 			;
 		for (i = 0; i < 40; i++)
 			take(&clients[i], SIZE_MAX);
@@ -381,7 +381,7 @@ total_as_it_grows(void)
 	EXPECT(l->most_queued > 32768 && l->most_queued <= 2 * 65536 + 8192,
 	    "%zu bytes were queued", l->most_queued);
 	EXPECT(l->queued == 0, "%zu bytes are", l->queued);
-	world_leave(backend);
+	fake_leave(backend);
 	end();
 }
 
@@ -396,7 +396,7 @@ rings_count(void)
 	o.queue = 16384;
 	begin(&o);
 	c = join(0);
-	world_window(c->h, 100);
+	fake_window(c->h, 100);
 	for (n = 0; n < 16384 && l->counters[WS_CUT_OFF] == 0; n++) {
 		send_to(c, 1);
 		steps(1);
@@ -425,15 +425,15 @@ who_goes_first(void)
 	o.queue_total = 300000;
 	begin(&o);
 	for (i = 0; i < 9; i++)
-		world_window(join(i)->h, 100);
+		fake_window(join(i)->h, 100);
 	reader = &clients[8];
-	world_window(reader->h, 20000);
+	fake_window(reader->h, 20000);
 	for (k = 0; k < 120; k++)
 		send_to(reader, 1000);
 	for (k = 0; k < 60; k++) {
 		for (i = 0; i < 8 * 100; i++)
 			send_to(&clients[i % 8], 1);
-		world_now += 100000000;
+		fake_now += 100000000;
 		steps(1);
 		take(reader, 2000);
 		send_to(reader, 1000);
@@ -466,11 +466,11 @@ unfinished_heads(void)
 	begin(&o);
 	good = join(40);
 	for (i = 0; i < 40; i++) {
-		world_put(dial(i)->h, part, sizeof part);
+		fake_put(dial(i)->h, part, sizeof part);
 		steps(2);
 	}
 	for (i = 0; i < 40; i++)
-		there += world_ended(clients[i].h) == 0;
+		there += fake_ended(clients[i].h) == 0;
 	EXPECT(l->queued <= o.queue_total, "%zu bytes are held", l->queued);
 	EXPECT(there >= 7 && there <= 8, "%d heads are held", there);
 	EXPECT(l->counters[WS_CUT_OFF] == 40u - (unsigned)there,
@@ -491,7 +491,7 @@ lines_are_limited(int ms)
 	o.queue = 4096;
 	begin(&o);
 	for (i = 0; i < 100; i++)
-		world_window(join(i)->h, 100);
+		fake_window(join(i)->h, 100);
 	for (k = 0; k < 10; k++) {
 		for (i = 0; i < 100; i++)
 			send_to(&clients[i], 1000);
@@ -521,14 +521,14 @@ the_dead_pay(void)
 	o.queue_total = 300000;
 	begin(&o);
 	for (i = 0; i < 10; i++)
-		world_window(join(i)->h, 100);
+		fake_window(join(i)->h, 100);
 	reader = join(10);
 	for (i = 0; i < 10; i++)
 		send_to(&clients[i], 25000);
 	steps(2);
 	for (i = 0; i < 10; i++)
-		world_reset(clients[i].h);
-	world_window(reader->h, 1000);
+		fake_reset(clients[i].h);
+	fake_window(reader->h, 1000);
 	for (i = 0; i < 10; i++)
 		send_to(&clients[i], 1);
 	for (k = 0; k < 10; k++)
@@ -553,17 +553,17 @@ published_by_call(void)
 	memcpy(part, "GET /", 5);
 	o.queue_total = 20000;
 	begin(&o);
-	world_window(join(0)->h, 0);
+	fake_window(join(0)->h, 0);
 	for (i = 1; i < 3; i++)
-		world_put(dial(i)->h, part, sizeof part);
+		fake_put(dial(i)->h, part, sizeof part);
 	steps(2);
-	before = world_now;
+	before = fake_now;
 	send_to(&clients[0], 6000);
 	(void)ws_loop_step(l, 4000);
 	EXPECT(l->counters[WS_CUT_OFF] != 0 && is_open(&clients[0]),
 	    "nobody went, or another");
-	EXPECT(world_now - before < 1000000000, "closed after %lld ms",
-	    (long long)((world_now - before) / 1000000));
+	EXPECT(fake_now - before < 1000000000, "closed after %lld ms",
+	    (long long)((fake_now - before) / 1000000));
 	end();
 }
 
@@ -575,7 +575,7 @@ peaks(void)
 	CASE("the most that was queued is known, though it was sent at once");
 	begin(&usual);
 	(void)join(0);
-	backend = world_connect(control);
+	backend = fake_connect(control);
 	steps(1);
 	l->most_queued = 0;
 	put_flood(backend, 500);
@@ -584,7 +584,7 @@ peaks(void)
 	EXPECT(clients[0].texts == 500, "%u texts", clients[0].texts);
 	EXPECT(l->most_queued >= 500 * 32 && l->most_queued < 100000,
 	    "%zu bytes", l->most_queued);
-	world_leave(backend);
+	fake_leave(backend);
 	end();
 }
 
@@ -603,7 +603,7 @@ silent_connections(void)
 	}
 	pass(3000);
 	EXPECT(l->poll.hot <= 4, "%u of %u are hot", l->poll.hot, l->poll.n);
-	world_put(clients[50].h, request, sizeof request - 1);
+	fake_put(clients[50].h, request, sizeof request - 1);
 	pass(1500);
 	EXPECT(take_answer(&clients[50]) == 101, "it is not let in");
 	end();
@@ -619,9 +619,9 @@ slow_link(size_t size, size_t rate, int answers)
 
 	begin(&usual);
 	c = join(0);
-	world_window(c->h, 4 << 20); /* the kernel takes it all */
+	fake_window(c->h, 4 << 20); /* the kernel takes it all */
 	send_to(c, size);
-	for (ms = 0; ms < 120000 && world_ended(c->h) == 0; ms += 100) {
+	for (ms = 0; ms < 120000 && fake_ended(c->h) == 0; ms += 100) {
 		pass(100);
 		pings = c->pings;
 		if (rate != 0)
@@ -661,7 +661,7 @@ slow_links(void)
 	}
 
 	CASE("where the system does not tell what is taken, 10 s are 10 s");
-	world_fault.call = WORLD_IOCTL;
+	fake_fault.call = FAKE_IOCTL;
 	ms = slow_link(950000, 2000, 1);
 	EXPECT(ms > 0, "went after %lld ms", (long long)ms);
 }
@@ -682,13 +682,13 @@ unread_pong(void)
 	}
 	put_frame(c, WS_PONG, "", 0);
 	/* The poll of that turn fails: nothing is known to be readable. */
-	world_now += 11000000000;
-	world_fault.call = WORLD_POLL;
-	world_fault.at = world_calls[WORLD_POLL] + 1;
-	world_fault.many = 1;
-	world_fault.error = EINTR;
+	fake_now += 11000000000;
+	fake_fault.call = FAKE_POLL;
+	fake_fault.at = fake_calls[FAKE_POLL] + 1;
+	fake_fault.many = 1;
+	fake_fault.error = EINTR;
 	steps(1);
-	world_fault.many = 0;
+	fake_fault.many = 0;
 	steps(2);
 	EXPECT(c->pings == 1 && is_open(c), "it is gone");
 	end();
@@ -702,14 +702,14 @@ unread_request(void)
 	begin(&usual);
 	(void)dial(0);
 	steps(2);
-	world_put(clients[0].h, request, sizeof request - 1);
-	world_now += 11000000000;
-	world_fault.call = WORLD_POLL;
-	world_fault.at = world_calls[WORLD_POLL] + 1;
-	world_fault.many = 1;
-	world_fault.error = EINTR;
+	fake_put(clients[0].h, request, sizeof request - 1);
+	fake_now += 11000000000;
+	fake_fault.call = FAKE_POLL;
+	fake_fault.at = fake_calls[FAKE_POLL] + 1;
+	fake_fault.many = 1;
+	fake_fault.error = EINTR;
 	steps(1);
-	world_fault.many = 0;
+	fake_fault.many = 0;
 	steps(2);
 	EXPECT(take_answer(&clients[0]) == 101, "it is not let in");
 	end();
@@ -731,7 +731,7 @@ refused_at_once(void)
 		steps(1);
 	}
 	(void)dial(60);
-	world_put(clients[60].h, request, sizeof request - 1);
+	fake_put(clients[60].h, request, sizeof request - 1);
 	steps(2);
 	status = take_answer(&clients[60]);
 	EXPECT(status == 503, "the answer is %d", status);
@@ -744,9 +744,9 @@ is_served(int h)
 {
 	char reply[64];
 
-	world_put(h, "{\"action\":\"multicast\",\"data\":1}\n", 32);
+	fake_put(h, "{\"action\":\"multicast\",\"data\":1}\n", 32);
 	steps(2);
-	return world_take(h, reply, sizeof reply) == 5;
+	return fake_take(h, reply, sizeof reply) == 5;
 }
 
 static void
@@ -758,26 +758,26 @@ idle_backends(void)
 	begin(&usual);
 	l->max_backends = 4;
 	for (i = 0; i < 4; i++) {
-		h[i] = world_connect(control);
+		h[i] = fake_connect(control);
 		steps(1);
 	}
-	world_put(h[0], "{\"action\":", 10); /* it is not idle */
+	fake_put(h[0], "{\"action\":", 10); /* it is not idle */
 	steps(1);
-	h[4] = world_connect(control);
+	h[4] = fake_connect(control);
 	pass(5000);
 	EXPECT(is_served(h[1]), "one of four is not served");
 	EXPECT(!is_served(h[4]), "the fifth is served at once");
 	pass(6000);
-	EXPECT(world_waiting(h[4]) == 5, "the fifth still waits");
-	EXPECT(world_ended(h[2]) != 0, "the longest idle is there");
-	EXPECT(world_ended(h[0]) == 0 && world_ended(h[1]) == 0 &&
-	    world_ended(h[3]) == 0, "another has gone");
+	EXPECT(fake_waiting(h[4]) == 5, "the fifth still waits");
+	EXPECT(fake_ended(h[2]) != 0, "the longest idle is there");
+	EXPECT(fake_ended(h[0]) == 0 && fake_ended(h[1]) == 0 &&
+	    fake_ended(h[3]) == 0, "another has gone");
 	EXPECT(l->backends == 4, "there are %u", l->backends);
-	h[5] = world_connect(control);
+	h[5] = fake_connect(control);
 	pass(500);
-	EXPECT(world_ended(h[3]) != 0 && is_served(h[5]), "the next waits");
+	EXPECT(fake_ended(h[3]) != 0 && is_served(h[5]), "the next waits");
 	for (i = 0; i < 6; i++)
-		world_leave(h[i]);
+		fake_leave(h[i]);
 	end();
 }
 

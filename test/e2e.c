@@ -764,19 +764,19 @@ test_framings(const struct hub *h)
 
 	CASE("backends: OK at the closing brace, its line with the newline");
 	fd = dial_unix(h->control);
-	SAY(fd, M1, "OK");
+	ASK(fd, M1, "OK");
 	QUIET(fd, 60);
-	SAY(fd, "\n", " 0\n");
-	SAY(fd, M1, "OK");
-	SAY(fd, M1, "OK");
-	SAY(fd, "{\"action\":\"nope\"}", "ERR");
+	ASK(fd, "\n", " 0\n");
+	ASK(fd, M1, "OK");
+	ASK(fd, M1, "OK");
+	ASK(fd, "{\"action\":\"nope\"}", "ERR");
 	QUIET(fd, 60);
-	SAY(fd, "\n", " unknown action \"nope\"\n");
-	SAY(fd, " \r\n\n \n", "");
+	ASK(fd, "\n", " unknown action \"nope\"\n");
+	ASK(fd, " \r\n\n \n", "");
 	QUIET(fd, 60);
-	SAY(fd, M1 "\n", "OK 0\n");
-	SAY(fd, M1 " \t\r\n", "OK 0\n");
-	SAY(fd, M1 M1 "\n" M1, "OKOK 0\nOK");
+	ASK(fd, M1 "\n", "OK 0\n");
+	ASK(fd, M1 " \t\r\n", "OK 0\n");
+	ASK(fd, M1 M1 "\n" M1, "OKOK 0\nOK");
 	QUIET(fd, 20);
 	close(fd);
 
@@ -789,15 +789,15 @@ test_framings(const struct hub *h)
 			if (at % 2)
 				nap(1);
 			word = *texts[i][1] == 'O' ? 2 : 3;
-			SAY(fd, texts[i][0] + at, word == 2 ? "OK" : "ERR");
-			SAY(fd, "\n", texts[i][1] + word);
+			ASK(fd, texts[i][0] + at, word == 2 ? "OK" : "ERR");
+			ASK(fd, "\n", texts[i][1] + word);
 			/* And as a line at once, with another behind it. */
 			put(fd, texts[i][0], at);
 			if (at % 2)
 				nap(1);
 			put(fd, texts[i][0] + at, len - at);
-			SAY(fd, "\n" M1 "\n", texts[i][1]);
-			HEAR(fd, "OK 0\n");
+			ASK(fd, "\n" M1 "\n", texts[i][1]);
+			REPLY(fd, "OK 0\n");
 			close(fd);
 		}
 	}
@@ -809,7 +809,7 @@ test_framings(const struct hub *h)
 		if (at % 8 == 0)
 			nap(1);
 	}
-	HEAR(fd, "OK");
+	REPLY(fd, "OK");
 	close(fd);
 }
 
@@ -862,11 +862,11 @@ test_pipelining(const struct hub *h)
 
 	CASE("backends: right and wrong in one write, replies in order");
 	fd = dial_unix(h->control);
-	SAY(fd, M1 "\n{\"action\":\"x\"}\n" M1 "\n[]\n\n" M1 "\nno\n" M1 "\n",
+	ASK(fd, M1 "\n{\"action\":\"x\"}\n" M1 "\n[]\n\n" M1 "\nno\n" M1 "\n",
 	    "OK 0\nERR unknown action \"x\"\nOK 0\nERR not an object\n"
 	    "OK 0\nERR not JSON at byte 1: ");
 	get_line(fd);
-	HEAR(fd, "OK 0\n");
+	REPLY(fd, "OK 0\n");
 	close(fd);
 }
 
@@ -927,11 +927,11 @@ test_errors(const struct hub *h)
 		line = get_line(fd);
 		EXPECT(strncmp(line, t[i][1], strlen(t[i][1])) == 0,
 		    "%s: %s", t[i][0], line);
-		SAY(fd, M1 "\n", "OK 0\n");
+		ASK(fd, M1 "\n", "OK 0\n");
 		close(fd);
 		fd = dial_unix(h->control);
-		SAY(fd, t[i][0], *t[i][0] == '1' ? "" : "ERR");
-		SAY(fd, M1, *t[i][0] == '1' ? "ERROK" : "OK");
+		ASK(fd, t[i][0], *t[i][0] == '1' ? "" : "ERR");
+		ASK(fd, M1, *t[i][0] == '1' ? "ERROK" : "OK");
 		close(fd);
 	}
 }
@@ -948,7 +948,7 @@ test_limits(const struct hub *h)
 	for (i = 0; i < 2; i++) {
 		p = sized((size_t)(1048576 - 30 + i), "\n" M1 "\n");
 		fd = dial_unix(h->control);
-		SAY(fd, p, i == 0 ? "OK 0\nOK 0\n" :
+		ASK(fd, p, i == 0 ? "OK 0\nOK 0\n" :
 		    "ERR longer than 1048576 bytes\nOK 0\n");
 		close(fd);
 		free(p);
@@ -963,11 +963,11 @@ test_limits(const struct hub *h)
 			deep[n++] = ']';
 		strcpy(deep + n, "}\n" M1 "\n");
 		fd = dial_unix(h->control);
-		SAY(fd, deep, i == 63 ? "OK 0\nOK 0\n" :
+		ASK(fd, deep, i == 63 ? "OK 0\nOK 0\n" :
 		    "ERR not JSON at byte 92: ");
 		if (i == 64) {
 			get_line(fd);
-			HEAR(fd, "OK 0\n");
+			REPLY(fd, "OK 0\n");
 		}
 		close(fd);
 	}
@@ -982,29 +982,29 @@ test_resync(const struct hub *h)
 
 	CASE("backends: after bad text, on to the newline that is there");
 	fd = dial_unix(h->control);
-	SAY(fd, "bad {\"action\":\"no\"} }\n" M1, "ERR not JSON at byte 0: ");
+	ASK(fd, "bad {\"action\":\"no\"} }\n" M1, "ERR not JSON at byte 0: ");
 	get_line(fd);
-	HEAR(fd, "OK");
+	REPLY(fd, "OK");
 	QUIET(fd, 20);
 	close(fd);
 
 	CASE("backends: after bad text without one, what came is discarded");
 	fd = dial_unix(h->control);
-	SAY(fd, "bad " M1 M1, "ERR");
-	SAY(fd, M1, "OK");
+	ASK(fd, "bad " M1 M1, "ERR");
+	ASK(fd, M1, "OK");
 	QUIET(fd, 20);
 	close(fd);
 
 	CASE("backends: one that writes lines loses that line, in many pieces");
 	fd = dial_unix(h->control);
-	SAY(fd, M1 "\n", "OK 0\n");
-	SAY(fd, "{\"action\":\"multicast\",\"data\":nope", "ERR");
+	ASK(fd, M1 "\n", "OK 0\n");
+	ASK(fd, "{\"action\":\"multicast\",\"data\":nope", "ERR");
 	QUIET(fd, 20);
-	SAY(fd, M1 M1, "");
+	ASK(fd, M1 M1, "");
 	QUIET(fd, 20);
-	SAY(fd, "still the same\n", " not JSON at byte 30: ");
+	ASK(fd, "still the same\n", " not JSON at byte 30: ");
 	get_line(fd);
-	SAY(fd, M1 "\n", "OK 0\n");
+	ASK(fd, M1 "\n", "OK 0\n");
 	close(fd);
 
 	CASE("backends: the end in the middle of a text is an ERR");
@@ -1033,7 +1033,7 @@ test_big_data(const struct hub *h)
 	fd = dial_unix(h->control);
 	for (at = 0; at < len; at += 7001)
 		put(fd, p + at, len - at < 7001 ? len - at : 7001);
-	HEAR(fd, "OK 1\n");
+	REPLY(fd, "OK 1\n");
 	FRAME(&c, 0x81, p + 29, 900000);
 	close(fd);
 	leave(&c);

@@ -249,7 +249,7 @@ stuff(const struct client *c, int n)
 	char *p = big_order("sendToDevice", c->id, 900000);
 
 	for (; n > 0; n--)
-		SAY(backend, p, "OK 1\n");
+		ASK(backend, p, "OK 1\n");
 	free(p);
 }
 

@@ -580,7 +580,7 @@ signals(void)
 		join(&c, &h);
 		join(&d, &h);
 		fd = dial_unix(h.control);
-		SAY(fd, M1 "\n", "OK 2\n");
+		ASK(fd, M1 "\n", "OK 2\n");
 		kill(h.pid, both[i]);
 		TEXT(&c, "1");
 		CLOSED(&c, 1001);
@@ -601,7 +601,7 @@ signals(void)
 	leave(&d);
 	EXPECT(refuses(h.port[0]), "one more is not refused");
 	fd = dial_unix(h.control);
-	SAY(fd, "{\"action\":\"sendToDevice\",\"device\":\"x\",\"data\":1}\n",
+	ASK(fd, "{\"action\":\"sendToDevice\",\"device\":\"x\",\"data\":1}\n",
 	    "OK 0\n");
 	close(fd);
 
@@ -721,7 +721,7 @@ crashes(void)
 	START(&h, QUIET_HUB);
 	join(&c, &h);
 	fd = dial_unix(h.control);
-	SAY(fd, M1, "OK");
+	ASK(fd, M1, "OK");
 	TEXT(&c, "1");
 	kill(h.pid, SIGKILL);
 	EXPECT(reap(h.pid, patience) == 1009, "it was not killed");
@@ -994,7 +994,7 @@ words(void)
 		nap(2);
 	}
 	limit_waits(fd);
-	SAY(fd, M1 "\n", "OK 0\n");
+	ASK(fd, M1 "\n", "OK 0\n");
 	close(fd);
 	join(&c, &h);
 	leave(&c);

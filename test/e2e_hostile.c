@@ -510,14 +510,14 @@ test_endless(struct hub *h)
 	join(&c, h);
 	memset(many, 'x', sizeof many);
 	fd = dial_unix(h->control);
-	SAY(fd, NONE "\n", "OK 0\n");
+	ASK(fd, NONE "\n", "OK 0\n");
 	put(fd, head, sizeof head - 1);
 	EXPECT(pour(fd, many, sizeof many, len, &f) == 0, "%zu bytes, and "
 	    "that was all", f.sent);
 	EXPECT(strcmp(f.first, "ERR") == 0, "\"%s\"", f.first);
 	ORDER(h, M1, "OK 1\n");
-	SAY(fd, "\n", " longer than 1048576 bytes\n");
-	SAY(fd, NONE "\n", "OK 0\n");
+	ASK(fd, "\n", " longer than 1048576 bytes\n");
+	ASK(fd, NONE "\n", "OK 0\n");
 	close(fd);
 	EXPECT(wrap[0] != NULL || before == 0 || resident(hub) < before +
 	    32768, "the hub has grown from %ld to %ld kB", before,
@@ -530,7 +530,7 @@ test_endless(struct hub *h)
 	EXPECT(pour(fd, many, sizeof many, len / 8, &f) == 0, "%zu bytes, and "
 	    "that was all", f.sent);
 	if (*f.first == '\0')
-		HEAR(fd, "ERR"); /* comes when the hub has read it all */
+		REPLY(fd, "ERR"); /* comes when the hub has read it all */
 	else
 		EXPECT(strncmp(f.first, "ERR", 3) == 0, "\"%s\"", f.first);
 	ORDER(h, M1, "OK 1\n");
@@ -638,18 +638,18 @@ test_crowd(struct hub *h)
 		put(fd[i], NONE "\n", sizeof NONE);
 	}
 	for (i = 0; i < MAX; i++)
-		HEAR(fd[i], "OK 0\n");
+		REPLY(fd[i], "OK 0\n");
 	QUIET(fd[MAX], 50);
 	EXPECT(await(h->log, "256 backends: the next waits"), "not logged");
 	join(&c, h);
-	SAY(fd[3], M1 "\n", "OK 1\n");
+	ASK(fd[3], M1 "\n", "OK 1\n");
 	TEXT(&c, "1");
 	for (i = 0; i < 10; i++) {
 		close(fd[i]);
-		HEAR(fd[MAX + i], "OK 0\n");
+		REPLY(fd[MAX + i], "OK 0\n");
 	}
 	for (i = 10; i < MAX + 10; i++) {
-		SAY(fd[i], NONE "\n", "OK 0\n");
+		ASK(fd[i], NONE "\n", "OK 0\n");
 		close(fd[i]);
 	}
 	leave(&c);

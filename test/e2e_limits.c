@@ -430,7 +430,7 @@ slow_reader(char *option, char *bytes)
 	EXPECT(counter(&h, "cut off") == 1, "%lld were cut off",
 	    counter(&h, "cut off"));
 	EXPECT(file_has(h.log, "cut off: reads too slowly"), "not logged");
-	SAY(fd, M1 "\n", "OK 1\n");
+	ASK(fd, M1 "\n", "OK 1\n");
 	TEXT(&quick, "1");
 	close(fd);
 	leave(&slow);
@@ -569,7 +569,7 @@ descriptors(void)
 	EXPECT(!file_has(h.log, "accept: "), "it has run out of descriptors");
 	for (i = 0; i < 59; i++)
 		close(idle[i]);
-	HEAR(idle[59], "OK");
+	REPLY(idle[59], "OK");
 	close(idle[59]);
 	for (i = 0; i < limit; i++)
 		leave(&c[i]);
@@ -624,9 +624,9 @@ kept_back(void)
 		idle[i] = dial(h.port[0], 0);
 	for (i = 0; i < BACKENDS; i++) {
 		fd[i] = dial_unix(h.control);
-		SAY(fd[i], NONE "\n", "OK 0\n");
+		ASK(fd[i], NONE "\n", "OK 0\n");
 	}
-	SAY(fd[0], M1 "\n", "OK 680\n");
+	ASK(fd[0], M1 "\n", "OK 680\n");
 	for (i = 0; i < BACKENDS; i++)
 		close(fd[i]);
 	for (i = 0; i < REFUSED; i++)

@@ -77,9 +77,9 @@ reports(void)
 	fd = dial_unix(h.control);
 	snprintf(text, sizeof text, "{\"action\":\"subscribe\","
 	    "\"device\":\"%s\",\"channel\":\"x\"}\n", a.id);
-	SAY(fd, text, "OK 1\n");
-	SAY(fd, M1 "\n", "OK 2\n");
-	SAY(fd, "{}\n", "ERR no \"action\"\n");
+	ASK(fd, text, "OK 1\n");
+	ASK(fd, M1 "\n", "OK 2\n");
+	ASK(fd, "{}\n", "ERR no \"action\"\n");
 	TEXT(&a, "1");
 	TEXT(&b, "1");
 	for (i = 0; i < 100 && !file_has(h.log, words[1]); i++) {
@@ -341,7 +341,7 @@ all_queues(void)
 	EXPECT(rounds > 50 && strcmp(line, "OK 0\n") == 0, "after %d: %s",
 	    rounds, line);
 	check_cut_off(&a);
-	SAY(fd, M1 "\n", "OK 2\n");
+	ASK(fd, M1 "\n", "OK 2\n");
 	TEXT(&c, "1");
 	setsockopt(b.fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
 	for (i = 0; i < rounds && got == 0; i++)

@@ -911,7 +911,7 @@ renewal(void)
 	for (i = 0; i < 200; i++) {
 		snprintf(text, sizeof text, "{\"action\":\"multicast\","
 		    "\"data\":%d}\n", i);
-		SAY(fd, text, "OK 20\n");
+		ASK(fd, text, "OK 20\n");
 		if (i == 50 || i == 120)
 			kill(h.pid, SIGHUP);
 	}

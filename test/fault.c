@@ -9,33 +9,33 @@
  * queues must grow and writes come short; somebody pings; a second backend
  * comes and goes; Bob and Tom leave. It is lived once for every n with the nth
  * call failing. One failure may cost one connection, and nobody else notices:
- * all others hear all that they should, in order. What is left at the end is
+ * all others receive all that they should, in order. What is left at the end is
  * counted: no memory, no descriptor.
  *
- * The world is test/world.c's, where no time passes but what we say.
+ * The kernel is test/fake.c's, where time passes only as a test says.
  */
-#include "world.h"
+#include "fake.h"
 #include <sys/stat.h>
 #include <signal.h>
-#include "people.h"
+#include "peers.h"
 
 /* ----------------------------------------------------------------- a life */
 
 static void
-open_world(const struct ws_options *o)
+set_up(const struct ws_options *o)
 {
 	int i;
 
-	world_begin();
-	memset(people, 0, sizeof people);
-	for (i = 0; i < PEOPLE; i++)
-		people[i].h = -1;
+	fake_begin();
+	memset(peers, 0, sizeof peers);
+	for (i = 0; i < PEERS; i++)
+		peers[i].h = -1;
 	number = errs = 0;
 	backend_gone = 0;
 	l = ws_loop_new(o);
-	listener = world_listen();
-	tls_listener = world_listen();
-	control = world_listen();
+	listener = fake_listen();
+	tls_listener = fake_listen();
+	control = fake_listen();
 	if (l == NULL || ws_loop_listen(l, listener, 0) != 0 ||
 	    ws_loop_listen(l, tls_listener, 1) != 0 ||
 	    ws_loop_control(l, control) != 0) {
@@ -45,16 +45,16 @@ open_world(const struct ws_options *o)
 #ifdef WITH_TLS
 	ws_loop_set_tls(l, config);
 #endif
-	backend = world_connect(control);
+	backend = fake_connect(control);
 }
 
 static void
-first_people(void)
+first_peers(void)
 {
-	knock(&people[ANN], 0);
-	say(&people[ANN], request, sizeof request - 1);
+	dial(&peers[ANN], 0);
+	send_bytes(&peers[ANN], request, sizeof request - 1);
 	(void)turns(3);
-	if (!people[ANN].up || subscribe(&people[ANN]) != 1) {
+	if (!peers[ANN].up || subscribe(&peers[ANN]) != 1) {
 		printf("Ann is not in\n");
 		exit(1);
 	}
@@ -64,114 +64,114 @@ static void
 live(int tls)
 {
 	static const char two[] = "{\"action\":\"multicast\",\"data\":{}}";
-	struct person *bob = &people[BOB], *tom = &people[TOM];
+	struct peer *bob = &peers[BOB], *tom = &peers[TOM];
 	int second, i;
 
-	knock(bob, 0);
-	say(bob, request, 100);
+	dial(bob, 0);
+	send_bytes(bob, request, 100);
 	(void)turns(2);
-	say(bob, request + 100, sizeof request - 101);
+	send_bytes(bob, request + 100, sizeof request - 101);
 	if (tls)
-		knock(tom, 1);
+		dial(tom, 1);
 	for (i = 0; i < (tls ? 60 : 6) && (i < 6 || !tom->up); i++)
 		(void)turns(1);
 	if (bob->up)
 		(void)subscribe(bob);
 	if (tom->up)
 		(void)subscribe(tom);
-	(void)tell_all(10);
+	(void)publish_all(10);
 	if (bob->h >= 0)
-		world_window(bob->h, 3000);
-	(void)tell_all(16000);
-	(void)tell_all(200);
+		fake_window(bob->h, 3000);
+	(void)publish_all(16000);
+	(void)publish_all(200);
 	for (i = 0; i < 3; i++)
-		(void)tell_all(2);
+		(void)publish_all(2);
 	(void)turns(tls ? 80 : 12);
 	if (bob->h >= 0)
-		world_window(bob->h, 65536);
-	say_frame(bob, WS_PING, "hello", 5);
-	say_frame(bob, WS_TEXT, "kept", 4);
-	say(bob, "\x81", 1); /* half a head, to be carried */
+		fake_window(bob->h, 65536);
+	send_frame(bob, WS_PING, "hello", 5);
+	send_frame(bob, WS_TEXT, "kept", 4);
+	send_bytes(bob, "\x81", 1); /* half a head, to be carried */
 	(void)turns(2);
-	second = world_connect(control);
+	second = fake_connect(control);
 	if (second >= 0) {
-		world_put(second, two, 20);
+		fake_put(second, two, 20);
 		(void)turns(2);
-		world_put(second, two + 20, sizeof two - 21);
+		fake_put(second, two + 20, sizeof two - 21);
 		(void)turns(2);
-		world_leave(second);
+		fake_leave(second);
 	}
 	if (tom->up) {
-		say_frame(tom, WS_CLOSE, "\x03\xe8", 2);
+		send_frame(tom, WS_CLOSE, "\x03\xe8", 2);
 		(void)turns(6);
 		tom->left = 1;
 	}
 	(void)turns(3);
-	world_fault.many = 0; /* what comes now is to go well */
+	fake_fault.many = 0; /* what comes now is to go well */
 }
 
 /*
- * After a life: who is left must hear, and Eve must get in and hear too. cost:
- * the connections and replies that the failures may have cost.
+ * After a life: peers that are left receive, and Eve gets in and receives. cost
+ * is how many connections and replies the failures may have cost.
  */
 static void
 after(unsigned cost, const char *what, unsigned long n)
 {
-	unsigned lost = errs, i, heard[PEOPLE];
+	unsigned lost = errs, i, received[PEERS];
 	int count;
 
-	world_now += 2000000000; /* accept may be resting */
+	fake_now += 2000000000; /* accept may be resting */
 	(void)turns(3);
 	for (i = ANN; i <= TOM; i++) {
-		if (people[i].h < 0)
+		if (peers[i].h < 0)
 			continue;
-		lost += (people[i].gone || !people[i].up) && !people[i].left;
+		lost += (peers[i].gone || !peers[i].up) && !peers[i].left;
 	}
-	if (backend_gone || world_ended(backend)) {
+	if (backend_gone || fake_ended(backend)) {
 		lost++;
-		world_leave(backend);
-		backend = world_connect(control);
+		fake_leave(backend);
+		backend = fake_connect(control);
 		backend_gone = 0;
 		(void)turns(2);
 	}
 	EXPECT(lost <= cost, "%s %lu: it cost %u", what, n, lost);
 	for (i = 0; i < EVE; i++) {
-		heard[i] = people[i].heard;
-		EXPECT(people[i].skipped <= errs + cost, "%s %lu: %s missed %u",
-		    what, n, names[i], people[i].skipped);
+		received[i] = peers[i].received;
+		EXPECT(peers[i].skipped <= errs + cost, "%s %lu: %s missed %u",
+		    what, n, names[i], peers[i].skipped);
 	}
-	knock(&people[EVE], 0);
-	say(&people[EVE], request, sizeof request - 1);
+	dial(&peers[EVE], 0);
+	send_bytes(&peers[EVE], request, sizeof request - 1);
 	(void)turns(4);
-	EXPECT(people[EVE].up, "%s %lu: nobody can connect any more", what, n);
-	count = subscribe(&people[EVE]);
+	EXPECT(peers[EVE].up, "%s %lu: nobody can connect any more", what, n);
+	count = subscribe(&peers[EVE]);
 	EXPECT(count == 1, "%s %lu: nobody can subscribe: %s", what, n, reply);
-	count = tell_all(5);
-	EXPECT(count >= 1 && people[EVE].heard == 1, "%s %lu: nobody can be "
+	count = publish_all(5);
+	EXPECT(count >= 1 && peers[EVE].received == 1, "%s %lu: nobody can be "
 	    "told: %s", what, n, reply);
-	if (!people[ANN].gone)
-		EXPECT(people[ANN].heard == heard[ANN] + 1, "%s %lu: Ann does "
-		    "not hear any more", what, n);
+	if (!peers[ANN].gone)
+		EXPECT(peers[ANN].received == received[ANN] + 1, "%s %lu: Ann does "
+		    "not receive any more", what, n);
 }
 
 static void
-close_world(const char *what, unsigned long n)
+tear_down(const char *what, unsigned long n)
 {
 	int i;
 
 	ws_loop_stop(l);
 	for (i = 0; i < 2000 && turns(1); i++)
-		world_now += 10000000;
+		fake_now += 10000000;
 	EXPECT(i < 2000, "%s %lu: it does not end", what, n);
 	ws_loop_free(l);
-	EXPECT(world_open() == 0, "%s %lu: %u descriptors are open", what, n,
-	    world_open());
-	EXPECT(world_live == 0, "%s %lu: %ld blocks are left", what, n,
-	    world_live);
-	for (i = 0; i < PEOPLE; i++)
-		hang_up(&people[i]);
+	EXPECT(fake_open() == 0, "%s %lu: %u descriptors are open", what, n,
+	    fake_open());
+	EXPECT(fake_live == 0, "%s %lu: %ld blocks are left", what, n,
+	    fake_live);
+	for (i = 0; i < PEERS; i++)
+		disconnect(&peers[i]);
 	if (backend >= 0)
-		world_leave(backend);
+		fake_leave(backend);
 	backend = -1;
 }
 
@@ -197,7 +197,7 @@ static const struct ws_options usual = {
  * that were.
  */
 static unsigned long
-every(enum world_call call, unsigned long many, int error, size_t cut,
+every(enum fake_call call, unsigned long many, int error, size_t cut,
     unsigned cost, int tls, const char *what)
 {
 	struct ws_options o = usual;
@@ -205,20 +205,20 @@ every(enum world_call call, unsigned long many, int error, size_t cut,
 
 	o.max_per_ip = 10;
 	for (at = 1; at < 5000; at += test_emulated() ? 5 : 1) {
-		open_world(&o);
-		first_people();
+		set_up(&o);
+		first_peers();
 		l->hub.npool = 0; /* the next joins ask for more */
-		first = world_calls[call];
-		world_fault.call = call;
-		world_fault.error = error;
-		world_fault.cut = cut;
-		world_fault.at = first + at;
-		world_fault.many = many;
-		world_faults = 0;
+		first = fake_calls[call];
+		fake_fault.call = call;
+		fake_fault.error = error;
+		fake_fault.cut = cut;
+		fake_fault.at = first + at;
+		fake_fault.many = many;
+		fake_faults = 0;
 		live(tls);
-		first = world_faults;
+		first = fake_faults;
 		after(cost, what, at);
-		close_world(what, at);
+		tear_down(what, at);
 		if (first == 0)
 			break;
 	}
@@ -229,48 +229,48 @@ every(enum world_call call, unsigned long many, int error, size_t cut,
 
 /* The same, once, with the calls from the first on. */
 static void
-once(enum world_call call, unsigned long many, int error, size_t cut,
+once(enum fake_call call, unsigned long many, int error, size_t cut,
     unsigned cost, int tls, const char *what)
 {
 	struct ws_options o = usual;
 
 	o.max_per_ip = 10;
-	open_world(&o);
-	first_people();
-	world_fault.call = call;
-	world_fault.error = error;
-	world_fault.cut = cut;
-	world_fault.at = world_calls[call] + 1;
-	world_fault.many = many;
+	set_up(&o);
+	first_peers();
+	fake_fault.call = call;
+	fake_fault.error = error;
+	fake_fault.cut = cut;
+	fake_fault.at = fake_calls[call] + 1;
+	fake_fault.many = many;
 	live(tls);
 	after(cost, what, many);
-	close_world(what, many);
+	tear_down(what, many);
 }
 
 /* A peer that has said its last may still be listening. */
 static void
 half_closed(void)
 {
-	struct person *p = &people[EVE];
+	struct peer *p = &peers[EVE];
 	unsigned i;
 
 	CASE("half closed: what was queued for it, and its Close, still come");
-	open_world(&usual);
-	first_people();
-	knock(p, 0);
-	say(p, request, sizeof request - 1);
+	set_up(&usual);
+	first_peers();
+	dial(p, 0);
+	send_bytes(p, request, sizeof request - 1);
 	(void)turns(4);
 	(void)subscribe(p);
-	world_window(p->h, 100); /* a little at a time */
+	fake_window(p->h, 100); /* a little at a time */
 	for (i = 0; i < 3; i++)
-		(void)tell_all(4000);
-	say_frame(p, WS_CLOSE, "\x03\xe8", 2);
-	world_end(p->h);
+		(void)publish_all(4000);
+	send_frame(p, WS_CLOSE, "\x03\xe8", 2);
+	fake_end(p->h);
 	(void)turns(200);
-	EXPECT(p->heard == 3 && p->code == 1000 && world_ended(p->h) == 1,
-	    "%u of 3 heard, code %u, ended %d", p->heard, p->code,
-	    world_ended(p->h));
-	close_world("half closed", 0);
+	EXPECT(p->received == 3 && p->code == 1000 && fake_ended(p->h) == 1,
+	    "%u of 3 received, code %u, ended %d", p->received, p->code,
+	    fake_ended(p->h));
+	tear_down("half closed", 0);
 }
 
 /*
@@ -289,24 +289,24 @@ bad_text(void)
 	CASE("bad text: its ERR comes at once, and the next object's OK");
 	memset(bad, 'x', sizeof bad);
 	for (i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-		open_world(&usual);
-		first_people();
-		world_leave(backend); /* which has written lines */
-		backend = world_connect(control);
+		set_up(&usual);
+		first_peers();
+		fake_leave(backend); /* which has written lines */
+		backend = fake_connect(control);
 		(void)turns(2);
 		reply_len = 0;
-		world_put(backend, bad, sizes[i]);
+		fake_put(backend, bad, sizes[i]);
 		(void)turns(6);
 		EXPECT(reply_len == 3 && memcmp(reply, "ERR", 3) == 0,
 		    "%zu bytes: \"%.*s\"", sizes[i], (int)reply_len, reply);
 		EXPECT(ask("{\"action\":\"multicast\",\"data\":0}\n") > 0,
 		    "%zu bytes: then \"%s\"", sizes[i], reply);
-		close_world("bad text", sizes[i]);
+		tear_down("bad text", sizes[i]);
 	}
 }
 
-/* A backend writes its third message when the first of the people got two. */
-static unsigned sends[PEOPLE];
+/* A backend writes its third message when the first of the peers got two. */
+static unsigned sends[PEERS];
 
 static void
 third(int h)
@@ -315,9 +315,9 @@ third(int h)
 	int i;
 
 	for (i = ANN; i <= BOB; i++)
-		sends[i] += h == people[i].h;
+		sends[i] += h == peers[i].h;
 	if (sends[ANN] + sends[BOB] == 1 && h != backend)
-		world_put(backend, one, sizeof one - 1);
+		fake_put(backend, one, sizeof one - 1);
 }
 
 static void
@@ -329,45 +329,45 @@ several(void)
 	int i;
 
 	CASE("several at once: what comes meanwhile goes with them to the next");
-	open_world(&usual);
-	first_people();
-	knock(&people[BOB], 0);
-	say(&people[BOB], request, sizeof request - 1);
+	set_up(&usual);
+	first_peers();
+	dial(&peers[BOB], 0);
+	send_bytes(&peers[BOB], request, sizeof request - 1);
 	(void)turns(4);
 	memset(sends, 0, sizeof sends);
-	world_sent = third;
-	world_put(backend, two, sizeof two - 1);
+	fake_sent = third;
+	fake_put(backend, two, sizeof two - 1);
 	(void)turns(1);
-	world_sent = NULL;
+	fake_sent = NULL;
 	for (i = ANN; i <= BOB; i++)
-		EXPECT(people[i].heard == 3 && people[i].skipped == 0,
-		    "%s heard %u", names[i], people[i].heard);
+		EXPECT(peers[i].received == 3 && peers[i].skipped == 0,
+		    "%s received %u", names[i], peers[i].received);
 	EXPECT(sends[ANN] + sends[BOB] == 3, "%u sends to Ann, %u to Bob: one "
 	    "had two, then one message, the other three at once",
 	    sends[ANN], sends[BOB]);
-	close_world("several", 0);
+	tear_down("several", 0);
 }
 
 /* That a life is as it should be when nothing fails. */
 static void
 nothing(int tls)
 {
-	struct person *p;
+	struct peer *p;
 
 	CASE("nothing fails: everybody hears everything");
-	open_world(&usual);
-	first_people();
+	set_up(&usual);
+	first_peers();
 	live(tls);
-	for (p = people + ANN; p <= people + (tls ? TOM : BOB); p++)
-		EXPECT(p->up && p->heard == 6 && p->skipped == 0, "%s heard %u",
-		    names[p - people], p->heard);
-	EXPECT(world_prompt(people[ANN].h) && (!tls ||
-	    world_prompt(people[TOM].h)), "what is sent waits for more: no "
+	for (p = peers + ANN; p <= peers + (tls ? TOM : BOB); p++)
+		EXPECT(p->up && p->received == 6 && p->skipped == 0, "%s received %u",
+		    names[p - peers], p->received);
+	EXPECT(fake_prompt(peers[ANN].h) && (!tls ||
+	    fake_prompt(peers[TOM].h)), "what is sent waits for more: no "
 	    "TCP_NODELAY");
-	EXPECT(people[BOB].pongs == 1, "%u Pongs", people[BOB].pongs);
-	EXPECT(!tls || people[TOM].code == 1000, "%u", people[TOM].code);
+	EXPECT(peers[BOB].pongs == 1, "%u Pongs", peers[BOB].pongs);
+	EXPECT(!tls || peers[TOM].code == 1000, "%u", peers[TOM].code);
 	after(0, "nothing", 0);
-	close_world("nothing", 0);
+	tear_down("nothing", 0);
 }
 
 static void
@@ -376,57 +376,57 @@ memory(int tls)
 	unsigned long n;
 
 	CASE("memory: the nth allocation fails, for every n");
-	n = every(WORLD_ALLOC, 1, ENOMEM, 0, 1, tls, "allocation");
+	n = every(FAKE_ALLOC, 1, ENOMEM, 0, 1, tls, "allocation");
 	EXPECT(n > (tls ? 20 : 15), "there were only %lu", n);
 
 	CASE("memory: none from the nth on, for ten; and it comes back");
-	every(WORLD_ALLOC, 10, ENOMEM, 0, 1000, tls, "ten allocations from");
+	every(FAKE_ALLOC, 10, ENOMEM, 0, 1000, tls, "ten allocations from");
 
 	CASE("memory: none at all for a whole life, and the hub outlives it");
-	once(WORLD_ALLOC, 1000000, ENOMEM, 0, 1000, tls, "all allocations of");
+	once(FAKE_ALLOC, 1000000, ENOMEM, 0, 1000, tls, "all allocations of");
 }
 
 static void
 calls(int tls)
 {
 	CASE("recv: interrupted, or nothing there after all: nobody notices");
-	every(WORLD_RECV, 1, EINTR, 0, 0, 0, "EINTR at recv");
-	every(WORLD_RECV, 1, EAGAIN, 0, 0, tls, "EAGAIN at recv");
-	every(WORLD_RECV, 1, 0, 1, 0, tls, "a byte at recv");
+	every(FAKE_RECV, 1, EINTR, 0, 0, 0, "EINTR at recv");
+	every(FAKE_RECV, 1, EAGAIN, 0, 0, tls, "EAGAIN at recv");
+	every(FAKE_RECV, 1, 0, 1, 0, tls, "a byte at recv");
 	CASE("recv: fails: one connection, and no other");
-	every(WORLD_RECV, 1, ECONNRESET, 0, 1, tls, "ECONNRESET at recv");
-	every(WORLD_RECV, 1, ENOMEM, 0, 1, 0, "ENOMEM at recv");
+	every(FAKE_RECV, 1, ECONNRESET, 0, 1, tls, "ECONNRESET at recv");
+	every(FAKE_RECV, 1, ENOMEM, 0, 1, 0, "ENOMEM at recv");
 
 	CASE("send: interrupted, would block, no buffers, short: nobody notices");
-	every(WORLD_SEND, 1, EINTR, 0, 0, 0, "EINTR at send");
-	every(WORLD_SEND, 1, EAGAIN, 0, 0, 0, "EAGAIN at send");
-	every(WORLD_SEND, 1, ENOBUFS, 0, 0, tls, "ENOBUFS at send");
-	every(WORLD_SEND, 1, 0, 1, 0, tls, "a byte at send");
-	every(WORLD_SEND, 3, 0, 2, 0, 0, "three times two bytes at send");
-	once(WORLD_SEND, 1000000, 0, 997, 0, tls, "997 bytes at each send of");
+	every(FAKE_SEND, 1, EINTR, 0, 0, 0, "EINTR at send");
+	every(FAKE_SEND, 1, EAGAIN, 0, 0, 0, "EAGAIN at send");
+	every(FAKE_SEND, 1, ENOBUFS, 0, 0, tls, "ENOBUFS at send");
+	every(FAKE_SEND, 1, 0, 1, 0, tls, "a byte at send");
+	every(FAKE_SEND, 3, 0, 2, 0, 0, "three times two bytes at send");
+	once(FAKE_SEND, 1000000, 0, 997, 0, tls, "997 bytes at each send of");
 	CASE("send: fails: one connection, and no other");
-	every(WORLD_SEND, 1, EPIPE, 0, 1, tls, "EPIPE at send");
-	every(WORLD_SEND, 1, EIO, 0, 1, 0, "EIO at send");
+	every(FAKE_SEND, 1, EPIPE, 0, 1, tls, "EPIPE at send");
+	every(FAKE_SEND, 1, EIO, 0, 1, 0, "EIO at send");
 
-	CASE("accept: fails in every way: who knocks waits");
-	every(WORLD_ACCEPT, 1, ECONNABORTED, 0, 0, 0, "ECONNABORTED");
-	every(WORLD_ACCEPT, 1, EMFILE, 0, 3, 0, "EMFILE at accept");
-	every(WORLD_ACCEPT, 1, ENFILE, 0, 3, 0, "ENFILE at accept");
-	every(WORLD_ACCEPT, 1, EINTR, 0, 0, 0, "EINTR at accept");
-	every(WORLD_ACCEPT, 1, EPERM, 0, 0, 0, "EPERM at accept");
+	CASE("accept: fails in every way: clients wait");
+	every(FAKE_ACCEPT, 1, ECONNABORTED, 0, 0, 0, "ECONNABORTED");
+	every(FAKE_ACCEPT, 1, EMFILE, 0, 3, 0, "EMFILE at accept");
+	every(FAKE_ACCEPT, 1, ENFILE, 0, 3, 0, "ENFILE at accept");
+	every(FAKE_ACCEPT, 1, EINTR, 0, 0, 0, "EINTR at accept");
+	every(FAKE_ACCEPT, 1, EPERM, 0, 0, 0, "EPERM at accept");
 
 	CASE("poll: fails: the next turn has it");
-	every(WORLD_POLL, 1, EINTR, 0, 0, 0, "EINTR at poll");
-	every(WORLD_POLL, 3, ENOMEM, 0, 0, 0, "ENOMEM at poll");
+	every(FAKE_POLL, 1, EINTR, 0, 0, 0, "EINTR at poll");
+	every(FAKE_POLL, 3, ENOMEM, 0, 0, 0, "ENOMEM at poll");
 
 	CASE("entropy: fails: one connection");
-	every(WORLD_ENTROPY, 1, EIO, 0, 1, tls, "EIO at ws_entropy");
+	every(FAKE_ENTROPY, 1, EIO, 0, 1, tls, "EIO at ws_entropy");
 
 	CASE("setsockopt, shutdown, getpeername: fail");
-	every(WORLD_SETSOCKOPT, 1, EINVAL, 0, 0, 0, "EINVAL at setsockopt");
+	every(FAKE_SETSOCKOPT, 1, EINVAL, 0, 0, 0, "EINVAL at setsockopt");
 	if (tls)
-		every(WORLD_SHUTDOWN, 1, ENOTCONN, 0, 0, 1, "at shutdown");
-	every(WORLD_PEERNAME, 1, ENOTCONN, 0, 0, 0, "ENOTCONN at getpeername");
+		every(FAKE_SHUTDOWN, 1, ENOTCONN, 0, 0, 1, "at shutdown");
+	every(FAKE_PEERNAME, 1, ENOTCONN, 0, 0, 0, "ENOTCONN at getpeername");
 }
 
 /* What there is before any connection. */
@@ -440,70 +440,70 @@ beginnings(void)
 	CASE("memory: a loop that cannot begin leaves nothing");
 	o.max_per_ip = 1;
 	for (n = 1; n < 20; n++) {
-		world_begin();
-		world_fault.call = WORLD_ALLOC;
-		world_fault.at = n;
-		world_fault.many = 1;
-		world_fault.error = ENOMEM;
+		fake_begin();
+		fake_fault.call = FAKE_ALLOC;
+		fake_fault.at = n;
+		fake_fault.many = 1;
+		fake_fault.error = ENOMEM;
 		l = ws_loop_new(&o);
-		if (world_faults == 0)
+		if (fake_faults == 0)
 			break;
-		EXPECT(l == NULL && world_live == 0, "allocation %lu: %ld "
-		    "blocks", n, world_live);
+		EXPECT(l == NULL && fake_live == 0, "allocation %lu: %ld "
+		    "blocks", n, fake_live);
 	}
 	EXPECT(n == 7 && l != NULL, "%lu allocations", n);
 	ws_loop_free(l);
 
 	CASE("memory: a listener that cannot be added stays the caller's");
 	for (n = 1; n < 20; n++) {
-		world_begin();
+		fake_begin();
 		l = ws_loop_new(&usual);
-		fd = world_listen();
-		world_fault.call = WORLD_ALLOC;
-		world_fault.at = world_calls[WORLD_ALLOC] + n;
-		world_fault.many = 1;
-		world_fault.error = ENOMEM;
+		fd = fake_listen();
+		fake_fault.call = FAKE_ALLOC;
+		fake_fault.at = fake_calls[FAKE_ALLOC] + n;
+		fake_fault.many = 1;
+		fake_fault.error = ENOMEM;
 		if (l == NULL || (ws_loop_listen(l, fd, 0) == 0 &&
-		    world_faults == 0))
+		    fake_faults == 0))
 			break;
-		EXPECT(world_open() == 1, "allocation %lu: closed", n);
+		EXPECT(fake_open() == 1, "allocation %lu: closed", n);
 		ws_loop_free(l);
-		EXPECT(world_live == 0, "allocation %lu: %ld blocks", n,
-		    world_live);
+		EXPECT(fake_live == 0, "allocation %lu: %ld blocks", n,
+		    fake_live);
 	}
 	EXPECT(n == 5, "%lu allocations", n);
 	ws_loop_free(l);
-	EXPECT(world_live == 0 && world_open() == 0, "%ld blocks", world_live);
+	EXPECT(fake_live == 0 && fake_open() == 0, "%ld blocks", fake_live);
 
 	CASE("entropy: no loop begins without it");
-	world_begin();
-	world_fault.call = WORLD_ENTROPY;
-	world_fault.at = 1;
-	world_fault.many = 1;
-	world_fault.error = EIO;
+	fake_begin();
+	fake_fault.call = FAKE_ENTROPY;
+	fake_fault.at = 1;
+	fake_fault.many = 1;
+	fake_fault.error = EIO;
 	l = ws_loop_new(&usual);
-	EXPECT(l == NULL && errno == EIO && world_live == 0,
-	    "it begins, or leaves %ld blocks", world_live);
+	EXPECT(l == NULL && errno == EIO && fake_live == 0,
+	    "it begins, or leaves %ld blocks", fake_live);
 
 #ifdef WITH_TLS
 	CASE("memory: a certificate that cannot be taken in leaves nothing");
 	for (n = 1; n < 20; n++) {
 		struct ws_tls_config *c;
 
-		world_begin();
-		world_fault.call = WORLD_ALLOC;
-		world_fault.at = n;
-		world_fault.many = 1;
-		world_fault.error = ENOMEM;
+		fake_begin();
+		fake_fault.call = FAKE_ALLOC;
+		fake_fault.at = n;
+		fake_fault.many = 1;
+		fake_fault.error = ENOMEM;
 		c = load();
-		if (world_faults == 0) {
+		if (fake_faults == 0) {
 			EXPECT(c != NULL, "certificate");
 			ws_tls_config_release(c);
-			EXPECT(world_live == 0, "%ld blocks", world_live);
+			EXPECT(fake_live == 0, "%ld blocks", fake_live);
 			break;
 		}
-		EXPECT(c == NULL && world_live == 0, "allocation %lu: %ld "
-		    "blocks", n, world_live);
+		EXPECT(c == NULL && fake_live == 0, "allocation %lu: %ld "
+		    "blocks", n, fake_live);
 	}
 	EXPECT(n == 5, "%lu allocations", n);
 #endif
@@ -512,15 +512,15 @@ beginnings(void)
 /* ------------------------------------------------------------------ clocks */
 
 static void
-three_people(void)
+three_peers(void)
 {
 	int i;
 
-	open_world(&usual);
-	first_people();
+	set_up(&usual);
+	first_peers();
 	for (i = BOB; i <= TOM; i++) {
-		knock(&people[i], 0);
-		say(&people[i], request, sizeof request - 1);
+		dial(&peers[i], 0);
+		send_bytes(&peers[i], request, sizeof request - 1);
 	}
 	(void)turns(4);
 }
@@ -529,14 +529,14 @@ three_people(void)
 static unsigned
 sleep_for(int64_t ms)
 {
-	int64_t until = world_now + ms * 1000000, left;
+	int64_t until = fake_now + ms * 1000000, left;
 	unsigned n = 0;
 	int i;
 
-	while ((left = (until - world_now) / 1000000) > 0 && n < 1000000) {
+	while ((left = (until - fake_now) / 1000000) > 0 && n < 1000000) {
 		(void)ws_loop_step(l, left > 60000 ? 60000 : (int)left);
-		for (i = 0; i < PEOPLE; i++)
-			listen_up(&people[i]);
+		for (i = 0; i < PEERS; i++)
+			read_all(&peers[i]);
 		n++;
 	}
 	return n;
@@ -545,34 +545,34 @@ sleep_for(int64_t ms)
 static void
 jitter(void)
 {
-	int64_t begun, at[PEOPLE] = { 0 }, first = INT64_MAX, last = 0;
+	int64_t begun, at[PEERS] = { 0 }, first = INT64_MAX, last = 0;
 	int i, asked = 0;
 
 	CASE("pings: those who came together are not asked together");
-	open_world(&usual);
-	for (i = ANN; i < PEOPLE; i++) {
-		knock(&people[i], 0);
-		say(&people[i], request, sizeof request - 1);
+	set_up(&usual);
+	for (i = ANN; i < PEERS; i++) {
+		dial(&peers[i], 0);
+		send_bytes(&peers[i], request, sizeof request - 1);
 	}
 	(void)turns(2);
-	begun = world_now;
-	while (asked < PEOPLE && world_now < begun + 60000000000) {
+	begun = fake_now;
+	while (asked < PEERS && fake_now < begun + 60000000000) {
 		sleep_for(100);
-		for (i = ANN; i < PEOPLE; i++)
-			if (at[i] == 0 && people[i].pings != 0) {
-				at[i] = (world_now - begun) / 1000000;
+		for (i = ANN; i < PEERS; i++)
+			if (at[i] == 0 && peers[i].pings != 0) {
+				at[i] = (fake_now - begun) / 1000000;
 				asked++;
 			}
 	}
-	EXPECT(asked == PEOPLE, "%d are asked", asked);
-	for (i = ANN; i < PEOPLE; i++) {
+	EXPECT(asked == PEERS, "%d are asked", asked);
+	for (i = ANN; i < PEERS; i++) {
 		EXPECT(at[i] >= 22500 && at[i] <= 25300, "%s is asked after "
 		    "%d ms", names[i], (int)at[i]);
 		first = at[i] < first ? at[i] : first;
 		last = at[i] > last ? at[i] : last;
 	}
 	EXPECT(last - first > 500, "all within %d ms", (int)(last - first));
-	close_world("jitter", 0);
+	tear_down("jitter", 0);
 }
 
 static void
@@ -583,113 +583,113 @@ clocks(void)
 	int64_t asked;
 
 	CASE("clock: five hours in one: everybody is asked, nobody dropped");
-	three_people();
-	people[BOB].mute = 1;
-	beats = people[ANN].beats;
-	world_now += 5 * hour;
+	three_peers();
+	peers[BOB].mute = 1;
+	beats = peers[ANN].beats;
+	fake_now += 5 * hour;
 	(void)turns(2);
-	EXPECT(!people[ANN].gone && !people[BOB].gone && !people[TOM].gone,
+	EXPECT(!peers[ANN].gone && !peers[BOB].gone && !peers[TOM].gone,
 	    "somebody is gone");
 	sleep_for(300);
-	EXPECT(people[ANN].pings == 1 && people[BOB].pings == 1 &&
-	    people[TOM].pings == 1, "%u, %u and %u Pings", people[ANN].pings,
-	    people[BOB].pings, people[TOM].pings);
-	EXPECT(people[ANN].beats == beats + 1, "%u heartbeats",
-	    people[ANN].beats - beats);
+	EXPECT(peers[ANN].pings == 1 && peers[BOB].pings == 1 &&
+	    peers[TOM].pings == 1, "%u, %u and %u Pings", peers[ANN].pings,
+	    peers[BOB].pings, peers[TOM].pings);
+	EXPECT(peers[ANN].beats == beats + 1, "%u heartbeats",
+	    peers[ANN].beats - beats);
 	sleep_for(9000);
-	EXPECT(!people[BOB].gone, "gone before its ten seconds");
+	EXPECT(!peers[BOB].gone, "gone before its ten seconds");
 	sleep_for(2000);
-	EXPECT(people[BOB].gone, "there without an answer");
-	EXPECT(!people[ANN].gone && !people[TOM].gone, "an answer is lost");
+	EXPECT(peers[BOB].gone, "there without an answer");
+	EXPECT(!peers[ANN].gone && !peers[TOM].gone, "an answer is lost");
 
 	CASE("clock: and no busy loop after it");
 	n = sleep_for(600000);
 	/* A Ping each 25 s, a look when it is due, a heartbeat each minute. */
 	EXPECT(n < 400, "%u turns in ten quiet minutes", n);
-	EXPECT(!people[ANN].gone && !people[TOM].gone, "somebody is gone");
-	close_world("clock", 1);
+	EXPECT(!peers[ANN].gone && !peers[TOM].gone, "somebody is gone");
+	tear_down("clock", 1);
 
 	CASE("clock: asleep between a Ping and its answer, for hours");
-	three_people();
-	people[ANN].mute = 1; /* until it wakes up too */
-	asked = world_now;
-	while (people[ANN].pings == 0 && world_now < asked + hour)
+	three_peers();
+	peers[ANN].mute = 1; /* until it wakes up too */
+	asked = fake_now;
+	while (peers[ANN].pings == 0 && fake_now < asked + hour)
 		sleep_for(100);
-	EXPECT(people[ANN].pings == 1, "not asked");
-	world_oversleep = 3 * hour;
+	EXPECT(peers[ANN].pings == 1, "not asked");
+	fake_oversleep = 3 * hour;
 	(void)ws_loop_step(l, 1000);
-	EXPECT(world_oversleep == 0, "it did not sleep");
+	EXPECT(fake_oversleep == 0, "it did not sleep");
 	(void)turns(1);
-	EXPECT(!people[ANN].gone, "dropped for what nobody could answer");
-	say_frame(&people[ANN], WS_PONG, "", 0);
-	people[ANN].mute = 0;
+	EXPECT(!peers[ANN].gone, "dropped for what nobody could answer");
+	send_frame(&peers[ANN], WS_PONG, "", 0);
+	peers[ANN].mute = 0;
 	sleep_for(60000);
-	EXPECT(!people[ANN].gone, "dropped in spite of its answer");
-	close_world("clock", 2);
+	EXPECT(!peers[ANN].gone, "dropped in spite of its answer");
+	tear_down("clock", 2);
 
 	CASE("clock: asleep in the middle of a request, for hours");
-	three_people();
-	knock(&people[EVE], 0);
-	say(&people[EVE], request, 50);
+	three_peers();
+	dial(&peers[EVE], 0);
+	send_bytes(&peers[EVE], request, 50);
 	(void)turns(3);
-	world_oversleep = 3 * hour;
+	fake_oversleep = 3 * hour;
 	(void)ws_loop_step(l, 1000);
 	(void)turns(1);
-	say(&people[EVE], request + 50, sizeof request - 51);
+	send_bytes(&peers[EVE], request + 50, sizeof request - 51);
 	(void)turns(3);
-	EXPECT(people[EVE].up, "it was too late for that");
-	close_world("clock", 3);
+	EXPECT(peers[EVE].up, "it was too late for that");
+	tear_down("clock", 3);
 
 	CASE("clock: a request that is never whole has ten seconds, not more");
-	three_people();
-	knock(&people[EVE], 0);
-	say(&people[EVE], request, 50);
+	three_peers();
+	dial(&peers[EVE], 0);
+	send_bytes(&peers[EVE], request, 50);
 	sleep_for(9500);
-	EXPECT(!people[EVE].gone, "gone too early");
+	EXPECT(!peers[EVE].gone, "gone too early");
 	sleep_for(1000);
-	EXPECT(people[EVE].gone && !people[EVE].up, "still there");
-	close_world("clock", 4);
+	EXPECT(peers[EVE].gone && !peers[EVE].up, "still there");
+	tear_down("clock", 4);
 
 #ifdef WITH_TLS
 	CASE("clock: ten seconds are for TLS and the request together");
-	three_people();
-	knock(&people[EVE], 1);
-	people[EVE].asked = 1; /* not by itself */
-	asked = world_now;
+	three_peers();
+	dial(&peers[EVE], 1);
+	peers[EVE].asked = 1; /* not by itself */
+	asked = fake_now;
 	for (n = 0; n < 40; n++) /* while Eve does nothing */
 		(void)ws_loop_step(l, 100);
 	(void)turns(60);
-	EXPECT(br_ssl_engine_current_state(&people[EVE].cc.eng) &
+	EXPECT(br_ssl_engine_current_state(&peers[EVE].cc.eng) &
 	    BR_SSL_SENDAPP, "no TLS");
-	for (n = 0; n < 20 && !people[EVE].gone; n++) {
+	for (n = 0; n < 20 && !peers[EVE].gone; n++) {
 		sleep_for(1000);
-		say(&people[EVE], request + n, 1);
+		send_bytes(&peers[EVE], request + n, 1);
 	}
-	EXPECT(people[EVE].gone && !people[EVE].up && world_now - asked <
-	    11000000000, "%s after %u s", people[EVE].gone ? "gone" : "there",
+	EXPECT(peers[EVE].gone && !peers[EVE].up && fake_now - asked <
+	    11000000000, "%s after %u s", peers[EVE].gone ? "gone" : "there",
 	    n);
-	EXPECT(strstr((char *)people[EVE].got, "the request took too long\n")
-	    != NULL, "no 408: \"%s\"", (char *)people[EVE].got);
-	close_world("clock", 5);
+	EXPECT(strstr((char *)peers[EVE].got, "the request took too long\n")
+	    != NULL, "no 408: \"%s\"", (char *)peers[EVE].got);
+	tear_down("clock", 5);
 #endif
 
 	CASE("no descriptors for a minute: a try a second, the rest goes on");
-	three_people();
-	world_fault.call = WORLD_ACCEPT;
-	world_fault.at = world_calls[WORLD_ACCEPT] + 1;
-	world_fault.many = 1000000;
-	world_fault.error = EMFILE;
-	knock(&people[EVE], 0);
-	say(&people[EVE], request, sizeof request - 1);
+	three_peers();
+	fake_fault.call = FAKE_ACCEPT;
+	fake_fault.at = fake_calls[FAKE_ACCEPT] + 1;
+	fake_fault.many = 1000000;
+	fake_fault.error = EMFILE;
+	dial(&peers[EVE], 0);
+	send_bytes(&peers[EVE], request, sizeof request - 1);
 	n = sleep_for(60000);
-	EXPECT(world_faults >= 55 && world_faults <= 65, "%lu tries",
-	    world_faults);
+	EXPECT(fake_faults >= 55 && fake_faults <= 65, "%lu tries",
+	    fake_faults);
 	EXPECT(n < 400, "%u turns", n);
-	EXPECT(tell_all(5) == 1 && !people[TOM].gone, "the rest: %s", reply);
-	world_fault.many = 0;
+	EXPECT(publish_all(5) == 1 && !peers[TOM].gone, "the rest: %s", reply);
+	fake_fault.many = 0;
 	sleep_for(1500);
-	EXPECT(people[EVE].up, "not let in when there are some again");
-	close_world("no descriptors", 1);
+	EXPECT(peers[EVE].up, "not let in when there are some again");
+	tear_down("no descriptors", 1);
 }
 
 /* --------------------------------------------------------- real files */
@@ -737,7 +737,7 @@ main(void)
 	signal(SIGPIPE, SIG_IGN);
 #ifdef WITH_TLS
 	tls = 1;
-	world_begin();
+	fake_begin();
 	learn_key();
 	config = load();
 	if (config == NULL) {

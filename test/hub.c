@@ -136,7 +136,7 @@ static char *wall; /* ARENA bytes before it, an unmapped page behind */
 static uint32_t seed = 1;
 
 static unsigned
-dice(unsigned sides)
+random_to(unsigned sides)
 {
 	seed = seed * 1664525 + 1013904223;
 	return (seed >> 8) % sides;
@@ -643,12 +643,12 @@ random_operations(void)
 	for (step = 0; step < 200000; step++) {
 		/* There are times of coming and times of going. */
 		most = step / 10000 % 2 == 0 ? 70 : 2;
-		d = dice(FEW);
-		c = dice(SOME);
-		op = dice(1000);
+		d = random_to(FEW);
+		c = random_to(SOME);
+		op = random_to(1000);
 		name = c == 0 ? text_of("c") : channel_name(c);
 		memset(tally.hits, 0, FEW);
-		if (op < 800 && joined[d] && dice(100) < most) {
+		if (op < 800 && joined[d] && random_to(100) < most) {
 			want = !in[d][c];
 			got = (size_t)ws_hub_subscribe(&h, &crowd[d].own, name);
 			in[d][c] = 1;
@@ -887,7 +887,7 @@ hear(struct ws_session *d, struct ws_frame *f, void *arg)
 }
 
 static void
-curtain_up(void)
+set_up(void)
 {
 	unsigned i, bad = 0;
 
@@ -908,7 +908,7 @@ curtain_up(void)
 }
 
 static void
-curtain_down(void)
+tear_down(void)
 {
 	const char *what = broken(&hub, 0);
 	unsigned i;
@@ -978,7 +978,7 @@ play(const char *in, size_t len, size_t a, size_t b)
 {
 	size_t i, from = 0;
 
-	curtain_up();
+	set_up();
 	feed(in, 0);
 	for (i = 0; i < len; i++) {
 		if (in[i] == '@' || in[i] == '$') {
@@ -1036,7 +1036,7 @@ play_once(const char *in, size_t len, size_t a, size_t b, const char *out,
 		EXPECT(0, "`%s`, cut at %zd, %zd: %d errors counted",
 		    show(in, len), (ssize_t)a, (ssize_t)b,
 		    (int)control.errors);
-	curtain_down();
+	tear_down();
 }
 
 /* Scripts' shorthands; returns the length. */
@@ -1078,8 +1078,8 @@ script(const char *text, size_t text_len, const char *replies_want,
 				play_once(in, len, a, b, out, ears);
 	else
 		for (b = 0; b < 30; b++)
-			play_once(in, len, dice((unsigned)len),
-			    dice((unsigned)len), out, ears);
+			play_once(in, len, random_to((unsigned)len),
+			    random_to((unsigned)len), out, ears);
 }
 
 #if defined(__GNUC__)
@@ -1603,8 +1603,8 @@ noise(void)
 	CASE("random streams: no difference how they come");
 	for (i = 0; i < tries; i++) {
 		text[0] = '\0';
-		for (j = 1 + dice(30); j > 0; j--)
-			strcat(text, parts[dice(LEN(parts))]);
+		for (j = 1 + random_to(30); j > 0; j--)
+			strcat(text, parts[random_to(LEN(parts))]);
 		len = spell(in, sizeof(in), text, strlen(text));
 		play(in, len, 0, 0);
 		good += (unsigned)(control.objects - control.errors <
@@ -1612,11 +1612,11 @@ noise(void)
 		bad += control.errors != 0;
 		snprintf(out, sizeof(out), "%s", replies());
 		snprintf(ears, sizeof(ears), "%s", heard);
-		curtain_down();
+		tear_down();
 		play_once(in, len, BYTES, 0, out, ears);
 		for (j = 0; j < 5; j++)
-			play_once(in, len, dice((unsigned)len + 1),
-			    dice((unsigned)len + 1), out, ears);
+			play_once(in, len, random_to((unsigned)len + 1),
+			    random_to((unsigned)len + 1), out, ears);
 	}
 	EXPECT(good > tries / 10 && bad > tries / 10, "%u good, %u bad", good, bad);
 }
@@ -1683,13 +1683,13 @@ sizes(void)
 	make_object(large, size);
 	large[size] = '\n';
 	for (i = first; i < LEN(pieces); i += step) {
-		curtain_up();
+		set_up();
 		feed_pieces(size + 1, 0, pieces[i]);
 		replied("OK 4\n", "900 kB");
 		same_string(large, size, pieces[i]);
 		EXPECT(control.room == 0 && control.len == 0 &&
 		    control.text == NULL, "%zu bytes kept", control.room);
-		curtain_down();
+		tear_down();
 	}
 
 	CASE("a text of 1 MiB is taken, one byte more is not");
@@ -1704,7 +1704,7 @@ sizes(void)
 		size += strlen(one);
 		large[size++] = '\n';
 		for (i = first; i < LEN(pieces) + LEN(edges); i += step) {
-			curtain_up();
+			set_up();
 			if (i < LEN(pieces))
 				feed_pieces(size, 0, pieces[i]);
 			else
@@ -1718,15 +1718,15 @@ sizes(void)
 			    "%zu bytes: %u messages, %d objects, %d errors",
 			    len, messages, (int)control.objects,
 			    (int)control.errors);
-			curtain_down();
+			tear_down();
 		}
 	}
 	make_object(large, WS_TEXT_MAX);
-	curtain_up();
+	set_up();
 	feed_pieces(WS_TEXT_MAX, 0, 65536);
 	same_string(large, WS_TEXT_MAX, 65536);
 	replied("OK", "1 MiB, bare");
-	curtain_down();
+	tear_down();
 
 	CASE("a text of over 1 MiB: skipped to a newline, or discarded");
 	for (lines = 0; lines < 2; lines++)
@@ -1735,7 +1735,7 @@ sizes(void)
 			size = WS_TEXT_MAX + 1;
 			memcpy(large + size, one, strlen(one));
 			size += strlen(one);
-			curtain_up();
+			set_up();
 			if (lines)
 				feed_text("{}\n");
 			feed_pieces(size, 0, pieces[i]);
@@ -1748,7 +1748,7 @@ sizes(void)
 			replied(lines ? "ERR no \"action\"\n"
 			    "ERR longer than 1048576 bytes\nOK" :
 			    "ERROK 4\nOK", "over, newline");
-			curtain_down();
+			tear_down();
 		}
 
 	CASE("wrong at byte 1,048,575 or 1,048,576, or too long before it");
@@ -1762,7 +1762,7 @@ sizes(void)
 		snprintf(want, sizeof(want), "ERR not JSON at byte %zu: "
 		    "control character in a string\n", len);
 		for (i = first; i < LEN(pieces) + LEN(edges); i += step) {
-			curtain_up();
+			set_up();
 			if (i < LEN(pieces))
 				feed_pieces(len + 1, 0, pieces[i]);
 			else
@@ -1770,7 +1770,7 @@ sizes(void)
 				    LARGE);
 			replied(len <= WS_TEXT_MAX ? want :
 			    "ERR longer than 1048576 bytes\n", "wrong");
-			curtain_down();
+			tear_down();
 		}
 	}
 }
@@ -1787,7 +1787,7 @@ endless(void)
 	for (how = 0; how < 6; how++) {
 		lines = how % 2;
 		memset(large, how < 4 ? 'x' : ' ', piece);
-		curtain_up();
+		set_up();
 		if (lines)
 			feed_text("{}\n");
 		ws_control_sent(&control, control.outlen);
@@ -1814,7 +1814,7 @@ endless(void)
 		feed_text("\n");
 		replied("OK 4\n", "after the endless one");
 		EXPECT(messages == 1, "%u messages", messages);
-		curtain_down();
+		tear_down();
 	}
 }
 
@@ -1846,16 +1846,16 @@ pipelines(void)
 	for (pass = 0; pass < 4; pass++) {
 		size_t taken = 0, fed = 0;
 
-		curtain_up();
+		set_up();
 		ws_control_sent(&control, 0);
 		while (fed < len || control.outlen != 0) {
 			/* All at once, or a bit of this, a bit of that. */
-			n = pass == 0 ? len : 1 + dice(pass * 700);
+			n = pass == 0 ? len : 1 + random_to(pass * 700);
 			if (n > len - fed)
 				n = len - fed;
 			ws_control_feed(&hub, &control, large + fed, n);
 			fed += n;
-			n = 1 + dice(pass == 3 ? 100000 : 97);
+			n = 1 + random_to(pass == 3 ? 100000 : 97);
 			if (n > control.outlen)
 				n = control.outlen;
 			if (n != 0)
@@ -1871,7 +1871,7 @@ pipelines(void)
 		    "%u messages, %u deliveries, %d objects, %d errors",
 		    messages, deliveries_made, (int)control.objects,
 		    (int)control.errors);
-		curtain_down();
+		tear_down();
 	}
 }
 
@@ -2019,7 +2019,7 @@ starve_lines(unsigned n, size_t piece, struct damage *sum)
 		}
 		in[len++] = '\n';
 	}
-	curtain_up();
+	set_up();
 	feed_text("{}\n");
 	ws_control_sent(&control, control.outlen);
 	ws_control_free(&control);
@@ -2077,7 +2077,7 @@ starve_lines(unsigned n, size_t piece, struct damage *sum)
 	}
 	feed_text("{\"action\":\"multicast\",\"data\":[2]}\n");
 	replied("OK 4\n", "after no memory");
-	curtain_down();
+	tear_down();
 	return tries;
 }
 
@@ -2110,14 +2110,14 @@ faults(void)
 	    sum.none);
 
 	CASE("no memory: an object that cannot be kept, bare");
-	curtain_up();
+	set_up();
 	calls = 0;
 	fail_from = 1; /* not even the ERR has any */
 	feed_text("{\"action\":\"multi");
 	ws_control_resync(&control);
 	EXPECT(control.lost && control.outlen == 0, "not lost");
-	curtain_down();
-	curtain_up();
+	tear_down();
+	set_up();
 	feed_text("{}");
 	calls = 0;
 	fail_at = 1;
@@ -2130,10 +2130,10 @@ faults(void)
 	feed_text("{\"action\":\"multicast\",\"data\":1}\n");
 	replied("ERRERROK 4\n", "after");
 	fail_at = 0;
-	curtain_down();
+	tear_down();
 
 	CASE("no memory: an object whose last piece cannot be kept");
-	curtain_up();
+	set_up();
 	feed_text("{}\n");
 	feed_text("{\"action\":\"multicast\",\"data\":");
 	calls = 0;
@@ -2149,7 +2149,7 @@ faults(void)
 	feed_text("{}\n");
 	replied("ERR no \"action\"\nERRERR no \"action\"\n", "next");
 	fail_at = 0;
-	curtain_down();
+	tear_down();
 
 	CASE("no entropy: each call fails once; the join is refused alone");
 	for (n = 0; n < 4 * 16; n++) {

@@ -812,10 +812,10 @@ closed(const char *file, int line, struct client *c, int code)
 /* --------------------------------------------------------------- backends */
 
 /* Sends text; what comes back begins with want, byte for byte. */
-#define SAY(fd, text, want) say(__FILE__, __LINE__, fd, text, want)
-#define HEAR(fd, want) say(__FILE__, __LINE__, fd, "", want)
+#define ASK(fd, text, want) ask_is(__FILE__, __LINE__, fd, text, want)
+#define REPLY(fd, want) ask_is(__FILE__, __LINE__, fd, "", want)
 static inline int
-say(const char *file, int line, int fd, const char *text, const char *want)
+ask_is(const char *file, int line, int fd, const char *text, const char *want)
 {
 	char got[1024];
 	size_t len = 0, wanted = strlen(want);
@@ -872,8 +872,8 @@ order(const char *file, int line, const struct hub *h, const char *text,
     const char *want)
 {
 	int fd = dial_unix(h->control);
-	int right = say(file, line, fd, text, "") &&
-	    say(file, line, fd, "\n", want);
+	int right = ask_is(file, line, fd, text, "") &&
+	    ask_is(file, line, fd, "\n", want);
 
 	close(fd);
 	return right;

@@ -1,5 +1,5 @@
 /* wshub: ISC licence, see LICENSE. */
-/* Tests of wheel.c: every alarm rings once, not early, and not 128 ms late. */
+/* Tests of wheel.c: every timer fires once, not early, and not 128 ms late. */
 #define _GNU_SOURCE
 #include <stdint.h>
 
@@ -11,10 +11,10 @@
 #define LENGTH 128 /* ms of a slot */
 
 static struct ws_wheel w;
-static struct ws_timer alarms[MANY];
-static int64_t due[MANY]; /* when it should ring; -1: it should not */
+static struct ws_timer timers[MANY];
+static int64_t due[MANY]; /* when it should fire; -1: it should not */
 static int64_t now, late;
-static unsigned rung;
+static unsigned fired;
 static unsigned seed = 1;
 
 static unsigned
@@ -27,37 +27,37 @@ random_to(unsigned n)
 static void
 set(int i, int64_t when)
 {
-	ws_wheel_set(&w, &alarms[i], when);
+	ws_wheel_set(&w, &timers[i], when);
 	due[i] = when;
 }
 
 static void
 clear(int i)
 {
-	ws_wheel_clear(&w, &alarms[i]);
+	ws_wheel_clear(&w, &timers[i]);
 	due[i] = -1;
 }
 
 static void
-ring(struct ws_timer *a, void *arg)
+fire(struct ws_timer *a, void *arg)
 {
-	int i = (int)(a - alarms);
+	int i = (int)(a - timers);
 
 	EXPECT(arg == &now, "its argument is another");
-	EXPECT(due[i] >= 0, "alarm %d rang, and was not set", i);
-	EXPECT(due[i] <= now, "alarm %d rang %lld ms early", i,
+	EXPECT(due[i] >= 0, "timer %d fired, and was not set", i);
+	EXPECT(due[i] <= now, "timer %d fired %lld ms early", i,
 	    (long long)(due[i] - now));
 	if (due[i] >= 0 && now - due[i] > late)
 		late = now - due[i];
 	due[i] = -1;
-	rung++;
+	fired++;
 }
 
 static void
 pass(int64_t ms)
 {
 	now += ms;
-	ws_wheel_expire(&w, now, ring, &now);
+	ws_wheel_expire(&w, now, fire, &now);
 }
 
 static void
@@ -66,11 +66,11 @@ begin(int64_t at)
 	int i;
 
 	memset(&w, 0, sizeof w);
-	memset(alarms, 0, sizeof alarms);
+	memset(timers, 0, sizeof timers);
 	for (i = 0; i < MANY; i++)
 		due[i] = -1;
 	now = at;
-	late = rung = 0;
+	late = fired = 0;
 	ws_wheel_init(&w, now);
 }
 
@@ -83,28 +83,28 @@ test_one(void)
 	};
 	size_t i;
 
-	CASE("an alarm rings once, in its slot");
+	CASE("a timer fires once, in its slot");
 	for (i = 0; i < sizeof times / sizeof *times; i++) {
 		begin(1000003);
 		set(0, now + times[i]);
-		while (rung == 0 && now < 1000003 + times[i] + 1000) {
+		while (fired == 0 && now < 1000003 + times[i] + 1000) {
 			EXPECT(ws_wheel_next(&w) <= (due[0] / LENGTH + 2) * LENGTH,
 			    "due %lld", (long long)ws_wheel_next(&w));
 			pass(1);
 		}
-		EXPECT(rung == 1 && late <= LENGTH, "%lld ms: rung %u times, "
-		    "%lld ms late", (long long)times[i], rung, (long long)late);
+		EXPECT(fired == 1 && late <= LENGTH, "%lld ms: fired %u times, "
+		    "%lld ms late", (long long)times[i], fired, (long long)late);
 		EXPECT(ws_wheel_next(&w) == INT64_MAX, "still due");
 		pass(100000);
-		EXPECT(rung == 1, "it rang again");
+		EXPECT(fired == 1, "it fired again");
 	}
 	CASE("what is due says when to look, and no sooner");
 	begin(500);
 	EXPECT(ws_wheel_next(&w) == INT64_MAX, "an empty wheel is due");
 	set(0, 20500);
-	for (i = 0; rung == 0 && i < 10; i++)
+	for (i = 0; fired == 0 && i < 10; i++)
 		pass(ws_wheel_next(&w) - now);
-	EXPECT(rung == 1 && i <= 2, "rung %u after %zu looks", rung, i);
+	EXPECT(fired == 1 && i <= 2, "fired %u after %zu looks", fired, i);
 }
 
 static void
@@ -112,40 +112,40 @@ test_moved(void)
 {
 	int i;
 
-	CASE("put off: it rings at the later time alone");
+	CASE("put off: it fires at the later time alone");
 	begin(0);
 	set(0, 1000);
 	for (i = 0; i < 50; i++) {
 		pass(900);
 		set(0, now + 1000);
 	}
-	EXPECT(rung == 0, "it rang");
+	EXPECT(fired == 0, "it fired");
 	pass(1000 + LENGTH);
-	EXPECT(rung == 1, "rung %u times", rung);
+	EXPECT(fired == 1, "fired %u times", fired);
 
 	CASE("brought forward, cleared, set again");
 	begin(0);
 	set(0, 20000);
 	set(0, 500);
 	pass(500 + LENGTH);
-	EXPECT(rung == 1, "brought forward: rung %u times", rung);
+	EXPECT(fired == 1, "brought forward: fired %u times", fired);
 	set(1, now + 500);
 	clear(1);
 	clear(1);
 	pass(1000);
-	EXPECT(rung == 1 && ws_wheel_next(&w) == INT64_MAX, "cleared, it rang");
+	EXPECT(fired == 1 && ws_wheel_next(&w) == INT64_MAX, "cleared, it fired");
 	set(1, now + 500);
 	pass(500 + LENGTH);
-	EXPECT(rung == 2, "set again: rung %u times", rung);
+	EXPECT(fired == 2, "set again: fired %u times", fired);
 }
 
-/* Those that ring set or clear others, in the same slot too. */
+/* Those that fire set or clear others, in the same slot too. */
 static void
-meddle(struct ws_timer *a, void *arg)
+change_others(struct ws_timer *a, void *arg)
 {
-	int i = (int)(a - alarms), other = (int)random_to(MANY);
+	int i = (int)(a - timers), other = (int)random_to(MANY);
 
-	ring(a, arg);
+	fire(a, arg);
 	if (random_to(2))
 		clear(other);
 	else
@@ -159,7 +159,7 @@ test_random(void)
 {
 	int i, turn, turns = test_emulated() ? 20000 : 200000;
 
-	CASE("200 alarms set, moved and cleared at random, also while they ring");
+	CASE("200 timers set, moved and cleared at random, also while they fire");
 	for (turn = 0; turn < turns; turn++) {
 		if (turn % 5000 == 0)
 			begin((int64_t)random_to(1u << 24) << 8);
@@ -171,15 +171,15 @@ test_random(void)
 			    100000));
 		now += random_to(50) ? random_to(40) : random_to(50000);
 		late = 0;
-		ws_wheel_expire(&w, now, meddle, &now);
+		ws_wheel_expire(&w, now, change_others, &now);
 		for (i = 0; i < MANY; i++) {
-			EXPECT((alarms[i].slot != 0) == (due[i] >= 0),
-			    "alarm %d: slot %d", i, (int)alarms[i].slot);
+			EXPECT((timers[i].slot != 0) == (due[i] >= 0),
+			    "timer %d: slot %d", i, (int)timers[i].slot);
 			EXPECT(due[i] < 0 || due[i] + LENGTH > now,
-			    "alarm %d is %lld ms late", i,
+			    "timer %d is %lld ms late", i,
 			    (long long)(now - due[i]));
 			EXPECT(due[i] < 0 || ws_wheel_next(&w) <=
-			    due[i] + LENGTH, "alarm %d is due earlier", i);
+			    due[i] + LENGTH, "timer %d is due earlier", i);
 		}
 	}
 }

@@ -32,7 +32,7 @@ place(const void *data, size_t len)
 }
 
 static unsigned
-dice(unsigned sides)
+random_to(unsigned sides)
 {
 	seed = seed * 1664525 + 1013904223;
 	return (seed >> 8) % sides;
@@ -1029,9 +1029,9 @@ round_trip(void)
 					continue;
 				size = (size_t)sizes[i];
 				for (j = 0; j < size; j++)
-					data[j] = (unsigned char)dice(128);
+					data[j] = (unsigned char)random_to(128);
 				for (j = 0; j < 4; j++)
-					mask[j] = (unsigned char)dice(256);
+					mask[j] = (unsigned char)random_to(256);
 				n = (size_t)snprintf((char *)want, 10, "%s",
 				    op == WS_TEXT ? "T<" : op == WS_BINARY ?
 				    "B<" : op == WS_PING ? "(ping " : "(pong ");
@@ -1118,18 +1118,18 @@ noise(void)
 	CASE("random streams of damaged frames: no difference how they come");
 	for (i = 0; i < tries; i++) {
 		begin((int)(i & 1));
-		for (frames = 1 + dice(6); frames > 0; frames--) {
-			len = dice(4) ? dice(12) : dice(300);
+		for (frames = 1 + random_to(6); frames > 0; frames--) {
+			len = random_to(4) ? random_to(12) : random_to(300);
 			for (j = 0; j < len; j++)
-				data[j] = (unsigned char)(dice(60) ? dice(128) :
-				    dice(256));
+				data[j] = (unsigned char)(random_to(60) ? random_to(128) :
+				    random_to(256));
 			memcpy(data, "\x03\xe8", 2);
-			frame(first[dice(LEN(first))], data, len);
+			frame(first[random_to(LEN(first))], data, len);
 		}
-		for (j = dice(3); j > 0; j--)
-			in[dice((unsigned)in_len)] ^=
-			    (unsigned char)(1 << dice(8));
-		limit = 100 + dice(400);
+		for (j = random_to(3); j > 0; j--)
+			in[random_to((unsigned)in_len)] ^=
+			    (unsigned char)(1 << random_to(8));
+		limit = 100 + random_to(400);
 		feed(limit, 0);
 		memcpy(want, said, len = said_len);
 		at = bad_at;
@@ -1140,7 +1140,7 @@ noise(void)
 		feed(limit, SIZE_MAX);
 		said_is(want, len, "bytes", i, __LINE__);
 		EXPECT((at != 0) == (bad_at != 0), "%zu, %zu", at, bad_at);
-		feed(limit, dice((unsigned)in_len));
+		feed(limit, random_to((unsigned)in_len));
 		said_is(want, len, "cut", i, __LINE__);
 	}
 	EXPECT(good > tries / 40 && wrong > tries / 40, "%u good, %u bad", good, wrong);

@@ -6,7 +6,7 @@
  *
  * There are four devices, AAAAAAAAAAAAAAA to D...; D is deaf.
  */
-#include "../world.h"
+#include "../fake.h"
 #include "../plain.h"
 #include "../../ws.h"
 #include "fuzz.h"
@@ -82,7 +82,7 @@ play(struct said *s, const uint8_t *data, size_t len, unsigned most,
 	size_t from, at, cut = 0;
 	int i;
 
-	world_begin();
+	fake_begin();
 	memset(devices, 0, sizeof devices);
 	memset(&c, 0, sizeof c);
 	for (i = 0; i < DEVICES; i++)
@@ -121,7 +121,7 @@ play(struct said *s, const uint8_t *data, size_t len, unsigned most,
 		ws_hub_leave(&h, &devices[i]);
 	MUST(h.nlinks == 0 && h.nchannels == 0, "links are left");
 	ws_hub_free(&h);
-	MUST(world_live == 0, "%ld blocks not given back", world_live);
+	MUST(fake_live == 0, "%ld blocks not given back", fake_live);
 }
 
 /* ------------------------------------------------------- the plain reader */

@@ -4,10 +4,10 @@
  * against a plain matrix; after each step every table is walked.
  *
  * The input's bytes come in twos: what, and who or where. This file is also
- * the world's hub.c for the other targets.
+ * the hub.c of fake.h's objects for the other targets.
  */
-#define WORLD_PART
-#include "../world.h"
+#define FAKE_PART
+#include "../fake.h"
 #include "../../hub.c"
 #include "fuzz.h"
 
@@ -88,7 +88,7 @@ fuzz_hub(const uint8_t *data, size_t len)
 
 	if (len > 1000)
 		return 0;
-	world_begin();
+	fake_begin();
 	memset(in, 0, sizeof in);
 	memset(devices, 0, sizeof devices);
 	memset(deaf, 0, sizeof deaf);
@@ -107,17 +107,17 @@ fuzz_hub(const uint8_t *data, size_t len)
 		name.s = text;
 		name.len = strlen(text);
 		memset(hits, 0, sizeof hits);
-		world_fault.call = WORLD_ALLOC;
-		world_fault.at = world_calls[WORLD_ALLOC] + failing;
-		world_fault.many = failing != 0;
-		world_fault.error = ENOMEM;
-		world_faults = 0;
+		fake_fault.call = FAKE_ALLOC;
+		fake_fault.at = fake_calls[FAKE_ALLOC] + failing;
+		fake_fault.many = failing != 0;
+		fake_fault.error = ENOMEM;
+		fake_faults = 0;
 		switch (op) {
 		case 0:
 			if (devices[d].own.id[0] != '\0')
 				break;
 			want = ws_hub_join(&h, &devices[d], no_name) == 0;
-			MUST(want == 1 || world_faults > 0, "no join");
+			MUST(want == 1 || fake_faults > 0, "no join");
 			all += want;
 			break;
 		case 1:
@@ -137,7 +137,7 @@ fuzz_hub(const uint8_t *data, size_t len)
 			    ws_hub_unsubscribe(&h, &devices[d].own, name) :
 			    ws_hub_subscribe(&h, &devices[d].own, name));
 			MUST(got == want || (got == (size_t)-1 && op != 4 &&
-			    world_faults > 0), "%zu, not %u", got, want);
+			    fake_faults > 0), "%zu, not %u", got, want);
 			if (got != (size_t)-1)
 				in[d][c] = op != 4;
 			break;
@@ -171,7 +171,7 @@ fuzz_hub(const uint8_t *data, size_t len)
 			    hits[d] == (name.len != 0), "%zu", got);
 			break;
 		}
-		world_fault.many = 0;
+		fake_fault.many = 0;
 		whole(&h);
 		for (k = 0, links = 0; k < DEVICES; k++)
 			for (c = 0; c < CHANNELS; c++)
@@ -186,6 +186,6 @@ fuzz_hub(const uint8_t *data, size_t len)
 	MUST(h.nchannels == 0 && h.count == 0, "something is left");
 	ws_hub_free(&h);
 	ws_frame_release(f);
-	MUST(world_live == 0, "%ld blocks not given back", world_live);
+	MUST(fake_live == 0, "%ld blocks not given back", fake_live);
 	return 0;
 }

@@ -1,11 +1,11 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
- * The whole hub in a world of its own: clients that come, speak, break rules,
+ * The whole hub on a fake kernel: clients that come, speak, break rules,
  * read slowly and go, backends that subscribe and send, and hours that pass,
  * all in any order. Every message has a number, and each client must get just
  * those that were meant for it, once and in order, until it gets a Close.
  */
-#include "../world.h"
+#include "../fake.h"
 #include "../../ws.h"
 #include "fuzz.h"
 
@@ -135,7 +135,7 @@ inside(const struct client *c)
 		return NULL;
 	w = (struct ws_client *)((char *)d - offsetof(struct ws_client,
 	    session));
-	return w->conn.fd == WORLD_FD + c->h ? w : NULL;
+	return w->conn.fd == FAKE_FD + c->h ? w : NULL;
 }
 
 /* The client that the hub would deliver to, or NULL. */
@@ -162,7 +162,7 @@ learn_names(void)
 	    session));
 		for (k = 0; k < CLIENTS; k++) {
 			if (clients[k].named ||
-			    w->conn.fd != WORLD_FD + clients[k].h)
+			    w->conn.fd != FAKE_FD + clients[k].h)
 				continue;
 			memcpy(clients[k].id, w->session.own.id,
 			    sizeof clients[k].id);
@@ -189,7 +189,7 @@ static void
 leave(struct client *c)
 {
 	if (c->h >= 0)
-		world_leave(c->h);
+		fake_leave(c->h);
 	/* Of one that is cold the loop would know later, and count it. */
 	if (l != NULL)
 		ws_poll_scan_next(&l->poll);
@@ -223,7 +223,7 @@ read_client(struct client *c, size_t most)
 
 	if (c->h < 0)
 		return;
-	c->have += world_take(c->h, c->got + c->have, most < room ? most :
+	c->have += fake_take(c->h, c->got + c->have, most < room ? most :
 	    room);
 	c->got[c->have] = '\0';
 	if (!c->open) {
@@ -261,7 +261,7 @@ static void
 connect_client(struct client *c)
 {
 	leave(c);
-	c->h = world_connect(listener);
+	c->h = fake_connect(listener);
 }
 
 static void
@@ -272,7 +272,7 @@ request(struct client *c)
 	    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 	    "Sec-WebSocket-Version: 13\r\n\r\n";
 
-	world_put(c->h, head, sizeof head - 1);
+	fake_put(c->h, head, sizeof head - 1);
 	step();
 }
 
@@ -282,8 +282,8 @@ frame(struct client *c, unsigned first, const uint8_t *data, size_t len)
 	unsigned char out[WS_FRAME_HEAD_MAX];
 	static const unsigned char mask[4] = { 0, 0, 0, 0 };
 
-	world_put(c->h, out, ws_frame_head(out, first, len, mask));
-	world_put(c->h, data, len);
+	fake_put(c->h, out, ws_frame_head(out, first, len, mask));
+	fake_put(c->h, data, len);
 }
 
 /* -------------------------------------------------------------- backends */
@@ -347,9 +347,9 @@ ask(unsigned which, unsigned kind, unsigned who, unsigned where, unsigned size)
 		    "unsubscribe", id, where);
 		break;
 	}
-	world_put(backends[which], text, strlen(text));
+	fake_put(backends[which], text, strlen(text));
 	step();
-	len = world_take(backends[which], reply, sizeof reply - 1);
+	len = fake_take(backends[which], reply, sizeof reply - 1);
 	reply[len] = '\0';
 	if (kind < 3) {
 		MUST(sscanf(reply, "OK %u\n", &got) == 1 && got == n,
@@ -374,8 +374,8 @@ static void
 backend(unsigned which, int come)
 {
 	if (backends[which] >= 0)
-		world_leave(backends[which]);
-	backends[which] = come ? world_connect(control) : -1;
+		fake_leave(backends[which]);
+	backends[which] = come ? fake_connect(control) : -1;
 	answering[which] = 0;
 }
 
@@ -387,7 +387,7 @@ pass(unsigned which)
 	static const int times[8] = { 1, 100, 1000, 5000, 11000, 26000, 60000,
 	    3600000 };
 
-	world_now += (int64_t)times[which & 7] * 1000000;
+	fake_now += (int64_t)times[which & 7] * 1000000;
 }
 
 int
@@ -403,7 +403,7 @@ fuzz_loop(const uint8_t *data, size_t len)
 
 	if (len > 600)
 		return 0;
-	world_begin();
+	fake_begin();
 	number = 0;
 	for (i = 0; i < CLIENTS; i++) {
 		clients[i].h = -1;
@@ -419,8 +419,8 @@ fuzz_loop(const uint8_t *data, size_t len)
 		o.queue_total = 2 * QUEUE;
 	l = ws_loop_new(&o);
 	MUST(l != NULL, "no loop");
-	listener = world_listen();
-	control = world_listen();
+	listener = fake_listen();
+	control = fake_listen();
 	MUST(ws_loop_listen(l, listener, 0) == 0 &&
 	    ws_loop_control(l, control) == 0, "no listeners");
 	backend(0, 1);
@@ -443,7 +443,7 @@ fuzz_loop(const uint8_t *data, size_t len)
 			if (n > len - i - 1)
 				n = len - i - 1;
 			if (c->h >= 0)
-				world_put(c->h, data + i + 1, n);
+				fake_put(c->h, data + i + 1, n);
 			i += n;
 			break;
 		case 3:
@@ -460,16 +460,16 @@ fuzz_loop(const uint8_t *data, size_t len)
 			break;
 		case 5:
 			if (c->h >= 0 && n < 64)
-				world_end(c->h);
+				fake_end(c->h);
 			else if (c->h >= 0 && n < 128)
-				world_reset(c->h);
+				fake_reset(c->h);
 			else
 				leave(c);
 			i++;
 			break;
 		case 6:
 			if (c->h >= 0)
-				world_window(c->h, n * 16);
+				fake_window(c->h, n * 16);
 			i++;
 			break;
 		case 7:
@@ -482,7 +482,7 @@ fuzz_loop(const uint8_t *data, size_t len)
 			n &= 31;
 			if (n > len - i - 1)
 				n = len - i - 1;
-			world_put(backends[who & 1], data + i + 1, n);
+			fake_put(backends[who & 1], data + i + 1, n);
 			i += n;
 			break;
 		case 9:
@@ -517,13 +517,13 @@ fuzz_loop(const uint8_t *data, size_t len)
 		step();
 		for (n = 0; n < BACKENDS; n++)
 			if (backends[n] >= 0 && answering[n])
-				while (world_take(backends[n], bin,
+				while (fake_take(backends[n], bin,
 				    sizeof bin) != 0)
 					step();
 	}
 	for (i = 0; i < CLIENTS; i++) {
 		if (clients[i].h >= 0)
-			world_window(clients[i].h, 1 << 20);
+			fake_window(clients[i].h, 1 << 20);
 		step();
 		read_client(&clients[i], 8192);
 	}
@@ -533,8 +533,8 @@ fuzz_loop(const uint8_t *data, size_t len)
 	MUST(i < 200, "does not end");
 	ws_loop_free(l);
 	l = NULL;
-	MUST(world_open() == 0, "%u descriptors are open", world_open());
-	MUST(world_live == 0, "%ld blocks not given back", world_live);
+	MUST(fake_open() == 0, "%u descriptors are open", fake_open());
+	MUST(fake_live == 0, "%ld blocks not given back", fake_live);
 	for (i = 0; i < CLIENTS; i++)
 		leave(&clients[i]);
 	backend(0, 0);

@@ -14,9 +14,9 @@
  *     bytes      as they are in the input
  *
  * Bytes that the input lacks are 0. Nothing else is random: entropy is the
- * world's, and the client's is fixed.
+ * fake.h's, and the client's is fixed.
  */
-#include "../world.h"
+#include "../fake.h"
 #include "../../ws.h"
 #include "fuzz.h"
 
@@ -64,7 +64,7 @@ static uint8_t ids[MOST][32];      /* session ids that the hub has chosen */
 static unsigned nids;
 static br_ssl_session_parameters sessions[MOST];
 static unsigned nsessions;
-static uint32_t dice;
+static uint32_t random_to;
 
 static const uint16_t suites[] = {
 	BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
@@ -139,7 +139,7 @@ pull(struct conn *c)
 
 	if (c->real)
 		to = br_ssl_engine_recvrec_buf(&c->cc.eng, &room);
-	n = to == NULL ? 0 : world_take(c->h, to, room);
+	n = to == NULL ? 0 : fake_take(c->h, to, room);
 	for (i = 0; i < n && c->nhead <= sizeof c->head; i++) {
 		if (c->nhead < sizeof c->head)
 			c->head[c->nhead++] = to[i];
@@ -211,10 +211,10 @@ send_pieces(struct conn *c, const uint8_t *data, size_t len, unsigned most)
 	size_t n;
 
 	while (len > 0 && r != WS_ERROR && r != 0) {
-		n = most == 0 ? len : 1 + fuzz_dice(&dice, most);
+		n = most == 0 ? len : 1 + fuzz_dice(&random_to, most);
 		if (n > len)
 			n = len;
-		world_put(c->h, data, n);
+		fake_put(c->h, data, n);
 		data += n;
 		len -= n;
 		r = settle(c);
@@ -227,10 +227,10 @@ conn_begin(struct conn *c, struct ws_tls_config *config, int listener,
     unsigned window)
 {
 	memset(c, 0, sizeof *c);
-	c->h = world_connect(listener);
+	c->h = fake_connect(listener);
 	c->fd = w_accept(listener, NULL, NULL);
 	if (window != 0)
-		world_window(c->h, window * 16);
+		fake_window(c->h, window * 16);
 	c->t = ws_tls_new(config, c->fd);
 	MUST(c->t != NULL, "no session");
 }
@@ -243,7 +243,7 @@ conn_end(struct conn *c)
 	(void)ws_tls_close(c->t);
 	ws_tls_free(c->t);
 	w_close(c->fd);
-	world_leave(c->h);
+	fake_leave(c->h);
 	c->t = NULL;
 }
 
@@ -283,8 +283,8 @@ client_run(struct conn *c, unsigned most)
 		p = br_ssl_engine_sendrec_buf(e, &len);
 		if (p != NULL) {
 			if (most != 0 && len > most)
-				len = 1 + fuzz_dice(&dice, most);
-			world_put(c->h, p, len);
+				len = 1 + fuzz_dice(&random_to, most);
+			fake_put(c->h, p, len);
 			br_ssl_engine_sendrec_ack(e, len);
 		}
 		(void)settle(c);
@@ -737,15 +737,15 @@ stranger(struct conn *c, struct input *in, int grammar)
 	r = send_pieces(c, wire.at, wire.len, most);
 	MUST(ws_tls_handshaking(c->t), "a handshake with a stranger");
 	if (r == WS_ERROR) {
-		world_put(c->h, "more", 4);
+		fake_put(c->h, "more", 4);
 		MUST(hub_read(c) == WS_ERROR, "it lives");
 		MUST(ws_tls_writev(c->t, NULL, 0) == WS_ERROR, "it lives");
 		MUST(ws_tls_buffered(c->t) == 0, "lost, but it holds bytes");
 	} else if (end & 1) {
-		world_end(c->h);
+		fake_end(c->h);
 		MUST(settle(c) <= 0, "read what?");
 	} else if (end & 2) {
-		world_reset(c->h);
+		fake_reset(c->h);
 		MUST(settle(c) == WS_ERROR, "it lives");
 	}
 }
@@ -764,15 +764,15 @@ fuzz_tls(const uint8_t *data, size_t len)
 
 	if (len < 2 || len > 4000 || !load())
 		return 0;
-	world_begin();
-	live = world_live;
+	fake_begin();
+	live = fake_live;
 	nids = nsessions = 0;
 	in.at = data;
 	in.left = len;
-	dice = byte(&in);
+	random_to = byte(&in);
 	config = ws_tls_config_new(pems[0], pems[1], words);
 	MUST(config != NULL, "%s", words);
-	listener = world_listen();
+	listener = fake_listen();
 	for (n = 0; n < MOST && in.left > 0; n++) {
 		what = byte(&in);
 		window = what & 4 ? byte(&in) : 0;
@@ -788,8 +788,8 @@ fuzz_tls(const uint8_t *data, size_t len)
 		conn_end(&conns[i]);
 	ws_tls_config_release(config);
 	w_close(listener);
-	MUST(world_live == live, "%ld blocks not given back",
-	    world_live - live);
+	MUST(fake_live == live, "%ld blocks not given back",
+	    fake_live - live);
 	return 0;
 }
 #endif

@@ -1,10 +1,10 @@
 /* wshub: ISC licence, see LICENSE. */
-/* see world.h */
-#include "world.h"
+/* see fake.h */
+#include "fake.h"
 #include "../ws.h"
 
 #define SOCKETS 512
-#define FIRST WORLD_FD
+#define FIRST FAKE_FD
 #define BACKLOG 64
 
 struct bytes {
@@ -25,21 +25,21 @@ struct sock {
 	int prompt;      /* TCP_NODELAY */
 };
 
-struct world_fault world_fault;
-unsigned long world_calls[WORLD_CALLS];
-unsigned long world_faults;
-long world_live;
-int64_t world_now;
-int64_t world_tick;
-int64_t world_oversleep;
-void (*world_sent)(int h);
+struct fake_fault fake_fault;
+unsigned long fake_calls[FAKE_CALLS];
+unsigned long fake_faults;
+long fake_live;
+int64_t fake_now;
+int64_t fake_tick;
+int64_t fake_oversleep;
+void (*fake_sent)(int h);
 static struct sock socks[SOCKETS];
 static unsigned number, pools; /* of random bytes */
 
 static void
 nonsense(const char *what, int fd)
 {
-	printf("    world: %s, descriptor %d\n", what, fd);
+	printf("    fake: %s, descriptor %d\n", what, fd);
 	fflush(stdout);
 	abort();
 }
@@ -52,28 +52,28 @@ clear(struct sock *s)
 	memset(s, 0, sizeof *s);
 }
 
-/* see world.h */
+/* see fake.h */
 void
-world_begin(void)
+fake_begin(void)
 {
 	int i;
 
 	for (i = 0; i < SOCKETS; i++)
 		clear(&socks[i]);
-	memset(&world_fault, 0, sizeof world_fault);
-	memset(world_calls, 0, sizeof world_calls);
-	world_faults = 0;
-	world_live = 0;
-	world_now = 1000000000000;
-	world_tick = 0;
-	world_oversleep = 0;
-	world_sent = NULL;
+	memset(&fake_fault, 0, sizeof fake_fault);
+	memset(fake_calls, 0, sizeof fake_calls);
+	fake_faults = 0;
+	fake_live = 0;
+	fake_now = 1000000000000;
+	fake_tick = 0;
+	fake_oversleep = 0;
+	fake_sent = NULL;
 	number = pools = 0;
 }
 
-/* see world.h */
+/* see fake.h */
 unsigned
-world_open(void)
+fake_open(void)
 {
 	unsigned n = 0;
 	int i;
@@ -85,60 +85,60 @@ world_open(void)
 
 /* Whether this call fails, with errno, or is cut short. */
 static int
-fails(enum world_call call, size_t *len)
+fails(enum fake_call call, size_t *len)
 {
-	unsigned long n = ++world_calls[call];
+	unsigned long n = ++fake_calls[call];
 
-	if (world_fault.many == 0 || call != world_fault.call ||
-	    n < world_fault.at || n - world_fault.at >= world_fault.many)
+	if (fake_fault.many == 0 || call != fake_fault.call ||
+	    n < fake_fault.at || n - fake_fault.at >= fake_fault.many)
 		return 0;
-	world_faults++;
-	if (world_fault.error == 0) {
-		if (len != NULL && *len > world_fault.cut)
-			*len = world_fault.cut;
+	fake_faults++;
+	if (fake_fault.error == 0) {
+		if (len != NULL && *len > fake_fault.cut)
+			*len = fake_fault.cut;
 		return 0;
 	}
-	errno = world_fault.error;
+	errno = fake_fault.error;
 	return 1;
 }
 
 /* ----------------------------------------------------------------- memory */
 
-/* see world.h */
+/* see fake.h */
 void *
 w_malloc(size_t n)
 {
-	void *p = fails(WORLD_ALLOC, NULL) ? NULL : malloc(n);
+	void *p = fails(FAKE_ALLOC, NULL) ? NULL : malloc(n);
 
-	world_live += p != NULL;
+	fake_live += p != NULL;
 	return p;
 }
 
-/* see world.h */
+/* see fake.h */
 void *
 w_calloc(size_t n, size_t size)
 {
-	void *p = fails(WORLD_ALLOC, NULL) ? NULL : calloc(n, size);
+	void *p = fails(FAKE_ALLOC, NULL) ? NULL : calloc(n, size);
 
-	world_live += p != NULL;
+	fake_live += p != NULL;
 	return p;
 }
 
-/* see world.h */
+/* see fake.h */
 void *
 w_realloc(void *old, size_t n)
 {
-	void *p = fails(WORLD_ALLOC, NULL) ? NULL : realloc(old, n);
+	void *p = fails(FAKE_ALLOC, NULL) ? NULL : realloc(old, n);
 
-	world_live += p != NULL && old == NULL;
+	fake_live += p != NULL && old == NULL;
 	return p;
 }
 
-/* see world.h */
+/* see fake.h */
 void
 w_free(void *p)
 {
-	world_live -= p != NULL;
+	fake_live -= p != NULL;
 	free(p);
 }
 
@@ -196,9 +196,9 @@ unused(void)
 	return -1;
 }
 
-/* see world.h */
+/* see fake.h */
 int
-world_listen(void)
+fake_listen(void)
 {
 	int h = unused();
 
@@ -206,9 +206,9 @@ world_listen(void)
 	return FIRST + h;
 }
 
-/* see world.h */
+/* see fake.h */
 int
-world_connect(int listener)
+fake_connect(int listener)
 {
 	struct sock *s = &socks[listener - FIRST];
 	int h = unused();
@@ -221,53 +221,53 @@ world_connect(int listener)
 	return h;
 }
 
-/* see world.h */
+/* see fake.h */
 void
-world_put(int h, const void *data, size_t len)
+fake_put(int h, const void *data, size_t len)
 {
 	if (!socks[h].up_ended && !socks[h].reset)
 		add(&socks[h].up, data, len);
 }
 
-/* see world.h */
+/* see fake.h */
 size_t
-world_take(int h, void *data, size_t room)
+fake_take(int h, void *data, size_t room)
 {
 	return take(&socks[h].down, data, room, 0);
 }
 
-/* see world.h */
+/* see fake.h */
 size_t
-world_waiting(int h)
+fake_waiting(int h)
 {
 	return socks[h].down.len;
 }
 
-/* see world.h */
+/* see fake.h */
 void
-world_window(int h, size_t bytes)
+fake_window(int h, size_t bytes)
 {
 	socks[h].window = bytes;
 }
 
-/* see world.h */
+/* see fake.h */
 void
-world_end(int h)
+fake_end(int h)
 {
 	socks[h].up_ended = 1;
 }
 
-/* see world.h */
+/* see fake.h */
 void
-world_reset(int h)
+fake_reset(int h)
 {
 	socks[h].reset = 1;
 	socks[h].down.len = 0;
 }
 
-/* see world.h */
+/* see fake.h */
 void
-world_leave(int h)
+fake_leave(int h)
 {
 	struct sock *s = &socks[h];
 	int i, j;
@@ -288,16 +288,16 @@ world_leave(int h)
 		clear(s);
 }
 
-/* see world.h */
+/* see fake.h */
 int
-world_ended(int h)
+fake_ended(int h)
 {
 	return socks[h].broken ? -1 : socks[h].down_ended;
 }
 
-/* see world.h */
+/* see fake.h */
 int
-world_prompt(int h)
+fake_prompt(int h)
 {
 	return socks[h].prompt;
 }
@@ -313,7 +313,7 @@ of(int fd, int listener)
 	return &socks[fd - FIRST];
 }
 
-/* see world.h */
+/* see fake.h */
 int
 w_accept(int fd, struct sockaddr *a, socklen_t *len)
 {
@@ -322,7 +322,7 @@ w_accept(int fd, struct sockaddr *a, socklen_t *len)
 
 	(void)a;
 	(void)len;
-	if (fails(WORLD_ACCEPT, NULL))
+	if (fails(FAKE_ACCEPT, NULL))
 		return -1;
 	if (s->waiting == 0) {
 		errno = EAGAIN;
@@ -334,13 +334,13 @@ w_accept(int fd, struct sockaddr *a, socklen_t *len)
 	return FIRST + h;
 }
 
-/* see world.h */
+/* see fake.h */
 ssize_t
 w_recv(int fd, void *buf, size_t len, int flags)
 {
 	struct sock *s = of(fd, 0);
 
-	if (fails(WORLD_RECV, &len))
+	if (fails(FAKE_RECV, &len))
 		return -1;
 	if (s->reset) {
 		errno = ECONNRESET;
@@ -353,7 +353,7 @@ w_recv(int fd, void *buf, size_t len, int flags)
 	return (ssize_t)take(&s->up, buf, len, (flags & MSG_PEEK) != 0);
 }
 
-/* see world.h */
+/* see fake.h */
 ssize_t
 w_send(int fd, const void *buf, size_t len, int flags)
 {
@@ -361,7 +361,7 @@ w_send(int fd, const void *buf, size_t len, int flags)
 	size_t room;
 
 	(void)flags;
-	if (fails(WORLD_SEND, &len))
+	if (fails(FAKE_SEND, &len))
 		return -1;
 	if (s->down_ended)
 		nonsense("sent to after shutdown", fd);
@@ -378,12 +378,12 @@ w_send(int fd, const void *buf, size_t len, int flags)
 	if (len > room)
 		len = room;
 	add(&s->down, buf, len);
-	if (world_sent != NULL)
-		world_sent(fd - FIRST);
+	if (fake_sent != NULL)
+		fake_sent(fd - FIRST);
 	return (ssize_t)len;
 }
 
-/* see world.h */
+/* see fake.h */
 ssize_t
 w_sendmsg(int fd, const struct msghdr *m, int flags)
 {
@@ -398,13 +398,13 @@ w_sendmsg(int fd, const struct msghdr *m, int flags)
 	return n;
 }
 
-/* see world.h */
+/* see fake.h */
 int
 w_shutdown(int fd, int how)
 {
 	struct sock *s = of(fd, 0);
 
-	if (fails(WORLD_SHUTDOWN, NULL))
+	if (fails(FAKE_SHUTDOWN, NULL))
 		return -1;
 	if (how != SHUT_WR)
 		nonsense("shut in another way", fd);
@@ -416,7 +416,7 @@ w_shutdown(int fd, int how)
 	return 0;
 }
 
-/* see world.h */
+/* see fake.h */
 int
 w_close(int fd)
 {
@@ -434,14 +434,14 @@ w_close(int fd)
 	return 0;
 }
 
-/* see world.h */
+/* see fake.h */
 int
 w_setsockopt(int fd, int level, int name, const void *v, socklen_t len)
 {
 	struct sock *s = of(fd, 0);
 
 	(void)len;
-	if (fails(WORLD_SETSOCKOPT, NULL))
+	if (fails(FAKE_SETSOCKOPT, NULL))
 		return -1;
 	if (level == SOL_SOCKET && name == SO_LINGER)
 		s->abort = ((const struct linger *)v)->l_onoff;
@@ -450,14 +450,14 @@ w_setsockopt(int fd, int level, int name, const void *v, socklen_t len)
 	return 0;
 }
 
-/* see world.h */
+/* see fake.h */
 int
 w_getpeername(int fd, struct sockaddr *a, socklen_t *len)
 {
 	struct sockaddr_in in;
 
 	(void)of(fd, 0);
-	if (fails(WORLD_PEERNAME, NULL))
+	if (fails(FAKE_PEERNAME, NULL))
 		return -1;
 	memset(&in, 0, sizeof in);
 	in.sin_family = AF_INET;
@@ -467,11 +467,11 @@ w_getpeername(int fd, struct sockaddr *a, socklen_t *len)
 	return 0;
 }
 
-/* see world.h */
+/* see fake.h */
 int
 w_ioctl(int fd, unsigned long request, int *n)
 {
-	if (fails(WORLD_IOCTL, NULL))
+	if (fails(FAKE_IOCTL, NULL))
 		return -1;
 	if (request != TIOCOUTQ)
 		nonsense("an ioctl that nobody knows", fd);
@@ -490,7 +490,7 @@ ws_entropy(void *buf, size_t len)
 	unsigned char *p = buf;
 	size_t i;
 
-	if (fails(WORLD_ENTROPY, NULL))
+	if (fails(FAKE_ENTROPY, NULL))
 		return -1;
 	for (i = 0; i < len; i++)
 		if (len != 240)
@@ -504,7 +504,7 @@ ws_entropy(void *buf, size_t len)
 	return 0;
 }
 
-/* see world.h */
+/* see fake.h */
 int
 w_poll(struct pollfd *fds, nfds_t n, int timeout)
 {
@@ -512,8 +512,8 @@ w_poll(struct pollfd *fds, nfds_t n, int timeout)
 	int got = 0, r;
 	nfds_t i;
 
-	world_now += 1000;
-	if (fails(WORLD_POLL, NULL))
+	fake_now += 1000;
+	if (fails(FAKE_POLL, NULL))
 		return -1;
 	for (i = 0; i < n; i++) {
 		fds[i].revents = 0;
@@ -542,19 +542,19 @@ w_poll(struct pollfd *fds, nfds_t n, int timeout)
 		return got;
 	if (timeout < 0)
 		nonsense("sleeps for ever", timeout);
-	world_now += (int64_t)timeout * 1000000 + world_oversleep;
-	world_oversleep = 0;
-	world_sent = NULL;
+	fake_now += (int64_t)timeout * 1000000 + fake_oversleep;
+	fake_oversleep = 0;
+	fake_sent = NULL;
 	return 0;
 }
 
-/* see world.h */
+/* see fake.h */
 int
 w_clock_gettime(clockid_t id, struct timespec *t)
 {
 	(void)id;
-	world_now += world_tick;
-	t->tv_sec = (time_t)(world_now / 1000000000);
-	t->tv_nsec = (long)(world_now % 1000000000);
+	fake_now += fake_tick;
+	t->tv_sec = (time_t)(fake_now / 1000000000);
+	t->tv_nsec = (long)(fake_now % 1000000000);
 	return 0;
 }

@@ -1,14 +1,14 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
- * A world for the hub to live in: memory, sockets and a clock that do what a
- * test wants, in one process and without the kernel.
+ * A fake kernel under the hub: memory, sockets and a clock that do what a test
+ * wants, in one process.
  *
- * The hub's files are compiled with WORLD_PART set, each behind this header
- * (test/part.c), so that their malloc, recv, poll ... are the world's. A test
+ * The hub's files are compiled with FAKE_PART set, each behind this header
+ * (test/part.c), so that their malloc, recv, poll ... are the fakes. A test
  * holds the other ends: it connects, puts bytes in, takes bytes out.
  */
-#ifndef TEST_WORLD_H
-#define TEST_WORLD_H
+#ifndef TEST_FAKE_H
+#define TEST_FAKE_H
 
 #define _GNU_SOURCE
 #include <sys/types.h>
@@ -31,62 +31,62 @@
 #include <unistd.h>
 
 /* What can be made to fail; send is sendmsg too. */
-enum world_call {
-	WORLD_ALLOC, WORLD_RECV, WORLD_SEND, WORLD_ACCEPT, WORLD_POLL,
-	WORLD_ENTROPY, WORLD_SETSOCKOPT, WORLD_SHUTDOWN, WORLD_PEERNAME,
-	WORLD_IOCTL, WORLD_CALLS
+enum fake_call {
+	FAKE_ALLOC, FAKE_RECV, FAKE_SEND, FAKE_ACCEPT, FAKE_POLL,
+	FAKE_ENTROPY, FAKE_SETSOCKOPT, FAKE_SHUTDOWN, FAKE_PEERNAME,
+	FAKE_IOCTL, FAKE_CALLS
 };
 
 /* Calls number at to at + many - 1 of a kind fail with error; or, with error
  * 0, they send no more than cut bytes. */
-struct world_fault {
-	enum world_call call;
+struct fake_fault {
+	enum fake_call call;
 	unsigned long at, many;
 	int error;
 	size_t cut;
 };
 
-extern struct world_fault world_fault;
-extern unsigned long world_calls[WORLD_CALLS]; /* so far, from 1 */
-extern unsigned long world_faults;             /* that have happened */
-extern long world_live;                        /* blocks not given back */
-extern int64_t world_now;                      /* ns */
-extern int64_t world_tick;                     /* ns that each look at the
+extern struct fake_fault fake_fault;
+extern unsigned long fake_calls[FAKE_CALLS]; /* so far, from 1 */
+extern unsigned long fake_faults;             /* that have happened */
+extern long fake_live;                        /* blocks not given back */
+extern int64_t fake_now;                      /* ns */
+extern int64_t fake_tick;                     /* ns that each look at the
                                                   clock takes */
-extern int64_t world_oversleep; /* ns that the next sleep takes longer */
-extern void (*world_sent)(int h); /* what happens after each send to h */
+extern int64_t fake_oversleep; /* ns that the next sleep takes longer */
+extern void (*fake_sent)(int h); /* what happens after each send to h */
 
 /* Everything as at the start; what is still open or live is forgotten. */
-void world_begin(void);
+void fake_begin(void);
 
 /* Descriptors that the hub has not closed. */
-unsigned world_open(void);
+unsigned fake_open(void);
 
 /* The hub's descriptor of the connection h is the handle plus this. */
-#define WORLD_FD 20000 /* and so one that no kernel has given us */
+#define FAKE_FD 20000 /* and so one that no kernel has given us */
 
 /* A listening descriptor, for the hub. */
-int world_listen(void);
+int fake_listen(void);
 
 /* The other end of a connection to a listener: a handle, or -1. */
-int world_connect(int listener);
+int fake_connect(int listener);
 
-void world_put(int h, const void *data, size_t len);
-size_t world_take(int h, void *data, size_t room);
-size_t world_waiting(int h); /* bytes to take */
+void fake_put(int h, const void *data, size_t len);
+size_t fake_take(int h, void *data, size_t room);
+size_t fake_waiting(int h); /* bytes to take */
 
 /* How much the hub may send before somebody takes it; 64 KiB at first. */
-void world_window(int h, size_t bytes);
+void fake_window(int h, size_t bytes);
 
-void world_end(int h);   /* our FIN */
-void world_reset(int h); /* our RST */
-void world_leave(int h); /* close; the handle is gone */
+void fake_end(int h);   /* our FIN */
+void fake_reset(int h); /* our RST */
+void fake_leave(int h); /* close; the handle is gone */
 
 /* 0: open, 1: the hub has ended it in order, -1: reset. */
-int world_ended(int h);
+int fake_ended(int h);
 
 /* 1 if the hub has set TCP_NODELAY. */
-int world_prompt(int h);
+int fake_prompt(int h);
 
 void *w_malloc(size_t n);
 void *w_calloc(size_t n, size_t size);
@@ -104,7 +104,7 @@ int w_ioctl(int fd, unsigned long request, int *n);
 int w_poll(struct pollfd *fds, nfds_t n, int timeout);
 int w_clock_gettime(clockid_t id, struct timespec *t);
 
-#ifdef WORLD_PART
+#ifdef FAKE_PART
 #define malloc(n) w_malloc(n)
 #define calloc(n, size) w_calloc(n, size)
 #define realloc(p, n) w_realloc(p, n)

@@ -1,12 +1,12 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
- * The people of fault.c: clients and a backend, who speak ws and wss, keep count
- * of what they hear, and live in the world of world.h.
+ * The peers of fault.c: clients, which speak ws or wss and count what they
+ * receive, and a backend, all on the fake kernel of fake.h.
  */
-#ifndef TEST_PEOPLE_H
-#define TEST_PEOPLE_H
+#ifndef TEST_PEERS_H
+#define TEST_PEERS_H
 
-#include "world.h"
+#include "fake.h"
 #include "../ws.h"
 #include "test.h"
 
@@ -20,11 +20,11 @@
 
 #define ROOM 65536
 
-enum { ANN, BOB, TOM, EVE, PEOPLE };
+enum { ANN, BOB, TOM, EVE, PEERS };
 
 static const char *const names[] = { "Ann", "Bob", "Tom", "Eve" };
 
-struct person {
+struct peer {
 	int h;         /* -1: not connected */
 	int up;        /* has got its id */
 	int gone;      /* the hub ended it, or it was reset */
@@ -32,7 +32,7 @@ struct person {
 	char id[WS_ID_LEN + 1];
 	unsigned char got[ROOM]; /* what is not yet a frame */
 	size_t have;
-	unsigned heard, next;    /* messages; the number that is to come */
+	unsigned received, next;    /* messages; the number that is to come */
 	unsigned skipped;        /* numbers that did not come */
 	unsigned pongs;
 	unsigned code;           /* the last Close's */
@@ -46,7 +46,7 @@ struct person {
 #endif
 };
 
-static struct person people[PEOPLE];
+static struct peer peers[PEERS];
 static struct ws_loop *l;
 static int listener, tls_listener, control, backend, backend_gone;
 static char reply[65536];
@@ -133,7 +133,7 @@ learn_key(void)
 }
 
 static void
-begin_tls(struct person *p)
+begin_tls(struct peer *p)
 {
 	static const uint16_t suites[] = {
 		BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
@@ -155,7 +155,7 @@ begin_tls(struct person *p)
 	br_ssl_engine_inject_entropy(e, "always the same: it is a test", 29);
 	br_ssl_client_reset(&p->cc, "localhost", 0);
 	p->tls = 1;
-	world_window(p->h, 300); /* the hub has to keep some, too */
+	fake_window(p->h, 300); /* the hub has to keep some, too */
 }
 
 /*
@@ -163,7 +163,7 @@ begin_tls(struct person *p)
  * what there is to send comes late, so that the hub has to keep half a record.
  */
 static void
-pump_tls(struct person *p)
+pump_tls(struct peer *p)
 {
 	br_ssl_engine_context *e = &p->cc.eng;
 	unsigned char *at;
@@ -176,7 +176,7 @@ pump_tls(struct person *p)
 		if (at != NULL) {
 			late = len > 7;
 			len -= late ? 7 : 0;
-			world_put(p->h, at, len);
+			fake_put(p->h, at, len);
 			br_ssl_engine_sendrec_ack(e, len);
 			moved = 1;
 		}
@@ -187,7 +187,7 @@ pump_tls(struct person *p)
 			moved = 1;
 		}
 		if ((at = br_ssl_engine_recvrec_buf(e, &len)) != NULL &&
-		    (n = world_take(p->h, at, len)) != 0) {
+		    (n = fake_take(p->h, at, len)) != 0) {
 			br_ssl_engine_recvrec_ack(e, n);
 			moved = 1;
 		}
@@ -195,10 +195,10 @@ pump_tls(struct person *p)
 }
 #endif
 
-/* ---------------------------------------------------------------- people */
+/* ----------------------------------------------------------------- peers */
 
 static void
-say(struct person *p, const void *data, size_t len)
+send_bytes(struct peer *p, const void *data, size_t len)
 {
 	if (p->h < 0)
 		return;
@@ -217,11 +217,11 @@ say(struct person *p, const void *data, size_t len)
 		return;
 	}
 #endif
-	world_put(p->h, data, len);
+	fake_put(p->h, data, len);
 }
 
 static void
-say_frame(struct person *p, unsigned opcode, const char *data, size_t len)
+send_frame(struct peer *p, unsigned opcode, const char *data, size_t len)
 {
 	static const unsigned char mask[4] = { 1, 2, 3, 4 };
 	unsigned char out[256];
@@ -230,11 +230,11 @@ say_frame(struct person *p, unsigned opcode, const char *data, size_t len)
 	if (len != 0)
 		memcpy(out + n, data, len);
 	ws_mask(out + n, len, mask, 0);
-	say(p, out, n + len);
+	send_bytes(p, out, n + len);
 }
 
 static void
-hear(struct person *p, const char *text)
+on_text(struct peer *p, const char *text)
 {
 	unsigned n;
 	const char *id = strstr(text, "\"device_id\":\"");
@@ -249,16 +249,16 @@ hear(struct person *p, const char *text)
 		p->beats++;
 	if (sscanf(text, "[%u,", &n) != 1)
 		return;
-	EXPECT(n >= p->next, "%s heard %u after %u", names[p - people], n,
+	EXPECT(n >= p->next, "%s received %u after %u", names[p - peers], n,
 	    p->next - 1);
 	p->skipped += n - p->next;
 	p->next = n + 1;
-	p->heard++;
+	p->received++;
 }
 
 /* Reads all there is. */
 static void
-listen_up(struct person *p)
+read_all(struct peer *p)
 {
 	unsigned char *s;
 	char *end, text[64];
@@ -271,11 +271,11 @@ listen_up(struct person *p)
 		pump_tls(p);
 		if (!p->asked && br_ssl_engine_sendapp_buf(&p->cc.eng, &len)) {
 			p->asked = 1;
-			say(p, request, sizeof request - 1);
+			send_bytes(p, request, sizeof request - 1);
 		}
 	} else
 #endif
-		p->have += world_take(p->h, p->got + p->have,
+		p->have += fake_take(p->h, p->got + p->have,
 		    sizeof p->got - p->have - 1);
 	p->got[p->have] = '\0';
 	if (!p->up && p->have > 12 && memcmp(p->got, "HTTP/1.1 ", 9) == 0) {
@@ -299,7 +299,7 @@ listen_up(struct person *p)
 		snprintf(text, sizeof text, "%.*s", len < 63 ? (int)len : 63,
 		    (char *)s + head);
 		if (s[0] == (WS_FIN | WS_TEXT))
-			hear(p, text);
+			on_text(p, text);
 		else if (s[0] == (WS_FIN | WS_PONG))
 			p->pongs++;
 		else if (s[0] == (WS_FIN | WS_CLOSE))
@@ -307,28 +307,28 @@ listen_up(struct person *p)
 		else if (s[0] == (WS_FIN | WS_PING)) {
 			p->pings++;
 			if (!p->mute)
-				say_frame(p, WS_PONG, "", 0);
+				send_frame(p, WS_PONG, "", 0);
 		}
 		p->have -= head + len;
 		memmove(s, s + head + len, p->have);
 	}
-	if (world_ended(p->h) && world_waiting(p->h) == 0)
+	if (fake_ended(p->h) && fake_waiting(p->h) == 0)
 		p->gone = 1;
 }
 
 static void
-hang_up(struct person *p)
+disconnect(struct peer *p)
 {
 	if (p->h >= 0)
-		world_leave(p->h);
+		fake_leave(p->h);
 	p->h = -1;
 }
 
 static void
-knock(struct person *p, int tls)
+dial(struct peer *p, int tls)
 {
 	memset(p, 0, sizeof *p);
-	p->h = world_connect(tls ? tls_listener : listener);
+	p->h = fake_connect(tls ? tls_listener : listener);
 #ifdef WITH_TLS
 	if (tls)
 		begin_tls(p);
@@ -343,10 +343,10 @@ turns(int n)
 
 	while (n-- > 0 && going) {
 		going = ws_loop_step(l, 0);
-		for (i = 0; i < PEOPLE; i++)
-			listen_up(&people[i]);
+		for (i = 0; i < PEERS; i++)
+			read_all(&peers[i]);
 		if (backend >= 0 && reply_len < sizeof reply - 4096)
-			reply_len += world_take(backend, reply + reply_len,
+			reply_len += fake_take(backend, reply + reply_len,
 			    sizeof reply - 1 - reply_len);
 	}
 	return going;
@@ -366,12 +366,12 @@ ask(const char *format, ...)
 	vsnprintf(text, sizeof text, format, ap);
 	va_end(ap);
 	reply_len = 0;
-	world_put(backend, text, strlen(text));
+	fake_put(backend, text, strlen(text));
 	for (i = 0; i < 20 && memchr(reply, '\n', reply_len) == NULL; i++)
 		(void)turns(1);
 	reply[reply_len] = '\0';
-	/* A backend that could not be written to is heard, and told nothing. */
-	if (world_ended(backend) || memchr(reply, '\n', reply_len) == NULL)
+	/* A backend that could not be written to was obeyed, and gets no reply. */
+	if (fake_ended(backend) || memchr(reply, '\n', reply_len) == NULL)
 		backend_gone = 1;
 	if (reply_len >= 3 && memcmp(reply, "ERR", 3) == 0)
 		errs++;
@@ -379,7 +379,7 @@ ask(const char *format, ...)
 }
 
 static int
-tell_all(size_t size)
+publish_all(size_t size)
 {
 	static char pad[16384];
 
@@ -391,7 +391,7 @@ tell_all(size_t size)
 }
 
 static int
-subscribe(struct person *p)
+subscribe(struct peer *p)
 {
 	return ask("{\"action\":\"subscribe\",\"device\":\"%s\",\"channel\":"
 	    "\"all\"}\n", p->id);

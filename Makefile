@@ -102,7 +102,7 @@ $(INCLUDE):
 $(B)/ws: test/ws.c ws.c
 $(B)/json: test/json.c json.c
 $(B)/siphash: test/siphash.c siphash.c
-$(B)/queue: test/queue.c queue.c
+$(B)/queue: test/queue.c test/alloc.h queue.c
 $(B)/memory: test/memory.c memory.c
 $(B)/poll: test/poll.c poll.c
 $(B)/wheel: test/wheel.c wheel.c
@@ -113,10 +113,10 @@ $(B)/http: test/http.c http.c ws.o
 $(B)/token: test/token.c token.c json.o ws.o log.o
 	$(LINK) test/token.c json.o ws.o log.o
 
-$(B)/hub: test/hub.c hub.c control.c json.o siphash.o ws.o log.o
+$(B)/hub: test/hub.c test/alloc.h hub.c control.c json.o siphash.o ws.o log.o
 	$(LINK) test/hub.c json.o siphash.o ws.o log.o
 
-$(B)/tls: test/tls.c tls.c pem.o entropy.o log.o
+$(B)/tls: test/tls.c test/alloc.h tls.c pem.o entropy.o log.o
 	@mkdir -p $(B)
 	test "$(TLS)" = no || $(C) $(LDFLAGS) -o $@ $(BEAR) test/tls.c pem.o entropy.o log.o $(LIB)
 

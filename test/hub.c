@@ -33,59 +33,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static unsigned calls;     /* of malloc, calloc and realloc */
-static unsigned fail_at;   /* this one fails; 0: none */
-static unsigned fail_from; /* this one and all after it fail; 0: none */
-static size_t live;        /* blocks not given back */
-static size_t asked;       /* bytes that the last call wanted */
-static size_t largest;     /* bytes that any call wanted */
-
-static int
-no_memory(size_t n)
-{
-	calls++;
-	asked = n;
-	if (n > largest)
-		largest = n;
-	return n > (size_t)1 << 30 || calls == fail_at ||
-	    (fail_from != 0 && calls >= fail_from);
-}
-
-/* What a call came to: memory, or an error that is surely seen. */
-static void *
-given(void *p, int more)
-{
-	if (p == NULL)
-		errno = ENOMEM;
-	else if (more)
-		live++;
-	return p;
-}
-
-static void *
-test_malloc(size_t n)
-{
-	return given(no_memory(n) ? NULL : malloc(n), 1);
-}
-
-static void *
-test_calloc(size_t n, size_t size)
-{
-	return given(no_memory(n * size) ? NULL : calloc(n, size), 1);
-}
-
-static void *
-test_realloc(void *old, size_t n)
-{
-	return given(no_memory(n) ? NULL : realloc(old, n), old == NULL);
-}
-
-static void
-test_free(void *p)
-{
-	live -= p != NULL;
-	free(p);
-}
+#include "alloc.h"
 
 static enum {
 	REAL,
@@ -116,10 +64,6 @@ ws_entropy(void *buf, size_t n)
 	return 0;
 }
 
-#define malloc(n) test_malloc(n)
-#define calloc(n, size) test_calloc(n, size)
-#define realloc(p, n) test_realloc(p, n)
-#define free(p) test_free(p)
 #include "../hub.c"
 #include "../control.c"
 #undef malloc
@@ -164,7 +108,7 @@ channel_name(unsigned n)
 static void
 all_freed(void)
 {
-	EXPECT(live == 0, "%zu blocks not given back", live);
+	EXPECT(live == 0, "%ld blocks not given back", live);
 	live = 0;
 	calls = fail_at = fail_from = 0;
 }
@@ -360,7 +304,7 @@ frames(void)
 	if (f != NULL) {
 		f->refs++;
 		ws_frame_release(f);
-		EXPECT(live == 1 && f->refs == 1, "%zu blocks", live);
+		EXPECT(live == 1 && f->refs == 1, "%ld blocks", live);
 		ws_frame_release(f);
 	}
 	all_freed();
@@ -1906,7 +1850,7 @@ starve(unsigned n, int forever)
 	errno = 0;
 	if (ws_hub_init(&h, count, &tally) != 0) {
 		EXPECT(errno == ENOMEM && live == 1, "init, call %u: errno "
-		    "%d, %zu blocks", n, errno, live);
+		    "%d, %ld blocks", n, errno, live);
 		ws_frame_release(f);
 		all_freed();
 		return 1;

@@ -11,27 +11,7 @@
 
 #include "test.h"
 
-static int fail_malloc;
-static long live; /* blocks */
-
-static void *
-test_malloc(size_t n)
-{
-	void *p = fail_malloc ? NULL : malloc(n);
-
-	live += p != NULL;
-	return p;
-}
-
-static void
-test_free(void *p)
-{
-	live -= p != NULL;
-	free(p);
-}
-
-#define malloc test_malloc
-#define free test_free
+#include "alloc.h"
 #include "../queue.c"
 
 /* see ws.h: hub.c's, without the JSON */
@@ -146,13 +126,13 @@ test_random(void)
 		default:
 			f = new_frame(1 + random_below(random_below(50) ? 200 :
 			    3000));
-			fail_malloc = random_below(20) == 0;
+			fail_from = random_below(20) == 0;
 			if (count < FRAMES &&
 			    ws_queue_push(&q, &total, f) == 0)
 				model[count++] = f;
 			else
 				test_free(f);
-			fail_malloc = 0;
+			fail_from = 0;
 			break;
 		case 5:
 		case 6:
@@ -164,9 +144,9 @@ test_random(void)
 				    4000 : q.unsent));
 			break;
 		case 8:
-			fail_malloc = random_below(4) == 0;
+			fail_from = random_below(4) == 0;
 			ws_queue_shrink(&q, &total);
-			fail_malloc = 0;
+			fail_from = 0;
 			break;
 		case 11:
 			if (count < 2)

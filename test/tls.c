@@ -10,44 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The number of allocations that will still be granted; -1: all. */
-static long granted = -1;
-
-static int
-refused(void)
-{
-	if (granted == 0)
-		return 1;
-	if (granted > 0)
-		granted--;
-	return 0;
-}
-
-static void *
-test_malloc(size_t len)
-{
-	return refused() ? NULL : malloc(len);
-}
-
-static void *
-test_calloc(size_t n, size_t len)
-{
-	return refused() ? NULL : calloc(n, len);
-}
-
-static void *
-test_realloc(void *p, size_t len)
-{
-	return refused() ? NULL : realloc(p, len);
-}
-
-#define malloc(len) test_malloc(len)
-#define calloc(n, len) test_calloc(n, len)
-#define realloc(p, len) test_realloc(p, len)
+#include "alloc.h"
 #include "../tls.c"
 #undef malloc
 #undef calloc
 #undef realloc
+#undef free
 
 #include <fcntl.h>
 
@@ -547,14 +515,14 @@ test_configs(void)
 
 	CASE("no memory for a configuration or a session");
 	for (i = 0; i < 4; i++) {
-		granted = (long)i;
+		fail_from = calls + 1 + (unsigned)i;
 		bad(chain, key, "out of memory");
-		granted = -1;
+		fail_from = 0;
 	}
 	c = ws_tls_config_new(chain, key, words);
-	granted = 0;
+	fail_from = 1;
 	EXPECT(ws_tls_new(c, 0) == NULL, "a session without memory");
-	granted = -1;
+	fail_from = 0;
 	EXPECT(c->refs == 1, "%u references", c->refs);
 	ws_tls_config_release(c);
 	ws_tls_config_release(NULL);
@@ -1021,11 +989,11 @@ test_full(void)
 	stuff(q);
 	client_write(p, big, 100);
 	deliver(p, 50);
-	granted = 0;
+	fail_from = 1;
 	EXPECT(tls_read(p, p->got) == WS_ERROR &&
 	    strcmp(ws_tls_error(p->t), "out of memory") == 0, "%s",
 	    ws_tls_error(p->t));
-	granted = -1;
+	fail_from = 0;
 	EXPECT(idle(p->t), "a stash");
 	EXPECT(tls_read(p, p->got) == WS_ERROR, "read after an error");
 	EXPECT(tls_write(p, "x", 1) == WS_ERROR, "write after an error");
@@ -1037,10 +1005,10 @@ test_full(void)
 	pair_free(q);
 	p = connected(c, NULL);
 	setsockopt(p->server, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
-	granted = 0;
+	fail_from = 1;
 	for (i = 0; i < 10 && tls_write(p, big, sizeof big) > 0; i++)
 		continue;
-	granted = -1;
+	fail_from = 0;
 	EXPECT(tls_write(p, big, 1) == WS_ERROR && idle(p->t), "%s",
 	    ws_tls_error(p->t));
 	pair_free(p);

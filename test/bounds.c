@@ -228,7 +228,8 @@ fair_turns(void)
 	size_t got = 0;
 	int flooder, other, i, turn, answered = -1, served = -1, flushed = -1;
 
-	CASE("beside a backend's flood another is answered, and a client let in");
+	CASE("beside a backend's flood another is answered, and a client let "
+	    "in");
 	begin(&usual);
 	for (i = 0; i < 20; i++)
 		(void)join(i);
@@ -595,7 +596,8 @@ silent_connections(void)
 {
 	int i;
 
-	CASE("connections that say nothing are cold, and heard when they speak");
+	CASE("connections that say nothing are cold, and heard when they "
+	    "speak");
 	begin(&usual);
 	for (i = 0; i < 100; i++) {
 		(void)dial(i);

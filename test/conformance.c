@@ -459,7 +459,8 @@ reserved(void)
 	static const unsigned wrong[] = { 3, 4, 5, 6, 7, 11, 12, 13, 14, 15 };
 	unsigned i, bits;
 
-	CASE("3.1-3.7 a reserved bit, in any frame: 1002, after what was before");
+	CASE("3.1-3.7 a reserved bit, in any frame: 1002, after what was "
+	    "before");
 	for (bits = 1; bits < 8; bits++)
 		for (i = 0; i < 5; i++) {
 			begin();
@@ -605,7 +606,7 @@ fail_fast(void)
 		snprintf(whole, sizeof whole, "%s%sedited", kosme, bad[i]);
 		len = strlen(whole);
 		(void)plain_utf8((unsigned char *)whole, len, &wrong);
-		/* 6.4.1: the second of three fragments; the third never comes. */
+		/* 6.4.1: the second of three fragments; no third comes. */
 		begin();
 		text(0x01, kosme);
 		pause_here();
@@ -892,7 +893,8 @@ limits(void)
 		    "9.8 a thousand binary messages, one by one");
 		for (i = 0; i < 6; i++)
 			round_trips(kind, small[i]);
-		CASE(kind == WS_TEXT ? "10.1 65,536 bytes in fragments of 1,300" :
+		CASE(kind == WS_TEXT ? "10.1 65,536 bytes in fragments of "
+		    "1,300" :
 		    "10.1 and as binary");
 		message(kind, 65536, 1300, WHOLE);
 	}

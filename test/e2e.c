@@ -129,7 +129,8 @@ test_refusals(const struct hub *h)
 		    "X: \r\n\r\n");
 		snprintf(head, sizeof head, "GET / HTTP/1.1\r\n" UPGRADE
 		    "X: %0*d\r\n\r\n", (int)fill, 0);
-		EXPECT(strlen(head) == WHOLE_HEAD + i, "%zu bytes", strlen(head));
+		EXPECT(strlen(head) == WHOLE_HEAD + i, "%zu bytes",
+		    strlen(head));
 		if (i == 1) {
 			ask(h, head, strlen(head), answer);
 			check_answer("32769 bytes", answer, "431 ", "");
@@ -277,7 +278,8 @@ test_subprotocols(const struct hub *h)
 		fd = dial(h->port[0], 0);
 		put(fd, request, strlen(request));
 		read_head(fd, head);
-		snprintf(line, sizeof line, "\r\nSec-WebSocket-Protocol: %s\r\n",
+		snprintf(line, sizeof line,
+		    "\r\nSec-WebSocket-Protocol: %s\r\n",
 		    t[i].want != NULL ? t[i].want : "");
 		EXPECT(strncmp(head, "HTTP/1.1 101 ", 13) == 0 &&
 		    (t[i].want != NULL ? strstr(head, line) != NULL :
@@ -317,7 +319,8 @@ test_health(const struct hub *h)
 {
 	char answer[4096];
 
-	CASE("--health: 200 to what load balancers send, and it counts as right");
+	CASE("--health: 200 to what load balancers send, and it counts as "
+	    "right");
 	probe_all(h);
 	/* The one that is: see above. */
 	EXPECT(counter(h, "bad requests") == 1, "%lld are counted",

@@ -527,7 +527,8 @@ test_never_reads(void)
 			FRAME(&good[k], 0x81, data, 8194);
 	}
 	EXPECT(others == GOOD, "%d clients after %d messages", others, i);
-	EXPECT(counter(&h, "cut off") == 2, "%lld cut off", counter(&h, "cut off"));
+	EXPECT(counter(&h, "cut off") == 2, "%lld cut off", counter(&h,
+	    "cut off"));
 	TELL(3);
 
 	CASE("readers: one that reads then finds an order kept, and a 1013");
@@ -746,7 +747,8 @@ full_hub(void)
 		put(fd[i], REQUEST, sizeof REQUEST - 1);
 	for (i = 0; i < 60; i++)
 		ANSWERED(fd[i], "HTTP/1.1 503 ");
-	EXPECT(counter(&h, "refused") == 60, "%lld refused", counter(&h, "refused"));
+	EXPECT(counter(&h, "refused") == 60, "%lld refused", counter(&h,
+	    "refused"));
 	await_clients(GOOD);
 	FINISH("full");
 }

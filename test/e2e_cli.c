@@ -717,7 +717,8 @@ crashes(void)
 		leave(&c);
 	}
 
-	CASE("kill -9 of the keeper: the hub says so once, Close 1001 and ends");
+	CASE("kill -9 of the keeper: the hub says so once, Close 1001 and "
+	    "ends");
 	START(&h, QUIET_HUB);
 	join(&c, &h);
 	fd = dial_unix(h.control);
@@ -755,7 +756,7 @@ crashes(void)
 	STOP(&h);
 }
 
-/* ------------------------------------------------- the control socket's file */
+/* ------------------------------------------------ the control socket's file */
 
 /* A socket's file, and who listens there, or -1. */
 static int

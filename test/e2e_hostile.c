@@ -281,7 +281,8 @@ stopped(void)
 	    counter(&h, "silent"));
 	EXPECT(pongs > n || wrap[0] != NULL, "only %d Pongs", pongs);
 	unheard = counter(&h, "longest unheard");
-	EXPECT(unheard >= 0 && unheard <= 5000, "somebody went unheard for %lld ms", unheard);
+	EXPECT(unheard >= 0 && unheard <= 5000,
+	    "somebody went unheard for %lld ms", unheard);
 	ORDER(&h, M1, n == 100 ? "OK 100\n" : "OK 10\n");
 	for (i = 0; i < n; i++)
 		leave(&c[i]);

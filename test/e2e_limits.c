@@ -374,7 +374,8 @@ networks(void)
 static void
 hosts(void)
 {
-	static const char twice[] = "listeners: a host that /etc/hosts has twice";
+	static const char twice[] = "listeners: a host that /etc/hosts has "
+	    "twice";
 #ifdef __linux__
 	struct hub h = { 0 };
 	struct client c;

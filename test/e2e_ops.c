@@ -23,7 +23,8 @@ information(void)
 	static const char *const words[] = {
 		"--listen", "--tls-listen", "--cert", "--key", "--control ",
 		"--control-mode", "--control-group", "--user", "--heartbeat",
-		"--ping", "--health", "--subprotocol", "--max-clients", "--max-per-ip", "--queue ",
+		"--ping", "--health", "--subprotocol", "--max-clients",
+		    "--max-per-ip", "--queue ",
 		"--queue-total", "--drain", "-n", "-q", "-v", "-V", "-h",
 		"wshub ctl [-s path] [json ...]"
 	};
@@ -543,7 +544,7 @@ logs(void)
 	halt(&h);
 }
 
-/* ----------------------------------------------- what a parent process leaves */
+/* --------------------------------------------- what a parent process leaves */
 
 /*
  * Each is done by the child right before it becomes the hub, and ends it with

@@ -946,7 +946,8 @@ renewal(void)
 static void
 certbot(void)
 {
-	static const char elsewhere[] = "renewal: a link that leads to where the "
+	static const char elsewhere[] = "renewal: a link that leads to where "
+	    "the "
 	    "keeper does not see is named as that";
 	struct hub h = { 0 };
 

@@ -1,6 +1,6 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
- * An echo server made from ws.c and http.c alone: whatever message a client sends comes
+ * An echo server made from ws.c and http.c alone: a client's message comes
  * back to it. It passes the Autobahn test suite, and is the example to start
  * from when a program of your own wants to speak WebSocket:
  *

@@ -150,7 +150,8 @@ after(unsigned cost, const char *what, unsigned long n)
 	EXPECT(count >= 1 && peers[EVE].received == 1, "%s %lu: nobody can be "
 	    "told: %s", what, n, reply);
 	if (!peers[ANN].gone)
-		EXPECT(peers[ANN].received == received[ANN] + 1, "%s %lu: Ann does "
+		EXPECT(peers[ANN].received == received[ANN] + 1,
+		    "%s %lu: Ann does "
 		    "not receive any more", what, n);
 }
 
@@ -192,7 +193,7 @@ static const struct ws_options usual = {
 };
 
 /*
- * Lives with calls at, at + 1, ... at + many - 1 of that kind failing, for every
+ * Lives with calls at, at + 1, ... at + many - 1 of that kind failing, for each
  * at (emulated: every fifth) until it is more than there are. Returns how many
  * that were.
  */
@@ -328,7 +329,8 @@ several(void)
 	    "{\"action\":\"multicast\",\"data\":[2,0]}\n";
 	int i;
 
-	CASE("several at once: what comes meanwhile goes with them to the next");
+	CASE("several at once: what comes meanwhile goes with them to the "
+	    "next");
 	set_up(&usual);
 	first_peers();
 	dial(&peers[BOB], 0);
@@ -359,7 +361,8 @@ nothing(int tls)
 	first_peers();
 	live(tls);
 	for (p = peers + ANN; p <= peers + (tls ? TOM : BOB); p++)
-		EXPECT(p->up && p->received == 6 && p->skipped == 0, "%s received %u",
+		EXPECT(p->up && p->received == 6 && p->skipped == 0,
+		    "%s received %u",
 		    names[p - peers], p->received);
 	EXPECT(fake_prompt(peers[ANN].h) && (!tls ||
 	    fake_prompt(peers[TOM].h)), "what is sent waits for more: no "
@@ -397,7 +400,8 @@ calls(int tls)
 	every(FAKE_RECV, 1, ECONNRESET, 0, 1, tls, "ECONNRESET at recv");
 	every(FAKE_RECV, 1, ENOMEM, 0, 1, 0, "ENOMEM at recv");
 
-	CASE("send: interrupted, would block, no buffers, short: nobody notices");
+	CASE("send: interrupted, would block, no buffers, short: nobody "
+	    "notices");
 	every(FAKE_SEND, 1, EINTR, 0, 0, 0, "EINTR at send");
 	every(FAKE_SEND, 1, EAGAIN, 0, 0, 0, "EAGAIN at send");
 	every(FAKE_SEND, 1, ENOBUFS, 0, 0, tls, "ENOBUFS at send");

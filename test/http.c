@@ -110,7 +110,8 @@ head_is(const char *head, size_t len, int status)
 		if (i == len) {
 			m = request(&bytes, more, i, &s);
 			EXPECT(m == want && s.status == status &&
-			    s.subprotocol == r.subprotocol && s.reason == r.reason,
+			    s.subprotocol == r.subprotocol &&
+			    s.reason == r.reason,
 			    "\"%s\" byte by byte: %zd, %d", head, m, s.status);
 		}
 	}
@@ -296,7 +297,8 @@ static const char *const upgrade[] = {
 static const char *const hosts[] = {
 	"", "host", "host:", "host:8080", "HOST.example.com.:0", ":80",
 	"host:99999999999", "127.0.0.1", "127.0.0.1:8080", "256.1.1.1", "1",
-	"a_b-c.d~e", "!$&'()*+,;=", "%c3%A4.example:1", "%00", "xn--4ca.example",
+	"a_b-c.d~e", "!$&'()*+,;=", "%c3%A4.example:1", "%00",
+	    "xn--4ca.example",
 	"[::]", "[::1]", "[::1]:", "[::1]:80", "[1::]", "[1::8]:1",
 	"[2001:db8::1]", "[2001:DB8:0:0:1:2:3:4]", "[1:2:3:4:5:6:7::]",
 	"[::2:3:4:5:6:7:8]", "[1:2:3:4::6:7:8]", "[::ffff:192.0.2.1]:8080",
@@ -317,7 +319,8 @@ static const char *const hosts[] = {
 	"[::1:2:3:4:5:6:7:8]", "[1:2:3:4::5:6:7:8]", "[1:2:3:4:5:6:7:]",
 	"[::1.2.3]", "[::1.2.3.4.5]", "[::1.2.3.256]", "[::1.2.3.]",
 	"[::.1.2.3]", "[::01.2.3.4]", "[::1..2.3]", "[::1.2.3.4:5]",
-	"[::1.2.3.1000]", "[::a.2.3.4]", "[1.2.3.4::]", "[1:2:3:4:5:6:7:1.2.3.4]",
+	"[::1.2.3.1000]", "[::a.2.3.4]", "[1.2.3.4::]",
+	    "[1:2:3:4:5:6:7:1.2.3.4]",
 	"[1:2:3:4:5:1.2.3.4]", "[1:2:3:4:5:6::1.2.3.4]",
 	"[fe80::1%eth0]", "[fe80::1%25eth0]",
 	"[v]", "[v1]", "[v1.]", "[v.a]", "[vg.a]", "[v1.a/]", "[v1.%41]",
@@ -330,7 +333,8 @@ static const char *const targets[] = {
 	"GET /%c3%A4%00%20", "GET /%zz%?%", "GET //h:x/",
 	"GET /!\"#$%&'()*+,-./0123456789:;<=>?@"
 	"ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~",
-	"GET http://h", "GET http://h/", "GET HTTP://h/%00?#x", "GET http://h?x",
+	"GET http://h", "GET http://h/", "GET HTTP://h/%00?#x",
+	    "GET http://h?x",
 	"GET https://h:443/a?b", "GET ws://[::1]:80/", "GET wSs://h:/",
 	"GET ws://%41_?", "GET http://h//@\"|{[",
 	/* other methods may ask for something else */
@@ -391,7 +395,8 @@ authorities(void)
 }
 
 static const char *const healthy[] = {
-	"GET /health HTTP/1.1\r\n" HOST END, "HEAD /health HTTP/1.1\r\n" HOST END,
+	"GET /health HTTP/1.1\r\n" HOST END,
+	    "HEAD /health HTTP/1.1\r\n" HOST END,
 	"OPTIONS /health HTTP/1.1\r\n" HOST END, "GET /health HTTP/1.0\r\n" END,
 	"HEAD /health HTTP/1.0\r\n" END, "OPTIONS /health HTTP/1.0\r\n" END,
 	"\r\nGET /health HTTP/1.0\r\n" END,
@@ -475,7 +480,8 @@ subprotocols(void)
 		{ PR " x!#$%&'*+-.^_`|~\r\n", "x!#$%&'*+-.^_`|~" },
 		{ PR " a b\r\n", NULL }, { PR " chat;q=1\r\n", NULL },
 		{ PR " chat, a/b\r\n", NULL }, { PR " \"chat\"\r\n", NULL },
-		{ PR " chat\r\n" PR " @\r\n", NULL }, { PR " \xc3\xa4\r\n", NULL },
+		{ PR " chat\r\n" PR " @\r\n", NULL }, { PR " \xc3\xa4\r\n",
+		    NULL },
 		{ PR " a=\r\n", NULL }, { PR " chat\tv2.chat\r\n", NULL }
 	};
 	char head[500], answer[WS_ANSWER_MAX], line[100];
@@ -512,7 +518,8 @@ subprotocols(void)
 
 	CASE("a token is one of its characters, or more");
 	EXPECT(!ws_is_token("") && ws_is_token("a") && ws_is_token(speaks[2]) &&
-	    !ws_is_token("a b") && !ws_is_token("a,") && !ws_is_token("\xc3\xa4"),
+	    !ws_is_token("a b") && !ws_is_token("a,") &&
+	    !ws_is_token("\xc3\xa4"),
 	    "ws_is_token");
 }
 
@@ -561,7 +568,8 @@ requests(void)
 
 	CASE("the key comes out");
 	n = read_head(GET ALL END, strlen(GET ALL END), &r);
-	EXPECT(n > 0 && memcmp(r.key, KEY, WS_KEY_LEN) == 0, "%zd, \"%.24s\"", n,
+	EXPECT(n > 0 && memcmp(r.key, KEY, WS_KEY_LEN) == 0, "%zd, \"%.24s\"",
+	    n,
 	    r.key);
 
 	CASE("NUL is refused anywhere in a head");
@@ -604,18 +612,22 @@ requests(void)
 
 	CASE("why: words for somebody with curl");
 	read_head("\x16", 1, &r);
-	EXPECT(strcmp(r.reason, "TLS on a port without TLS") == 0, "%s", r.reason);
+	EXPECT(strcmp(r.reason, "TLS on a port without TLS") == 0, "%s",
+	    r.reason);
 	read_head("PRI ", 4, &r);
-	EXPECT(strcmp(r.reason, "HTTP/2 is not supported") == 0, "%s", r.reason);
+	EXPECT(strcmp(r.reason, "HTTP/2 is not spoken here") == 0, "%s",
+	    r.reason);
 	read_head(GET "\n", strlen(GET "\n"), &r);
 	EXPECT(strcmp(r.reason, "bare line feed") == 0, "%s", r.reason);
 	read_head(GET "Host :", strlen(GET "Host :"), &r);
-	EXPECT(strcmp(r.reason, "white space around a header's name") == 0, "%s",
+	EXPECT(strcmp(r.reason, "white space around a header's name") == 0,
+	    "%s",
 	    r.reason);
 	read_head(GET END, strlen(GET END), &r);
 	EXPECT(strcmp(r.reason, "no Host header") == 0, "%s", r.reason);
 	read_head(GET HOST END, strlen(GET HOST END), &r);
-	EXPECT(strcmp(r.reason, "a WebSocket upgrade is needed here") == 0, "%s",
+	EXPECT(strcmp(r.reason, "a WebSocket upgrade is needed here") == 0,
+	    "%s",
 	    r.reason);
 
 	EXPECT(WS_HEAD_MAX == 32768, "WS_HEAD_MAX is %d", WS_HEAD_MAX);

@@ -767,7 +767,7 @@ scale(void)
 static struct ws_hub hub;
 static struct ws_session cast[CAST]; /* A, B, C, D, 1 */
 static struct ws_control control;
-static struct ws_frame *said; /* the last one; we hold it, so the next differs */
+static struct ws_frame *said; /* the last one; ours, so the next differs */
 static unsigned said_to;      /* a bit for each of cast */
 static unsigned messages, deliveries_made;
 static char heard[16384];
@@ -1562,7 +1562,8 @@ noise(void)
 			play_once(in, len, random_to((unsigned)len + 1),
 			    random_to((unsigned)len + 1), out, ears);
 	}
-	EXPECT(good > tries / 10 && bad > tries / 10, "%u good, %u bad", good, bad);
+	EXPECT(good > tries / 10 && bad > tries / 10, "%u good, %u bad", good,
+	    bad);
 }
 
 /* ------------------------------------------------------ large and many */
@@ -1583,7 +1584,7 @@ make_object(char *at, size_t len)
 	memcpy(at + len - 2, "\"}", 2);
 }
 
-/* Feeds len bytes of large in pieces of piece bytes, the first of them first. */
+/* Feeds len bytes of large in pieces of piece bytes, but the first of first. */
 static void
 feed_pieces(size_t len, size_t first, size_t piece)
 {

@@ -630,7 +630,8 @@ test_scan(void)
 
 			memset(&j, 0, sizeof(j));
 			r = ws_json_scan(&j, pairs[i][0], strlen(pairs[i][0]));
-			EXPECT(r == WS_BAD && strcmp(j.reason, pairs[i][1]) == 0,
+			EXPECT(r == WS_BAD && strcmp(j.reason,
+			    pairs[i][1]) == 0,
 			    "`%s`: %d, \"%s\"", show(pairs[i][0],
 			    strlen(pairs[i][0])), (int)r,
 			    j.reason != NULL ? j.reason : "");
@@ -958,7 +959,8 @@ test_random(void)
 			same("bytes", 1, s, len, scan_bytes(s, len), want);
 	}
 	for (i = 0; i < 3; i++)
-		EXPECT(seen[i] > tries / 40, "only %u texts of kind %u", seen[i],
+		EXPECT(seen[i] > tries / 40, "only %u texts of kind %u",
+		    seen[i],
 		    (unsigned)i);
 }
 

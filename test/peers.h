@@ -370,7 +370,7 @@ ask(const char *format, ...)
 	for (i = 0; i < 20 && memchr(reply, '\n', reply_len) == NULL; i++)
 		(void)turns(1);
 	reply[reply_len] = '\0';
-	/* A backend that could not be written to was obeyed, and gets no reply. */
+	/* One that could not be written to was obeyed, and gets no reply. */
 	if (fake_ended(backend) || memchr(reply, '\n', reply_len) == NULL)
 		backend_gone = 1;
 	if (reply_len >= 3 && memcmp(reply, "ERR", 3) == 0)

@@ -210,7 +210,8 @@ test_busy(void)
 	int i, heard = 0, waiting = -1;
 	uint32_t n;
 
-	CASE("a busy hub scans for half a percent of its time, and misses nobody");
+	CASE("a busy hub scans for half a percent of its time, and misses "
+	    "nobody");
 	for (i = 0; i < MANY; i++)
 		add(i, i < 5);
 	settle();

@@ -1092,7 +1092,8 @@ main(int argc, char **argv)
 		status = run(NULL, no_core);
 		EXPECT(status == 0, "%#x", (unsigned)status);
 #endif
-		CASE("pledge: rpath opens, cpath removes, stdio waits and sends");
+		CASE("pledge: rpath opens, cpath removes, stdio waits and "
+		    "sends");
 		status = run("stdio rpath", try_open);
 		EXPECT(status == 0, "open: %#x", (unsigned)status);
 		status = run("stdio cpath", try_unlink);

@@ -11,7 +11,7 @@
 /* What the hub is started with: descriptors from 3 on, and variables. */
 struct passed {
 	int fd[8], n;
-	const char *fds, *names, *pid, *notify; /* NULL: unset; pid "": its own */
+	const char *fds, *names, *pid, *notify; /* NULL: unset; pid "": own */
 };
 
 /* Starts wshub as a manager does; it does not wait. */

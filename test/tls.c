@@ -1267,7 +1267,8 @@ test_ends(void)
 		server_run(p);
 		while (recv(p->client, p->got, sizeof p->got, 0) > 0)
 			continue;
-		if (send(p->client, "\x16\x03\x03\x00\x04\x01\0\0\0", 9, 0) != 9)
+		if (send(p->client, "\x16\x03\x03\x00\x04\x01\0\0\0", 9,
+		    0) != 9)
 			perror("send");
 		EXPECT(tls_read(p, p->got) == WS_ERROR, "it lives");
 		n = recv(p->client, alert, sizeof alert, 0);

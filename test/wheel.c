@@ -88,12 +88,14 @@ test_one(void)
 		begin(1000003);
 		set(0, now + times[i]);
 		while (fired == 0 && now < 1000003 + times[i] + 1000) {
-			EXPECT(ws_wheel_next(&w) <= (due[0] / LENGTH + 2) * LENGTH,
+			EXPECT(ws_wheel_next(&w) <=
+			    (due[0] / LENGTH + 2) * LENGTH,
 			    "due %lld", (long long)ws_wheel_next(&w));
 			pass(1);
 		}
 		EXPECT(fired == 1 && late <= LENGTH, "%lld ms: fired %u times, "
-		    "%lld ms late", (long long)times[i], fired, (long long)late);
+		    "%lld ms late", (long long)times[i], fired,
+		    (long long)late);
 		EXPECT(ws_wheel_next(&w) == INT64_MAX, "still due");
 		pass(100000);
 		EXPECT(fired == 1, "it fired again");
@@ -133,7 +135,8 @@ test_moved(void)
 	clear(1);
 	clear(1);
 	pass(1000);
-	EXPECT(fired == 1 && ws_wheel_next(&w) == INT64_MAX, "cleared, it fired");
+	EXPECT(fired == 1 && ws_wheel_next(&w) == INT64_MAX,
+	    "cleared, it fired");
 	set(1, now + 500);
 	pass(500 + LENGTH);
 	EXPECT(fired == 2, "set again: fired %u times", fired);
@@ -159,7 +162,8 @@ test_random(void)
 {
 	int i, turn, turns = test_emulated() ? 20000 : 200000;
 
-	CASE("200 timers set, moved and cleared at random, also while they fire");
+	CASE("200 timers set, moved and cleared at random, also while they "
+	    "fire");
 	for (turn = 0; turn < turns; turn++) {
 		if (turn % 5000 == 0)
 			begin((int64_t)random_to(1u << 24) << 8);

@@ -1121,8 +1121,8 @@ noise(void)
 		for (frames = 1 + random_to(6); frames > 0; frames--) {
 			len = random_to(4) ? random_to(12) : random_to(300);
 			for (j = 0; j < len; j++)
-				data[j] = (unsigned char)(random_to(60) ? random_to(128) :
-				    random_to(256));
+				data[j] = (unsigned char)random_to(
+				    random_to(60) ? 128 : 256);
 			memcpy(data, "\x03\xe8", 2);
 			frame(first[random_to(LEN(first))], data, len);
 		}
@@ -1143,7 +1143,8 @@ noise(void)
 		feed(limit, random_to((unsigned)in_len));
 		said_is(want, len, "cut", i, __LINE__);
 	}
-	EXPECT(good > tries / 40 && wrong > tries / 40, "%u good, %u bad", good, wrong);
+	EXPECT(good > tries / 40 && wrong > tries / 40, "%u good, %u bad", good,
+	    wrong);
 }
 
 int

@@ -144,12 +144,14 @@ fuzz_head(const uint8_t *data, size_t len)
 			    "%zd, and all: %zd", at, p, n);
 		else
 			MUST(p == WS_MORE || (p == WS_BAD && part.status ==
-			    r.status && part.reason == r.reason), "%zu bytes: %zd",
+			    r.status && part.reason == r.reason),
+			    "%zu bytes: %zd",
 			    at, p);
 		free(less);
 		p = in_two(o, head, at, len, &part);
 		MUST(p == n && (n == WS_MORE || (part.status == r.status &&
-		    part.reason == r.reason && part.subprotocol == r.subprotocol)),
+		    part.reason == r.reason &&
+		    part.subprotocol == r.subprotocol)),
 		    "cut at %zu: %zd, and at once: %zd", at, p, n);
 	}
 	if (n == WS_MORE) {

@@ -83,9 +83,11 @@ fuzz_json(const uint8_t *data, size_t len)
 	    "other in pieces");
 	if (r != WS_MORE)
 		MUST(whole.offset == bytes.offset && whole.offset ==
-		    some.offset && whole.reason == bytes.reason && whole.reason ==
+		    some.offset && whole.reason == bytes.reason &&
+		    whole.reason ==
 		    some.reason, "%zu %s, %zu %s, %zu %s", whole.offset,
-		    whole.reason, bytes.offset, bytes.reason, some.offset, some.reason);
+		    whole.reason, bytes.offset, bytes.reason, some.offset,
+		    some.reason);
 
 	memset(&p, 0, sizeof p);
 	p.s = data;

@@ -82,7 +82,8 @@ whole(void)
 	size_t bytes;
 	int slot, found;
 
-	MUST(l->poll.dead == NULL && l->dirty == NULL && !l->flush_first, "somebody is not done");
+	MUST(l->poll.dead == NULL && l->dirty == NULL && !l->flush_first,
+	    "somebody is not done");
 	MUST(l->poll.hot <= l->poll.n, "hot and cold");
 	for (i = 0; i < l->poll.n; i++) {
 		MUST(l->poll.conns[i]->slot == i && l->poll.fds[i].fd ==

@@ -615,7 +615,7 @@ requests(void)
 	EXPECT(strcmp(r.reason, "TLS on a port without TLS") == 0, "%s",
 	    r.reason);
 	read_head("PRI ", 4, &r);
-	EXPECT(strcmp(r.reason, "HTTP/2 is not spoken here") == 0, "%s",
+	EXPECT(strcmp(r.reason, "HTTP/2 is not supported") == 0, "%s",
 	    r.reason);
 	read_head(GET "\n", strlen(GET "\n"), &r);
 	EXPECT(strcmp(r.reason, "bare line feed") == 0, "%s", r.reason);

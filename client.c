@@ -502,7 +502,9 @@ ws_client_new(struct ws_loop *l, int fd, int tls, int refused)
 	c->state = tls ? HELLO : HEAD;
 	c->queue.taken_at = (uint32_t)l->now;
 	ws_queue_init(&c->queue);
-	ws_wheel_set(&l->wheel, &c->deadline, l->now + (refused ? REFUSED_TIME :
+	/* One that is refused may be the peer of a session that is away. */
+	ws_wheel_set(&l->wheel, &c->deadline, l->now +
+	    (refused && l->away == 0 ? REFUSED_TIME :
 	    WS_HANDSHAKE_SECONDS * 1000));
 	return c;
 }

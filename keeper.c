@@ -414,9 +414,9 @@ on_signal(int number)
 {
 	unsigned char c = (unsigned char)number;
 	int saved = errno;
+	ssize_t n = write(signal_pipe[1], &c, 1);
 
-	if (write(signal_pipe[1], &c, 1) < 0)
-		errno = saved; /* the pipe is full of signals to be handled */
+	(void)n; /* if the pipe is full, others like it are in there */
 	errno = saved;
 }
 

@@ -628,6 +628,7 @@ ws_loop_log_counters(struct ws_loop *l)
 	for (i = 0; i < WS_COUNTERS; i++)
 		ws_logf(&l->o, WS_LOG_ERROR, "%s: %llu", counter_names[i],
 		    (unsigned long long)l->counters[i]);
+	ws_logf(&l->o, WS_LOG_ERROR, "away: %u", (unsigned)l->away);
 	ws_logf(&l->o, WS_LOG_ERROR, "queued: %zu bytes", l->queued);
 	ws_logf(&l->o, WS_LOG_ERROR, "most queued: %zu bytes", l->most_queued);
 	ws_logf(&l->o, WS_LOG_ERROR, "longest turn: %lld ms",

@@ -135,9 +135,14 @@ chroot_proc(void)
 	pid_t child;
 	int fd[2];
 
-	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == -1 ||
-	    (child = fork()) == -1)
-		ws_die("/proc: %s", strerror(errno));
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == -1)
+		return add_failure("/proc", strerror(errno));
+	child = fork();
+	if (child == -1) {
+		close(fd[0]);
+		close(fd[1]);
+		return add_failure("/proc", strerror(errno));
+	}
 	if (child == 0) {
 		close(fd[0]);
 		len = readlink("/proc/self", dir, sizeof dir);

@@ -179,8 +179,10 @@ ws_service_open(void)
 	un.sun_family = AF_UNIX;
 	len = path == NULL ? 0 : strlen(path);
 	if (len < 2 || len > sizeof un.sun_path - (*path == '/') ||
-	    (*path != '/' && *path != '@'))
+	    (*path != '/' && *path != '@')) {
+		unsetenv("NOTIFY_SOCKET");
 		return -1; /* not set, or of an unsupported kind */
+	}
 	memcpy(un.sun_path, path, len);
 	if (*path == '@')
 		un.sun_path[0] = '\0'; /* abstract, without a final NUL */

@@ -75,7 +75,7 @@ static const char help_text[] =
     "  --health PATH          GET, HEAD and OPTIONS of PATH get status 200\n"
     "  --subprotocol NAME     chosen if a client offers it; repeatable\n"
     "  --token-key FILE       secrets: clients need a token signed with one\n"
-    "  --origin ORIGIN        allowed origin of pages; repeatable (all)\n"
+    "  --origin ORIGIN        allowed origin of pages; repeatable (any page)\n"
     "  --resume SEC           how long a session may be away, 0: never (30)\n"
     "  --keep BYTES           unconfirmed messages kept for a session (65536)\n"
     "  --heartbeat SEC        the {\"action\":\"hb\"} period, 0: none (60)\n"

@@ -302,8 +302,9 @@ resume_client(struct ws_loop *l, struct ws_client *c,
 {
 	struct ws_client *s = a->session;
 	char message[WS_GREETING_MAX];
-	struct ws_frame *f = first_frame(r, message, ws_admit_welcome_back(
-	    message, s, ws_resume_count(s) - a->seen));
+	size_t len = ws_admit_welcome_back(message, s,
+	    ws_resume_count(s) - a->seen);
+	struct ws_frame *f = first_frame(r, message, len);
 	uint32_t seen = (uint32_t)(a->seen - s->resume->base);
 
 	if (f == NULL || subscribe_all(l, s, &a->token) != 0) {
@@ -338,6 +339,22 @@ end_replaced(struct ws_loop *l, struct ws_client *s)
 		    "replaced by a new session");
 }
 
+/*
+ * Whether the address of c may have one more connection, which goes on with
+ * session s. It may have as many as before if s is of the same address.
+ */
+static int
+has_place(struct ws_loop *l, struct ws_client *c, struct ws_client *s)
+{
+	if (c->peer != NULL || ws_peer_count(l, c->conn.fd, &c->peer) == 0)
+		return 1;
+	if (!ws_peer_is(s->peer, c->conn.fd))
+		return 0;
+	c->peer = s->peer;
+	s->peer = NULL;
+	return 1;
+}
+
 /* A whole request for ws://: the client that has its connection then. */
 static struct ws_client *
 take_request(struct ws_loop *l, struct ws_client *c,
@@ -348,6 +365,10 @@ take_request(struct ws_loop *l, struct ws_client *c,
 	if (ws_admit(l, r, &a) != 0) {
 		ws_client_answer(l, c, a.status, a.reason);
 	} else if (a.session != NULL && !a.lost) {
+		if (!has_place(l, c, a.session)) {
+			ws_client_answer(l, c, 503, "too many clients");
+			return c;
+		}
 		if (resume_client(l, c, r, &a) == 0)
 			return a.session;
 		l->counters[WS_LOST]++;
@@ -355,9 +376,10 @@ take_request(struct ws_loop *l, struct ws_client *c,
 	} else if (c->refused) {
 		ws_client_answer(l, c, 503, "too many clients");
 	} else {
-		if (a.session != NULL)
-			end_replaced(l, a.session);
 		open_client(l, c, r, &a);
+		/* Not before: the device keeps its channels. */
+		if (a.session != NULL && c->state == OPEN)
+			end_replaced(l, a.session);
 	}
 	return c;
 }
@@ -522,6 +544,7 @@ ws_client_free(struct ws_loop *l, struct ws_client *c)
 		ws_resume_free(l, c);
 	if (c->conn.fd != -1)
 		ws_resume_drop_connection(l, c);
+	ws_peer_release(l, c->peer);
 	free(c);
 }
 

@@ -184,12 +184,18 @@ int
 ws_keeper_read_token_keys(struct ws_setup *s, char error[WS_ERROR_MAX])
 {
 	struct pair p;
+	struct stat st;
 	int r;
 
 	setup = s;
 	ws_no_core();
 	r = read_token_keys(&p, &s->token_keys, error);
 	free_pair(&p);
+	if (r == 0 && stat(s->token_key, &st) == 0 &&
+	    (st.st_mode & S_IROTH) != 0)
+		ws_log(WS_LOG_ERROR, "warning: %s: mode %04o: every user can "
+		    "read it, and make tokens: chmod o-r", s->token_key,
+		    (unsigned)(st.st_mode & 07777));
 	return r;
 }
 

@@ -87,7 +87,8 @@ static const char help_text[] =
     "  --queue-total BYTES    limit for all clients (67108864, or 1/8 of the\n"
     "                         memory if that is less)\n"
     "  --drain SEC            how long shutdown may take (5)\n"
-    "  -n                     check options, certificate and key, and exit\n"
+    "  -n                     check options, certificate, key and secrets, and\n"
+    "                         exit\n"
     "  -q, -v                 log less, more\n"
     "  -V, -h                 version, this text\n"
     "\n"
@@ -261,7 +262,7 @@ static void
 add_origin(const char *origin)
 {
 	const char *host = strstr(origin, "://");
-	size_t i;
+	size_t i = 0;
 
 	if (host != NULL) {
 		host += strncmp(host, "://*.", 5) == 0 ? 5 : 3;

@@ -85,6 +85,16 @@ ws_peer_count(struct ws_loop *l, int fd, struct ws_peer **peer)
 }
 
 /* see ws.h */
+int
+ws_peer_is(const struct ws_peer *peer, int fd)
+{
+	unsigned char key[8];
+
+	return peer != NULL && address_key(fd, key) == 0 &&
+	    memcmp(peer->key, key, 8) == 0;
+}
+
+/* see ws.h */
 void
 ws_peer_release(struct ws_loop *l, struct ws_peer *peer)
 {

@@ -175,13 +175,17 @@ ws_resume_find(const struct ws_loop *l, struct ws_text name, uint64_t *seen)
 	unsigned char secret[WS_SECRET];
 	const struct ws_resume *r;
 	const struct ws_client *c;
+	const char *rest;
+	size_t left;
 
-	if (l->resumes == NULL || name.len < WS_SECRET_NAME + 2 ||
-	    name.s[WS_SECRET_NAME] != '.' ||
-	    read_secret(name.s, secret) != 0 ||
-	    read_count(name.s + WS_SECRET_NAME + 1,
-	    name.len - WS_SECRET_NAME - 1, seen) != 0)
+	if (l->resumes == NULL || name.len < WS_SECRET_NAME ||
+	    read_secret(name.s, secret) != 0)
 		return NULL;
+	rest = name.s + WS_SECRET_NAME;
+	left = name.len - WS_SECRET_NAME;
+	if (left == 0 || *rest != '.' ||
+	    read_count(rest + 1, left - 1, seen) != 0)
+		*seen = UINT64_MAX;
 	for (r = *find_slot(l, secret); r != NULL; r = r->chain)
 		if (is_same(r->secret, secret))
 			break;
@@ -268,8 +272,6 @@ ws_resume_drop_connection(struct ws_loop *l, struct ws_client *c)
 	l->queued -= ws_client_unfinished(c);
 	ws_tls_free(c->tls);
 	c->tls = NULL;
-	ws_peer_release(l, c->peer);
-	c->peer = NULL;
 	if (c->reset)
 		(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset,
 		    sizeof reset);
@@ -355,6 +357,9 @@ ws_resume_close(struct ws_loop *l, struct ws_client *c, unsigned code,
 	l->refused++;
 	ws_queue_init(&other->queue);
 	leave_to(l, c, other, code, reason);
+	/* The session keeps its place among those of its address. */
+	c->peer = other->peer;
+	other->peer = NULL;
 	go_away(l, c);
 }
 

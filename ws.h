@@ -1070,6 +1070,9 @@ int ws_peer_init(struct ws_loop *l);
  */
 int ws_peer_count(struct ws_loop *l, int fd, struct ws_peer **peer);
 
+/* Whether it is the address of fd's peer; NULL is not. */
+int ws_peer_is(const struct ws_peer *peer, int fd);
+
 /* Counts one less; NULL is allowed. */
 void ws_peer_release(struct ws_loop *l, struct ws_peer *peer);
 
@@ -1221,8 +1224,8 @@ void ws_resume_set_expiry(struct ws_client *c, long long exp);
 void ws_resume_name(const struct ws_client *c, char name[WS_SECRET_NAME + 1]);
 
 /*
- * The session that a name is the secret of, with a dot and a number of messages
- * behind it; or NULL. It is open or away.
+ * The session whose secret begins a name, or NULL. It is open or away. *seen is
+ * the number that follows after a dot, or UINT64_MAX if there is none.
  */
 struct ws_client *ws_resume_find(const struct ws_loop *l, struct ws_text name,
     uint64_t *seen);

@@ -272,9 +272,11 @@ ws_queue_break(struct ws_queue *q, size_t *total, struct ws_queue *peer)
 {
 	struct ws_frame *f;
 	uint32_t i, n = 0;
-	int r = 0;
+	int r = 0, goes_on;
 
-	if (q->sent != 0 && peer != NULL) {
+	goes_on = peer != NULL && q->count > 0 &&
+	    (q->sent != 0 || !WAITING(q, 0)->counts);
+	if (goes_on) {
 		r = ws_queue_push(peer, total, WAITING(q, 0));
 		if (r == 0) {
 			peer->sent = q->sent;
@@ -283,6 +285,10 @@ ws_queue_break(struct ws_queue *q, size_t *total, struct ws_queue *peer)
 	}
 	q->unsent += q->sent;
 	q->sent = 0;
+	if (goes_on && r == 0) {
+		q->unsent -= (uint32_t)WAITING(q, 0)->len;
+		first_is_out(q, total);
+	}
 	for (i = 0; i < q->count; i++) {
 		f = WAITING(q, i);
 		if (f->counts) {

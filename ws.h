@@ -719,8 +719,11 @@ void ws_queue_forget(struct ws_queue *q, size_t *total, uint32_t n);
 /*
  * Adapts the queue to the loss of its connection: waiting frames that do not
  * count are released, and a partly sent frame will be sent from its beginning.
- * If peer is not NULL, the partly sent frame is added to that queue as well, so
- * that the old connection can complete it. -1: no memory for that.
+ *
+ * If peer is not NULL, the old connection goes on with that queue. A first frame
+ * that is partly sent, or that does not count (it may be the response to the
+ * request), is added to it. As it arrives there, it counts as sent in q. -1: no
+ * memory for that.
  */
 int ws_queue_break(struct ws_queue *q, size_t *total, struct ws_queue *peer);
 

@@ -239,31 +239,45 @@ ws_queue_forget(struct ws_queue *q, size_t *total, uint32_t n)
 	ws_queue_shrink(q, total);
 }
 
-/* see ws.h */
-uint32_t
-ws_queue_cut(struct ws_queue *q, size_t *total)
+/*
+ * Whether the first frame that waits has to go out on its connection: it is
+ * partly out, or does not count, and may be the answer to the request.
+ */
+static int
+first_stays(const struct ws_queue *q)
 {
-	uint32_t partial = q->sent != 0, cut = q->count - partial;
+	return q->count > 0 && (q->sent != 0 || !WAITING(q, 0)->counts);
+}
 
-	while (q->count > partial) {
+/* Releases the kept frames, and all but so many that wait. */
+static uint32_t
+release_all_but(struct ws_queue *q, size_t *total, uint32_t stay)
+{
+	uint32_t n = q->count - stay;
+
+	while (q->count > stay) {
 		q->unsent -= (uint32_t)ws_queue_last(q)->len;
 		release(total, ws_queue_last(q));
 		q->count--;
 	}
 	ws_queue_forget(q, total, q->kept);
-	return cut;
+	return n;
+}
+
+/* see ws.h */
+uint32_t
+ws_queue_cut(struct ws_queue *q, size_t *total)
+{
+	return release_all_but(q, total, first_stays(q) ? 1 : 0);
 }
 
 /* see ws.h */
 uint32_t
 ws_queue_clear(struct ws_queue *q, size_t *total)
 {
-	uint32_t n = q->count;
-
 	q->unsent += q->sent;
 	q->sent = 0;
-	(void)ws_queue_cut(q, total);
-	return n;
+	return release_all_but(q, total, 0);
 }
 
 /* see ws.h */
@@ -272,10 +286,8 @@ ws_queue_break(struct ws_queue *q, size_t *total, struct ws_queue *peer)
 {
 	struct ws_frame *f;
 	uint32_t i, n = 0;
-	int r = 0, goes_on;
+	int r = 0, goes_on = peer != NULL && first_stays(q);
 
-	goes_on = peer != NULL && q->count > 0 &&
-	    (q->sent != 0 || !WAITING(q, 0)->counts);
 	if (goes_on) {
 		r = ws_queue_push(peer, total, WAITING(q, 0));
 		if (r == 0) {

@@ -706,9 +706,9 @@ void ws_queue_advance(struct ws_queue *q, size_t *total, size_t n);
 void ws_queue_shrink(struct ws_queue *q, size_t *total);
 
 /*
- * ws_queue_cut releases all frames except a waiting one that is partly sent;
- * ws_queue_clear releases that one as well. They return how many waiting frames
- * they released.
+ * ws_queue_cut releases all frames except the first that waits if it is partly
+ * sent, or does not count (it may be the answer to a request); ws_queue_clear
+ * releases that one as well. They return how many waiting frames they released.
  */
 uint32_t ws_queue_cut(struct ws_queue *q, size_t *total);
 uint32_t ws_queue_clear(struct ws_queue *q, size_t *total);

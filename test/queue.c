@@ -43,12 +43,17 @@ random_below(uint32_t n)
 static struct ws_frame *
 new_frame(size_t len)
 {
-	struct ws_frame *f = test_malloc(sizeof *f + WS_FRAME_HEAD_MAX + len);
+	struct ws_frame *f;
 	size_t i;
+	unsigned fail = fail_from;
 
+	fail_from = 0;
+	f = test_malloc(sizeof *f + WS_FRAME_HEAD_MAX + len);
+	fail_from = fail;
 	f->refs = 1;
 	f->queues = 0;
 	f->start = 0;
+	f->counts = f->heartbeat = 0;
 	f->len = len;
 	for (i = 0; i < len; i++)
 		ws_frame_bytes(f)[i] = (unsigned char)random_below(256);
@@ -116,7 +121,7 @@ static void
 test_random(void)
 {
 	struct ws_frame *f;
-	unsigned step, n;
+	unsigned step, n, stays;
 
 	CASE("random steps: what a model has is what the queue has");
 	ws_queue_init(&q);
@@ -158,9 +163,10 @@ test_random(void)
 			break;
 		}
 		if (random_below(500) == 0) {
+			stays = count > 0; /* it does not count */
 			n = ws_queue_cut(&q, &total);
-			EXPECT(n == count - (sent != 0), "cut %u", n);
-			while (count > (sent != 0))
+			EXPECT(n == count - stays, "cut %u", n);
+			while (count > stays)
 				ws_frame_release(model[--count]);
 		}
 		check(step);
@@ -172,6 +178,216 @@ test_random(void)
 	    "cleared %u of %u, %zu bytes are left", n, count, total);
 	while (count > 0)
 		ws_frame_release(model[--count]);
+	EXPECT(live == 0, "%ld blocks are left", live);
+}
+
+/*
+ * A queue that keeps: the model is an array of the kept frames and those that
+ * wait, in one.
+ */
+static unsigned kept;
+
+static void
+check_keeping(unsigned step)
+{
+	size_t bytes[2] = { 0, 0 }, cost = 0;
+	unsigned i, counting = 0, wrong = 0;
+
+	for (i = 0; i < kept + count; i++) {
+		bytes[i >= kept] += model[i]->len;
+		cost += ws_frame_cost(model[i]);
+		counting += i >= kept && model[i]->counts;
+	}
+	EXPECT(q.kept == kept && q.count == count && q.sent == sent,
+	    "step %u: %u frames are kept, %u wait, %u bytes sent; the model "
+	    "has %u, %u, %zu", step, q.kept, q.count, q.sent, kept, count,
+	    sent);
+	for (i = 0; i < q.kept + q.count && i < kept + count; i++)
+		wrong += KEPT(&q, i) != model[i];
+	EXPECT(wrong == 0, "step %u: %u frames are others", step, wrong);
+	EXPECT(q.kept_bytes == bytes[0] && q.unsent == bytes[1] - sent &&
+	    ws_queue_counting(&q) == counting, "step %u: %u bytes kept, %u "
+	    "unsent, %u count; the model has %zu, %zu, %u", step,
+	    q.kept_bytes, q.unsent, ws_queue_counting(&q), bytes[0],
+	    bytes[1] - sent, counting);
+	EXPECT(total == cost + 2 * ring_bytes(&q), "step %u: %zu bytes in "
+	    "all, not %zu", step, total, cost + 2 * ring_bytes(&q));
+	EXPECT(q.kept + q.count <= 1u << q.shift && (q.ring == q.small) ==
+	    (q.shift == 1), "step %u: the ring", step);
+}
+
+/* Takes frame i out of the model. */
+static void
+remove_frame(unsigned i)
+{
+	ws_frame_release(model[i]);
+	memmove(model + i, model + i + 1, (kept + count - i - 1) *
+	    sizeof *model);
+}
+
+/* The first frame that waits is out. */
+static void
+first_goes(void)
+{
+	if (model[kept]->counts) {
+		kept++;
+	} else {
+		remove_frame(kept);
+	}
+	count--;
+}
+
+static void
+forget(unsigned n)
+{
+	for (; n > 0; n--, kept--)
+		remove_frame(0);
+}
+
+static void
+push(void)
+{
+	struct ws_frame *f = new_frame(1 + random_below(random_below(50) ?
+	    200 : 3000));
+
+	f->counts = random_below(4) != 0;
+	if (kept + count < FRAMES && ws_queue_push(&q, &total, f) == 0)
+		model[kept + count++] = f;
+	else
+		test_free(f);
+}
+
+/*
+ * The connection breaks. With a peer, the first frame that waits goes there if
+ * it is partly out or does not count; there is no memory for it if the peer has
+ * two frames.
+ */
+static void
+break_off(unsigned with_peer)
+{
+	struct ws_frame *f, *full = NULL;
+	int goes = with_peer && count > 0 && (sent != 0 ||
+	    !model[kept]->counts), r;
+	unsigned i;
+
+	ws_queue_init(&other);
+	if (with_peer == 2) {
+		full = new_frame(1);
+		(void)ws_queue_push(&other, &total, full);
+		(void)ws_queue_push(&other, &total, full);
+		fail_from = 1;
+	}
+	f = goes ? model[kept] : NULL;
+	if (f != NULL)
+		f->refs++;
+	r = ws_queue_break(&q, &total, with_peer ? &other : NULL);
+	fail_from = 0;
+	EXPECT(r == (goes && with_peer == 2 ? -1 : 0), "broken: %d", r);
+	if (goes && r == 0) {
+		EXPECT(other.count == 1 && ws_queue_last(&other) == f &&
+		    other.sent == sent && other.unsent == f->len - sent,
+		    "the peer has %u frames, %u bytes sent, %u unsent",
+		    other.count, other.sent, other.unsent);
+		first_goes();
+	} else {
+		EXPECT(other.count == (with_peer == 2 ? 2 : 0), "the peer has "
+		    "%u frames", other.count);
+	}
+	(void)ws_queue_clear(&other, &total);
+	ws_frame_release(full);
+	ws_frame_release(f);
+	sent = 0;
+	for (i = kept; i < kept + count;)
+		if (model[i]->counts) {
+			i++;
+		} else {
+			remove_frame(i);
+			count--;
+		}
+}
+
+/* The peer is back: all but the first n of the kept frames wait again. */
+static void
+resume(uint32_t n)
+{
+	struct ws_frame *f = new_frame(1 + random_below(200));
+	int full = kept + count == 1u << q.shift;
+
+	if (ws_queue_resume(&q, &total, n, f) != 0) {
+		EXPECT(fail_from && n == 0 && full, "not resumed");
+		test_free(f);
+		return;
+	}
+	EXPECT(!fail_from || n != 0 || !full, "resumed without memory");
+	forget(n);
+	memmove(model + 1, model, (kept + count) * sizeof *model);
+	model[0] = f;
+	count += kept + 1;
+	kept = 0;
+}
+
+static void
+test_keeping(void)
+{
+	unsigned step, n, i, stays;
+	size_t len;
+
+	CASE("random steps of a queue that keeps what is sent");
+	ws_queue_init(&q);
+	q.keeps = 1;
+	total = sent = 0;
+	for (step = 0; step < 200000; step++) {
+		fail_from = random_below(8) == 0;
+		switch (random_below(step / 2000 % 2 ? 16 : 12)) {
+		default:
+			push();
+			break;
+		case 6: case 7: case 8: case 9: case 12: case 13:
+			if (q.unsent == 0)
+				break;
+			len = 1 + random_below(q.unsent > 2000 ? 2000 :
+			    q.unsent);
+			ws_queue_advance(&q, &total, len);
+			for (len += sent; count > 0 && len >= model[kept]->len;
+			    first_goes())
+				len -= model[kept]->len;
+			sent = len;
+			break;
+		case 10: case 14: case 15:
+			n = random_below(kept + 1);
+			ws_queue_forget(&q, &total, n);
+			forget(n);
+			break;
+		case 11:
+			if (random_below(8) == 0)
+				break_off(random_below(3));
+			else
+				ws_queue_shrink(&q, &total);
+			if (sent == 0 && random_below(2) == 0 && kept + count +
+			    1 < FRAMES && (count == 0 || model[kept]->counts))
+				resume(random_below(4) ? 0 :
+				    random_below(kept + 1));
+			break;
+		}
+		fail_from = 0;
+		if (random_below(2000) == 0) {
+			stays = count > 0 && (sent != 0 ||
+			    !model[kept]->counts);
+			n = ws_queue_cut(&q, &total);
+			EXPECT(n == count - stays, "cut %u", n);
+			forget(kept);
+			while (count > stays)
+				ws_frame_release(model[--count]);
+		}
+		check_keeping(step);
+	}
+	n = ws_queue_clear(&q, &total);
+	EXPECT(n == count && total == 0 && q.kept == 0, "cleared %u of %u, "
+	    "%zu bytes are left", n, count, total);
+	for (i = 0; i < kept + count; i++)
+		ws_frame_release(model[i]);
+	kept = count = 0;
+	sent = 0;
 	EXPECT(live == 0, "%ld blocks are left", live);
 }
 
@@ -226,6 +442,7 @@ int
 main(void)
 {
 	test_random();
+	test_keeping();
 	test_shared();
 	test_rings();
 	return test_end();

@@ -205,7 +205,7 @@ $(B)/bounds: test/bounds.c $(FAKE) $(B)/w-hub.o $(PLAIN)
 
 FUZZ = test/fuzz/control.c test/fuzz/frames.c test/fuzz/head.c \
     test/fuzz/hub.c test/fuzz/json.c test/fuzz/loop.c test/fuzz/pem.c \
-    test/fuzz/tls.c test/fuzz/token.c
+    test/fuzz/session.c test/fuzz/tls.c test/fuzz/token.c
 
 $(B)/replay: test/fuzz/replay.c $(FUZZ) test/fuzz/fuzz.h test/plain.h $(FAKE) hub.c $(PLAIN)
 	$(QUICK_LINK) $(BEAR) test/fuzz/replay.c $(FUZZ) $(FAKE) $(PLAIN) $(LIB)

@@ -482,7 +482,8 @@ w_ioctl(int fd, unsigned long request, int *n)
 /*
  * A hub's 240 bytes become ids of one letter, AAA... first: it takes them from
  * the end. The next 240 become such whose first character differs, and so on.
- * Others count on. In entropy.c's place.
+ * Others count on, and not in the same way after 256 of them. In entropy.c's
+ * place.
  */
 int
 ws_entropy(void *buf, size_t len)
@@ -494,7 +495,8 @@ ws_entropy(void *buf, size_t len)
 		return -1;
 	for (i = 0; i < len; i++)
 		if (len != 240)
-			p[i] = (unsigned char)(number++ * 37u & 255);
+			p[i] = (unsigned char)((number * 37u + (number >> 8) *
+			    (unsigned)i) & 255), number++;
 		else if (i % 15 == 0 && pools != 0)
 			p[len - 1 - i] = (unsigned char)((i / 15 + pools) &
 			    255);

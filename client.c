@@ -371,6 +371,10 @@ take_request(struct ws_loop *l, struct ws_client *c,
 		}
 		if (resume_client(l, c, r, &a) == 0)
 			return a.session;
+		if (a.session->peer == NULL) { /* see has_place */
+			a.session->peer = c->peer;
+			c->peer = NULL;
+		}
 		l->counters[WS_LOST]++;
 		ws_client_answer(l, c, 503, "out of memory");
 	} else if (c->refused) {

@@ -462,6 +462,9 @@ ws_loop_new(const struct ws_options *o)
 	if (l == NULL)
 		return NULL;
 	l->o = *o;
+	/* A session that is resumed has all of it unsent. */
+	if (l->o.keep > l->o.queue / 2)
+		l->o.keep = l->o.queue / 2;
 	l->dirty_end = &l->dirty;
 	l->run_queue_end = &l->run_queue;
 	l->started = read_clock(l);

@@ -356,6 +356,7 @@ ws_resume_close(struct ws_loop *l, struct ws_client *c, unsigned code,
 	other->refused = 1; /* it counts as one that is told to go */
 	l->refused++;
 	ws_queue_init(&other->queue);
+	other->queue.taken_at = (uint32_t)l->now;
 	leave_to(l, c, other, code, reason);
 	/* The session keeps its place among those of its address. */
 	c->peer = other->peer;

@@ -1095,7 +1095,8 @@ struct ws_options {
 	void (*log)(int level, const char *line); /* without a newline; NULL:
 	                                             no log */
 	unsigned resume;    /* how long a session may be away; 0: none may */
-	size_t keep;        /* limit of a session's ws_queue_kept */
+	size_t keep;        /* limit of a session's ws_queue_kept; at most
+	                       half of queue */
 	const char *const *origins; /* allowed ones, NULL after the last;
 	                               NULL: all */
 	struct ws_http http;

@@ -151,7 +151,8 @@ read_secret(const char *s, unsigned char secret[WS_SECRET])
 			n = (unsigned)(c - 'a' + 10);
 		else
 			return -1;
-		secret[i / 2] = (unsigned char)(secret[i / 2] << 4 | n);
+		secret[i / 2] = (unsigned char)
+		    ((unsigned)secret[i / 2] << 4 | n);
 	}
 	return 0;
 }

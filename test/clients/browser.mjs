@@ -282,8 +282,10 @@ for (const signal of ["TERM", "KILL"])
 		const pages = [await open(example(WS)), await open(example(WSS))];
 		const before = await Promise.all(pages.map(connected));
 		fs.writeFileSync(RESTART, signal);
-		await Promise.all(pages.map((page) =>
-			page.waitForSelector("#state:not([data-state=open])")));
+		/* It may be open again before anybody has seen it closed. */
+		await Promise.all(pages.map((page, n) => page.waitForFunction((id) =>
+			document.querySelector("#state").dataset.state !== "open" ||
+			document.querySelector("#id").textContent !== id, before[n])));
 		for (let n = 0; fs.existsSync(RESTART); n++) {
 			if (n > 100)
 				throw new Error("the hub was not started again in 10 s");

@@ -259,26 +259,36 @@ subscribe_all(struct ws_loop *l, struct ws_client *c,
 	return 0;
 }
 
-/* The client is in the hub with a new session: 101, and its first message. */
+/* Joins the hub with a new session: 0, or -1 with errno. */
+static int
+join(struct ws_loop *l, struct ws_client *c, const struct ws_admission *a)
+{
+	if ((a->resumable || a->token.exp != LLONG_MAX) &&
+	    ws_resume_new(l, c, a->resumable, a->token.exp) != 0)
+		return -1;
+	if (ws_hub_join(&l->hub, &c->session, a->token.sub) != 0)
+		return -1;
+	return subscribe_all(l, c, &a->token);
+}
+
+/* Opens a client with a new session: it gets 101 and its first message. */
 static void
 open_client(struct ws_loop *l, struct ws_client *c, const struct ws_request *r,
     const struct ws_admission *a)
 {
 	char message[WS_GREETING_MAX];
 	struct ws_frame *f = NULL;
+	size_t len;
 	int done;
 
-	if (((a->resumable || a->token.exp != LLONG_MAX) &&
-	    ws_resume_new(l, c, a->resumable, a->token.exp) != 0) ||
-	    ws_hub_join(&l->hub, &c->session, a->token.sub) != 0 ||
-	    subscribe_all(l, c, &a->token) != 0 ||
-	    (f = first_frame(r, message,
-	    ws_admit_greeting(message, c, a->lost))) == NULL) {
-		if (errno == EEXIST) {
-			ws_client_answer(l, c, 401, "sub is the id of another "
-			    "device");
-			return;
-		}
+	if (join(l, c, a) == 0) {
+		len = ws_admit_greeting(message, c, a->lost);
+		f = first_frame(r, message, len);
+	} else if (errno == EEXIST) {
+		ws_client_answer(l, c, 401, "sub is the id of another device");
+		return;
+	}
+	if (f == NULL) {
 		l->counters[WS_LOST]++;
 		ws_client_answer(l, c, 503, "out of memory");
 		return;

@@ -1,24 +1,26 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
- * A client's life: what it sends is checked, what it is sent waits in its
- * queue, and every state has its deadline.
+ * A client: checks its input, queues its answers, and sets a deadline for each
+ * state.
  *
- *   HELLO    on a TLS listener, before the first byte: silence costs no TLS
- *            session
+ *   HELLO    on a TLS listener, nothing received yet. The TLS session is
+ *            created at the first byte, so that an idle peer costs none.
  *   HEAD     TLS handshake and request head, with one deadline for both
  *   OPEN     in the hub
  *   AWAY     in the hub, without a connection: its session can be resumed
- *   ENDING   its last frame or HTTP answer is queued; input is read and ignored
- *   LINGER   that is sent, and our end is shut; the peer is to close now, so
- *            that no reset overtakes the answer
+ *   ENDING   its last frame or HTTP response is queued; input is discarded
+ *   LINGER   everything is sent, and the socket is shut down for writing. The
+ *            peer must close first: if the hub did, a reset could destroy the
+ *            response before the peer reads it.
  *
- * A session that can be resumed survives its connection. When that breaks, the
- * client gives up all that belongs to it and is AWAY. When the peer is back, it
- * is a new client until its request is read; then the two exchange connections,
- * and the new client ends with the old connection, if there still is one.
+ * A session that can be resumed survives its connection. When the connection
+ * breaks, the client frees everything that belongs to it and becomes AWAY. When
+ * the peer connects again, it is a new client until its request has been read.
+ * Then the two clients exchange their connections. The new client ends, after a
+ * Close frame on the old connection if that is still open.
  *
- * Functions here only mark a client dead (ws_poll_kill), and the loop's sweep
- * frees it: no client is freed during a walk through the hub or the ready list.
+ * Functions here only mark a client dead (ws_poll_kill), and the loop frees it
+ * later. So no client is freed while the hub or the ready list is traversed.
  */
 #define _GNU_SOURCE /* MSG_NOSIGNAL, on systems that have it */
 #include <sys/types.h>
@@ -44,8 +46,8 @@
 #endif
 
 #define READ_MAX WS_TLS_RECORD /* bytes of one read from a client */
-#define PONGS_MAX 32      /* frames queued before pongs replace another */
-#define REFUSED_TIME 2000 /* ms for a request that will be refused */
+#define PONGS_MAX 32      /* with so many frames queued, a Pong replaces one */
+#define REFUSED_TIME 2000 /* ms to receive a request that will be refused */
 
 enum {
 	HELLO = WS_CLIENT_HELLO, HEAD = WS_CLIENT_HEAD, OPEN = WS_CLIENT_OPEN,
@@ -54,9 +56,9 @@ enum {
 };
 
 /*
- * Bytes in the kernel that the peer has not acknowledged; 0 where the system
- * does not tell. (OpenBSD has TIOCOUTQ for terminals alone, and a pledge for
- * it that the hub has not made.)
+ * Bytes in the kernel that the peer has not acknowledged; 0 if the system does
+ * not provide the number. (On OpenBSD, TIOCOUTQ is only for terminals and needs
+ * another pledge.)
  */
 static uint32_t
 unacknowledged(int fd)
@@ -72,7 +74,10 @@ unacknowledged(int fd)
 	return 0;
 }
 
-/* Whether the token of c, if it has one, has expired; until when not. */
+/*
+ * Whether c has a token that has expired. *when is set to the time at which it
+ * expires, or to INT64_MAX if it never does.
+ */
 static int
 has_expired(const struct ws_loop *l, const struct ws_client *c, int64_t *when)
 {
@@ -86,7 +91,7 @@ has_expired(const struct ws_loop *l, const struct ws_client *c, int64_t *when)
 	return left <= 0;
 }
 
-/* The deadline of an open client, or, if it comes first, its token's. */
+/* Sets the deadline of an open client: when, or its token's if earlier. */
 static void
 set_open_deadline(struct ws_loop *l, struct ws_client *c, int64_t when)
 {
@@ -104,11 +109,11 @@ set_open_deadline(struct ws_loop *l, struct ws_client *c, int64_t when)
 		ws_wheel_set(&l->wheel, &c->deadline, when);
 }
 
-/* The peer spoke: the next Ping is due a silence later. */
+/* The peer has sent data: a Ping is due when it is idle for o.ping seconds. */
 static void
 schedule_ping(struct ws_loop *l, struct ws_client *c)
 {
-	int64_t silence = (int64_t)l->o.ping * 1000;
+	int64_t idle = (int64_t)l->o.ping * 1000;
 
 	c->pinged = 0;
 	if (l->stop_at != 0)
@@ -117,14 +122,14 @@ schedule_ping(struct ws_loop *l, struct ws_client *c)
 		set_open_deadline(l, c, INT64_MAX);
 		return;
 	}
-	/* Up to a tenth earlier, so that clients that came together part. */
-	silence -= ws_jitter(&l->jitter_seed, (uint32_t)(silence / 10));
-	set_open_deadline(l, c, l->now + silence);
+	/* Up to a tenth earlier: this spreads clients that came together. */
+	idle -= ws_jitter(&l->jitter_seed, (uint32_t)(idle / 10));
+	set_open_deadline(l, c, l->now + idle);
 }
 
-/* A Ping goes out, behind all that the peer has not taken yet. */
+/* Queues a Ping, after all bytes that the peer has not acknowledged yet. */
 static void
-ping(struct ws_loop *l, struct ws_client *c)
+send_ping(struct ws_loop *l, struct ws_client *c)
 {
 	c->unacked = unacknowledged(c->conn.fd);
 	c->before_ping = c->unacked + c->queue.unsent;
@@ -148,12 +153,12 @@ plain_read(int fd, void *buf, size_t room)
 }
 
 /*
- * A Pong for every Ping, as section 5.5.3 asks; but a peer that pings and does
- * not read gets one for the latest, as it allows, or the queue would grow by
- * many times what the peer sends.
+ * Answers a Ping with a Pong. A peer that sends Pings but does not read gets
+ * only a Pong for the latest, which RFC 6455 section 5.5.3 allows. Otherwise
+ * the queue would grow by many times the bytes that the peer sends.
  */
 static void
-pong(struct ws_loop *l, struct ws_client *c, const struct ws_event *e)
+answer_ping(struct ws_loop *l, struct ws_client *c, const struct ws_event *e)
 {
 	struct ws_queue *q = &c->queue;
 	struct ws_frame *f;
@@ -176,7 +181,10 @@ pong(struct ws_loop *l, struct ws_client *c, const struct ws_event *e)
 	ws_frame_release(f);
 }
 
-/* A session ends if the peer says so; otherwise its peer may come back. */
+/*
+ * Handles a Close. With code 1000 or 1001 the session ends, too. With any other
+ * code it can still be resumed.
+ */
 static void
 take_close(struct ws_loop *l, struct ws_client *c, unsigned code)
 {
@@ -186,7 +194,7 @@ take_close(struct ws_loop *l, struct ws_client *c, unsigned code)
 		ws_resume_close(l, c, code, NULL);
 }
 
-/* What an open client sends is checked, never kept. */
+/* Handles the frames of an open client. Messages are checked and discarded. */
 static void
 take_frames(struct ws_loop *l, struct ws_client *c, unsigned char *data,
     size_t len)
@@ -210,7 +218,7 @@ take_frames(struct ws_loop *l, struct ws_client *c, unsigned char *data,
 		data += n;
 		len -= (size_t)n;
 		if (e.opcode == WS_PING)
-			pong(l, c, &e);
+			answer_ping(l, c, &e);
 		else if (e.opcode == WS_PONG && c->queue.keeps)
 			ws_resume_confirm(l, c, e.data, e.len);
 		else if (e.opcode == WS_CLOSE)
@@ -219,8 +227,8 @@ take_frames(struct ws_loop *l, struct ws_client *c, unsigned char *data,
 }
 
 /*
- * A frame with the 101 answer and the first message behind it, which does not
- * count. NULL: no memory.
+ * The 101 response and the first message, as one frame. Clients do not count
+ * this message. NULL: no memory.
  */
 static struct ws_frame *
 first_frame(const struct ws_request *r, const char *message, size_t len)
@@ -271,7 +279,10 @@ join(struct ws_loop *l, struct ws_client *c, const struct ws_admission *a)
 	return subscribe_all(l, c, &a->token);
 }
 
-/* Opens a client with a new session: it gets 101 and its first message. */
+/*
+ * Begins a new session: the client joins the hub, and gets a 101 response and
+ * its first message. On failure it gets an error response instead.
+ */
 static void
 open_client(struct ws_loop *l, struct ws_client *c, const struct ws_request *r,
     const struct ws_admission *a)
@@ -303,8 +314,9 @@ open_client(struct ws_loop *l, struct ws_client *c, const struct ws_request *r,
 }
 
 /*
- * Session s goes on with the connection of c, and c ends with that of s, if it
- * still has one. -1: no memory, and nothing is changed.
+ * Resumes the session in a with the connection of c. If the session still has
+ * an old connection, c gets that one and closes it. -1: no memory, and both
+ * keep their connections.
  */
 static int
 resume_client(struct ws_loop *l, struct ws_client *c,
@@ -337,7 +349,7 @@ resume_client(struct ws_loop *l, struct ws_client *c,
 	return 0;
 }
 
-/* The peer has begun a new session instead of going on with s. */
+/* Ends session s, which has lost messages: its peer has a new session now. */
 static void
 end_replaced(struct ws_loop *l, struct ws_client *s)
 {
@@ -350,11 +362,11 @@ end_replaced(struct ws_loop *l, struct ws_client *s)
 }
 
 /*
- * Whether the address of c may have one more connection, which goes on with
- * session s. It may have as many as before if s is of the same address.
+ * Whether --max-per-ip allows c to resume session s. If not, c can still take
+ * the place of s in that count, provided that both have the same address.
  */
 static int
-has_place(struct ws_loop *l, struct ws_client *c, struct ws_client *s)
+may_resume(struct ws_loop *l, struct ws_client *c, struct ws_client *s)
 {
 	if (c->peer != NULL || ws_peer_count(l, c->conn.fd, &c->peer) == 0)
 		return 1;
@@ -365,7 +377,10 @@ has_place(struct ws_loop *l, struct ws_client *c, struct ws_client *s)
 	return 1;
 }
 
-/* A whole request for ws://: the client that has its connection then. */
+/*
+ * Handles a complete WebSocket request. Returns the client that has the
+ * connection afterwards.
+ */
 static struct ws_client *
 take_request(struct ws_loop *l, struct ws_client *c,
     const struct ws_request *r)
@@ -375,13 +390,13 @@ take_request(struct ws_loop *l, struct ws_client *c,
 	if (ws_admit(l, r, &a) != 0) {
 		ws_client_answer(l, c, a.status, a.reason);
 	} else if (a.session != NULL && !a.lost) {
-		if (!has_place(l, c, a.session)) {
+		if (!may_resume(l, c, a.session)) {
 			ws_client_answer(l, c, 503, "too many clients");
 			return c;
 		}
 		if (resume_client(l, c, r, &a) == 0)
 			return a.session;
-		if (a.session->peer == NULL) { /* see has_place */
+		if (a.session->peer == NULL) { /* see may_resume */
 			a.session->peer = c->peer;
 			c->peer = NULL;
 		}
@@ -391,7 +406,7 @@ take_request(struct ws_loop *l, struct ws_client *c,
 		ws_client_answer(l, c, 503, "too many clients");
 	} else {
 		open_client(l, c, r, &a);
-		/* Not before: the device keeps its channels. */
+		/* After the join, so that the device keeps its channels. */
 		if (a.session != NULL && c->state == OPEN)
 			end_replaced(l, a.session);
 	}
@@ -424,7 +439,10 @@ take_head(struct ws_loop *l, struct ws_client *c, unsigned char *data,
 	}
 }
 
-/* The first byte to a TLS listener: a ClientHello, or somebody who is lost. */
+/*
+ * Checks the first byte on a TLS listener: it begins a ClientHello, or the peer
+ * does not use TLS. 0: c->tls is ready to be read from.
+ */
 static int
 take_hello(struct ws_loop *l, struct ws_client *c)
 {
@@ -467,7 +485,7 @@ read_client(struct ws_loop *l, struct ws_client *c)
 	n = c->tls != NULL ? ws_tls_read(c->tls, at, READ_MAX) :
 	    plain_read(c->conn.fd, at, READ_MAX);
 	ws_client_count_unfinished(l, c, before);
-	/* A read may have to answer: a close_notify, a renegotiation. */
+	/* Reading a close_notify or a renegotiation request sends an answer. */
 	if (c->tls != NULL && c->state >= OPEN && ws_tls_unsent(c->tls))
 		ws_client_mark_dirty(l, c);
 	if (n == WS_WANT_IN || n == WS_WANT_OUT) {
@@ -478,7 +496,7 @@ read_client(struct ws_loop *l, struct ws_client *c)
 	}
 	if (n == 0 && c->state == ENDING && (c->queue.count > 0 ||
 	    (c->tls != NULL && ws_tls_unsent(c->tls)))) {
-		/* It will say no more, but may still be listening. */
+		/* The peer has closed its side, but may still read. */
 		ws_poll_events(&l->poll, &c->conn, POLLOUT);
 		return;
 	}
@@ -514,7 +532,7 @@ ws_client_serve(struct ws_loop *l, struct ws_client *c)
 		ws_client_mark_dirty(l, c);
 	if ((c->conn.revents & ~POLLOUT) != 0 || c->state < OPEN)
 		read_client(l, c);
-	/* What it asked for does not wait for what others are sent. */
+	/* Flush at once: answers must not wait for the output of others. */
 	if (c->dirty && !c->conn.dead && c->state != LINGER &&
 	    c->state != AWAY)
 		ws_client_flush(l, c);
@@ -538,7 +556,7 @@ ws_client_new(struct ws_loop *l, int fd, int tls, int refused)
 	c->state = tls ? HELLO : HEAD;
 	c->queue.taken_at = (uint32_t)l->now;
 	ws_queue_init(&c->queue);
-	/* One that is refused may be the peer of a session that is away. */
+	/* A refused client may resume a session: then it gets the full time. */
 	ws_wheel_set(&l->wheel, &c->deadline, l->now +
 	    (refused && l->away == 0 ? REFUSED_TIME :
 	    WS_HANDSHAKE_SECONDS * 1000));
@@ -575,11 +593,12 @@ ws_client_stop(struct ws_loop *l, struct ws_client *c, int64_t delay)
 }
 
 /*
- * The time for a Pong is over. The Pong may be there, and not read yet. Or the
- * Ping stands behind so much, on so slow a link, that the peer has not got it:
- * as long as it takes bytes of that, it has the same time again, and once more
- * when it has taken all. TLS adds to what is written, which is not counted: it
- * is little.
+ * The deadline for a Pong has passed. The client is not disconnected in two
+ * cases. The Pong may have been received but not read yet. Or the Ping is
+ * behind so much data, on a slow link, that the peer has not received it yet.
+ * Then the peer gets another WS_PONG_SECONDS for as long as it acknowledges
+ * data, and once more when it has acknowledged everything before the Ping. The
+ * few bytes that TLS adds are not counted.
  */
 static void
 pong_timeout(struct ws_loop *l, struct ws_client *c)
@@ -591,7 +610,7 @@ pong_timeout(struct ws_loop *l, struct ws_client *c)
 	if (c->conn.dead || c->state != OPEN || !c->pinged)
 		return;
 	left = unacknowledged(c->conn.fd);
-	n = c->unacked - left; /* that it took since */
+	n = c->unacked - left; /* acknowledged since then */
 	c->unacked = left;
 	if (c->before_ping != 0 && n != 0 && n <= INT32_MAX) {
 		c->before_ping -= n < c->before_ping ? n : c->before_ping;
@@ -619,7 +638,7 @@ open_timeout(struct ws_loop *l, struct ws_client *c)
 	else if (c->pinged)
 		pong_timeout(l, c);
 	else
-		ping(l, c);
+		send_ping(l, c);
 }
 
 /* see ws.h */
@@ -635,8 +654,11 @@ ws_client_timeout(struct ws_timer *deadline, void *arg)
 	switch (c->state) {
 	case HELLO:
 	case HEAD:
-		/* The request may be there, and not read yet. Not so with TLS,
-		 * where reading may cost a millisecond: that has its turn. */
+		/*
+		 * The request may have been received but not read yet. With TLS
+		 * it is not read here: that may take a millisecond, and the
+		 * loop limits the time for it.
+		 */
 		if (c->state == HEAD && c->tls == NULL) {
 			c->conn.revents = POLLIN;
 			ws_client_serve(l, c);

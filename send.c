@@ -1,7 +1,7 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
- * What a client is sent: frames are queued here, counted, and bounded; and how
- * a client ends. Nothing is written: flush.c does that.
+ * Output to clients: queues frames, counts the memory that clients hold, and
+ * ends clients. Nothing is written here: flush.c does that.
  */
 #include <sys/types.h>
 #include <errno.h>
@@ -15,7 +15,7 @@
 #define LOG_LINES 20     /* lines about clients in LOG_WINDOW, at the default
                             level */
 #define LOG_WINDOW 1000  /* ms */
-#define ENDING_TIME 5000 /* ms for a peer to take its last bytes */
+#define ENDING_TIME 5000 /* ms for a peer to accept the last bytes */
 
 /* see ws.h */
 void
@@ -195,6 +195,7 @@ ws_client_end_away(struct ws_loop *l, struct ws_client *c,
 	ws_poll_kill(&l->poll, &c->conn);
 }
 
+/* Queues a frame for a session that is away: 1, or 0 if it is not queued. */
 static int
 deliver_away(struct ws_loop *l, struct ws_client *c, struct ws_frame *f)
 {
@@ -235,7 +236,10 @@ ws_client_deliver(struct ws_session *s, struct ws_frame *f, void *arg)
 	return 1;
 }
 
-/* Nothing more will be queued: what is there goes out, and then the end. */
+/*
+ * Takes a client out of the hub, so that nothing more is queued for it. What is
+ * queued is still sent, and then the connection is closed.
+ */
 static void
 end_client(struct ws_loop *l, struct ws_client *c)
 {

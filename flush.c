@@ -1,7 +1,7 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
- * What a client is sent goes out: writes, and who must go when all clients hold
- * too much together.
+ * Writes what is queued for clients, and evicts clients when all of them
+ * together hold more memory than --queue-total allows.
  */
 #define _GNU_SOURCE /* MSG_NOSIGNAL, on systems that have it */
 #include <sys/types.h>
@@ -13,11 +13,11 @@
 
 #include "ws.h"
 
-#define IOV_MANY 64       /* pieces handed to the kernel at once */
-#define RANK_BYTES_BITS 48 /* of a rank: bytes that are held */
+#define IOV_MANY 64       /* buffers written by one system call */
+#define RANK_BYTES_BITS 48 /* of a rank: the bytes that a client holds */
 #define RANK_BYTES_MASK (((uint64_t)1 << RANK_BYTES_BITS) - 1)
-#define LINGER_TIME 2000  /* ms for a peer to close after us */
-#define RESET_TIME 5000   /* ms for one that will be reset */
+#define LINGER_TIME 2000  /* ms for a peer to close after the shutdown */
+#define RESET_TIME 5000   /* the same, if the connection will be reset */
 
 static ssize_t
 plain_writev(int fd, struct iovec *iov, int n)
@@ -27,7 +27,7 @@ plain_writev(int fd, struct iovec *iov, int n)
 
 	memset(&m, 0, sizeof m);
 	m.msg_iov = iov;
-	m.msg_iovlen = (unsigned short)n; /* signed here, unsigned there */
+	m.msg_iovlen = (unsigned short)n; /* int or size_t, by the system */
 	do
 		done = n == 1 ?
 		    send(fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL) :
@@ -53,7 +53,10 @@ write_some(struct ws_loop *l, struct ws_client *c, struct iovec *iov, int n)
 	return done;
 }
 
-/* ENDING, and all is out: shut our end, and wait a little for the peer's. */
+/*
+ * Everything has been sent to an ENDING client: shuts the socket down for
+ * writing, and waits a short time for the peer to close.
+ */
 static void
 shut_down_output(struct ws_loop *l, struct ws_client *c)
 {
@@ -84,7 +87,11 @@ shut_down_output(struct ws_loop *l, struct ws_client *c)
 	    l->now + (c->reset ? RESET_TIME : LINGER_TIME));
 }
 
-/* Bounds what an open session keeps: asks, and then forgets the oldest. */
+/*
+ * Limits what an open session keeps. Beyond half the limit, a Ping asks the
+ * peer to confirm what it has received. Beyond the limit, the oldest messages
+ * are forgotten.
+ */
 static void
 limit_kept(struct ws_loop *l, struct ws_client *c)
 {
@@ -153,7 +160,10 @@ ws_client_flush_one(struct ws_loop *l)
 	l->dirty = c->next_dirty;
 	if (l->dirty == NULL)
 		l->dirty_end = &l->dirty;
-	/* While this one is sent to: of 10,000 the next is in no cache. */
+	/*
+	 * The next client is loaded while this one is written to. With 10,000
+	 * clients it is not in a cache.
+	 */
 	WS_PREFETCH(next);
 	WS_PREFETCH(next + 64);
 	WS_PREFETCH(next + 128);
@@ -171,7 +181,7 @@ flush_dirty(struct ws_loop *l)
 		;
 }
 
-/* Whether all that an open client holds is what it has sent. */
+/* Whether an open client holds only frames that are kept after sending. */
 static int
 only_keeps(const struct ws_client *c)
 {
@@ -180,10 +190,10 @@ only_keeps(const struct ws_client *c)
 }
 
 /*
- * How soon a client is to go when all hold too much together: first those that
- * have taken nothing for the longest, in steps of a factor of two, and of these
- * the one that holds most; last those that only keep what they have sent. 0: it
- * holds nothing.
+ * The rank of a client for eviction; the highest is evicted first. Clients that
+ * have accepted no data for a longer time have a higher rank, in steps of a
+ * factor of two. Within a step, a client that holds more has a higher rank. A
+ * client that only keeps sent frames is in the lowest step. 0: holds nothing.
  */
 static uint64_t
 eviction_rank(const struct ws_loop *l, const struct ws_client *c)
@@ -202,7 +212,7 @@ eviction_rank(const struct ws_loop *l, const struct ws_client *c)
 	return steps << RANK_BYTES_BITS | bytes;
 }
 
-/* The client in a slot, if there is one that has not ended. */
+/* The client in a slot; NULL if it is dead or not a client. */
 static struct ws_client *
 client_at(struct ws_loop *l, uint32_t slot)
 {
@@ -215,7 +225,7 @@ client_at(struct ws_loop *l, uint32_t slot)
 static void
 evict_unfinished(struct ws_loop *l, struct ws_client *c)
 {
-	if (c->state <= WS_CLIENT_OPEN) { /* else it was counted before */
+	if (c->state <= WS_CLIENT_OPEN) { /* else it is counted already */
 		l->counters[WS_CUT_OFF]++;
 		ws_client_log(l, WS_LOG_NOTE, c, "dropped", "--queue-total is "
 		    "reached, and a request, frame or TLS record of it is not "
@@ -226,7 +236,10 @@ evict_unfinished(struct ws_loop *l, struct ws_client *c)
 	ws_poll_kill(&l->poll, &c->conn);
 }
 
-/* Takes from c what it can. Cutting off releases what is queued, not input. */
+/*
+ * Frees memory that c holds. To disconnect it as too slow frees its queue, but
+ * not unfinished input: if that is larger, c is dropped at once.
+ */
 static void
 evict(struct ws_loop *l, struct ws_client *c)
 {
@@ -247,7 +260,7 @@ evict(struct ws_loop *l, struct ws_client *c)
 /* Calls f for every client, until it returns other than 0. */
 static int
 each_client(struct ws_loop *l, int (*f)(struct ws_loop *l,
-    struct ws_client *c, uint64_t *most), uint64_t *most)
+    struct ws_client *c, uint64_t *highest), uint64_t *highest)
 {
 	struct ws_client *c;
 	struct ws_resume *r;
@@ -256,55 +269,60 @@ each_client(struct ws_loop *l, int (*f)(struct ws_loop *l,
 
 	for (i = 0; i < l->poll.n && !done; i++)
 		if ((c = client_at(l, i)) != NULL)
-			done = f(l, c, most);
+			done = f(l, c, highest);
 	for (i = 0; l->away != 0 && i < l->resume_buckets && !done; i++)
 		for (r = l->resumes[i]; r != NULL && !done; r = r->chain)
 			if (r->client->state == WS_CLIENT_AWAY &&
 			    !r->client->conn.dead)
-				done = f(l, r->client, most);
+				done = f(l, r->client, highest);
 	return done;
 }
 
 static int
-find_most(struct ws_loop *l, struct ws_client *c, uint64_t *most)
+find_highest(struct ws_loop *l, struct ws_client *c, uint64_t *highest)
 {
 	uint64_t rank = eviction_rank(l, c);
 
-	if (rank > *most)
-		*most = rank;
+	if (rank > *highest)
+		*highest = rank;
 	return 0;
 }
 
-/* Those of the first rank, and those that hold nearly as much with them. */
+/*
+ * Evicts c if it has the highest rank, or is in the same step and holds nearly
+ * as much: so one pass evicts several clients. Returns 1 when enough memory is
+ * free.
+ */
 static int
-evict_first(struct ws_loop *l, struct ws_client *c, uint64_t *most)
+evict_highest(struct ws_loop *l, struct ws_client *c, uint64_t *highest)
 {
 	uint64_t rank = eviction_rank(l, c);
 
-	if (rank >> RANK_BYTES_BITS == *most >> RANK_BYTES_BITS &&
-	    rank >= *most - (*most & RANK_BYTES_MASK) / 8)
+	if (rank >> RANK_BYTES_BITS == *highest >> RANK_BYTES_BITS &&
+	    rank >= *highest - (*highest & RANK_BYTES_MASK) / 8)
 		evict(l, c);
 	return !ws_client_over_total(l);
 }
 
 /*
- * All together hold more than --queue-total. Dead clients wait for the sweep:
- * what they hold is released first. Then those of the first rank go. Returns
- * whether there were any.
+ * All clients together hold more than --queue-total. First the memory of dead
+ * clients is freed, which the loop has not freed yet, so that nobody is evicted
+ * because of them. Then the clients of the highest rank are evicted. Returns
+ * whether any client held memory.
  */
 static int
 evict_some(struct ws_loop *l)
 {
 	struct ws_conn *dead;
-	uint64_t most = 0;
+	uint64_t highest = 0;
 
 	for (dead = l->poll.dead; dead != NULL; dead = dead->next)
 		if (dead->kind == WS_CONN_CLIENT)
 			ws_client_release(l, (struct ws_client *)dead);
-	(void)each_client(l, find_most, &most);
-	if (ws_client_over_total(l) && most != 0)
-		(void)each_client(l, evict_first, &most);
-	return most != 0;
+	(void)each_client(l, find_highest, &highest);
+	if (ws_client_over_total(l) && highest != 0)
+		(void)each_client(l, evict_highest, &highest);
+	return highest != 0;
 }
 
 /* see ws.h */

@@ -1,11 +1,12 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
- * Sessions that outlive their connection: secrets and counts, and how sessions
- * and connections part and meet.
+ * Sessions that survive their connection: their secrets, the numbers of their
+ * messages, and how they lose a connection and get another one.
  *
  * The messages of a session are numbered from 1. r->base is the number of the
- * last one that the queue has no more: confirmed by the peer, or forgotten. So
- * the kept ones are base + 1 to base + kept, and those that wait follow.
+ * last message that has left the queue, because the peer has confirmed it or
+ * because it was forgotten. So the kept messages have the numbers base + 1 to
+ * base + kept, and the waiting ones follow.
  */
 #include <sys/types.h>
 #include <sys/socket.h>
@@ -25,7 +26,7 @@ find_slot(const struct ws_loop *l, const unsigned char secret[WS_SECRET])
 	    (l->resume_buckets - 1)];
 }
 
-/* Doubles the table. Without memory the chains just grow longer. */
+/* Doubles the table. Without memory, the chains only become longer. */
 static void
 grow(struct ws_loop *l)
 {
@@ -157,9 +158,10 @@ read_secret(const char *s, unsigned char secret[WS_SECRET])
 	return 0;
 }
 
-/* In a time that does not tell how much of a is like b. */
+/* Compares in constant time: it does not depend on how many bytes are equal. */
 static int
-is_same(const unsigned char a[WS_SECRET], const unsigned char b[WS_SECRET])
+secrets_equal(const unsigned char a[WS_SECRET],
+    const unsigned char b[WS_SECRET])
 {
 	unsigned char differ = 0;
 	int i;
@@ -188,7 +190,7 @@ ws_resume_find(const struct ws_loop *l, struct ws_text name, uint64_t *seen)
 	    read_count(rest + 1, left - 1, seen) != 0)
 		*seen = UINT64_MAX;
 	for (r = *find_slot(l, secret); r != NULL; r = r->chain)
-		if (is_same(r->secret, secret))
+		if (secrets_equal(r->secret, secret))
 			break;
 	if (r == NULL)
 		return NULL;
@@ -237,7 +239,7 @@ ws_resume_count(const struct ws_client *c)
 
 /* ------------------------------------------------------------- connections */
 
-/* Exchanges the connections of two clients, and what belongs to these. */
+/* Exchanges the connections of two clients, and the state of these. */
 static void
 exchange(struct ws_loop *l, struct ws_client *a, struct ws_client *b)
 {
@@ -282,8 +284,9 @@ ws_resume_drop_connection(struct ws_loop *l, struct ws_client *c)
 }
 
 /*
- * The session goes on without a connection. What was sent and not confirmed may
- * not have arrived, and counts towards --keep with what waits.
+ * The session goes on without a connection. Messages that were sent but not
+ * confirmed may not have arrived, so they count towards --keep, together with
+ * the waiting ones.
  */
 static void
 go_away(struct ws_loop *l, struct ws_client *c)
@@ -325,10 +328,10 @@ ws_resume_lose(struct ws_loop *l, struct ws_client *c)
 
 /*
  * Moves the connection of c to another client, which completes the frame that
- * is partly sent, and sends a Close.
+ * is partly sent, sends a Close and ends.
  */
 static void
-leave_to(struct ws_loop *l, struct ws_client *c, struct ws_client *other,
+move_and_close(struct ws_loop *l, struct ws_client *c, struct ws_client *other,
     unsigned code, const char *reason)
 {
 	exchange(l, c, other);
@@ -354,12 +357,12 @@ ws_resume_close(struct ws_loop *l, struct ws_client *c, unsigned code,
 	}
 	other->conn.fd = -1;
 	other->conn.kind = WS_CONN_CLIENT;
-	other->refused = 1; /* it counts as one that is told to go */
+	other->refused = 1; /* not counted in l->clients: c still is */
 	l->refused++;
 	ws_queue_init(&other->queue);
 	other->queue.taken_at = (uint32_t)l->now;
-	leave_to(l, c, other, code, reason);
-	/* The session keeps its place among those of its address. */
+	move_and_close(l, c, other, code, reason);
+	/* Of the two, the session is counted for the address. */
 	c->peer = other->peer;
 	other->peer = NULL;
 	go_away(l, c);
@@ -375,7 +378,7 @@ ws_resume_take(struct ws_loop *l, struct ws_client *s, struct ws_client *c)
 		c->state = WS_CLIENT_LINGER;
 		ws_poll_kill(&l->poll, &c->conn);
 	} else {
-		leave_to(l, s, c, WS_CLOSE_GOING_AWAY,
+		move_and_close(l, s, c, WS_CLOSE_GOING_AWAY,
 		    "resumed by another connection");
 	}
 	s->state = WS_CLIENT_OPEN;

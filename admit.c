@@ -1,7 +1,7 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
- * Who may connect, and as whom: origins, tokens, and sessions to go on with. A
- * request is only judged here; what follows from that is client.c's.
+ * Decides whether a client may connect, and as which device: checks its origin,
+ * its token and the session that it resumes. client.c acts on the result.
  */
 #include <sys/types.h>
 #include <limits.h>
@@ -18,9 +18,9 @@ lower(char c)
 	return c >= 'A' && c <= 'Z' ? c + 32 : c;
 }
 
-/* Schemes and hosts may be in capitals: RFC 3986 section 6.2.2.1. */
+/* Schemes and hosts are case-insensitive: RFC 3986 section 6.2.2.1. */
 static int
-is_same(const char *a, const char *b, size_t len)
+equals_ignoring_case(const char *a, const char *b, size_t len)
 {
 	while (len-- > 0)
 		if (lower(*a++) != lower(*b++))
@@ -28,7 +28,7 @@ is_same(const char *a, const char *b, size_t len)
 	return 1;
 }
 
-/* Whether an origin is allowed by one of --origin. */
+/* Whether an origin matches an argument of --origin. */
 static int
 matches(struct ws_text origin, const char *allowed)
 {
@@ -36,14 +36,15 @@ matches(struct ws_text origin, const char *allowed)
 	size_t len = strlen(allowed), head, tail;
 
 	if (star == NULL)
-		return origin.len == len && is_same(origin.s, allowed, len);
+		return origin.len == len &&
+		    equals_ignoring_case(origin.s, allowed, len);
 	/* "https://", at least one byte, and ".example.org". */
 	head = (size_t)(star + 3 - allowed);
 	tail = len - head - 1;
 	return origin.len > head + tail &&
-	    is_same(origin.s, allowed, head) &&
+	    equals_ignoring_case(origin.s, allowed, head) &&
 	    memchr(origin.s + head, '/', origin.len - head) == NULL &&
-	    is_same(origin.s + origin.len - tail, star + 4, tail);
+	    equals_ignoring_case(origin.s + origin.len - tail, star + 4, tail);
 }
 
 static int
@@ -57,7 +58,7 @@ is_allowed(const struct ws_loop *l, struct ws_text origin)
 	return 0;
 }
 
-/* Takes a scheme's default port off an authority. */
+/* An authority (host and port) without its port, if that is the given one. */
 static struct ws_text
 without_port(struct ws_text t, const char *port)
 {
@@ -69,8 +70,9 @@ without_port(struct ws_text t, const char *port)
 }
 
 /*
- * Whether an origin is that of the host itself. A proxy may have taken the TLS
- * off, so the scheme says only which port is the default.
+ * Whether an origin is that of the host in the request. Its scheme only
+ * determines the default port: a proxy may have terminated TLS, so it cannot be
+ * compared with that of this connection.
  */
 static int
 is_own(struct ws_text origin, struct ws_text host)
@@ -78,17 +80,20 @@ is_own(struct ws_text origin, struct ws_text host)
 	const char *port = ":80";
 	size_t len = sizeof "http://" - 1;
 
-	if (origin.len > len + 1 && is_same(origin.s, "https://", len + 1)) {
+	if (origin.len > len + 1 &&
+	    equals_ignoring_case(origin.s, "https://", len + 1)) {
 		port = ":443";
 		len++;
-	} else if (origin.len <= len || !is_same(origin.s, "http://", len)) {
+	} else if (origin.len <= len ||
+	    !equals_ignoring_case(origin.s, "http://", len)) {
 		return 0;
 	}
 	origin.s += len;
 	origin.len -= len;
 	origin = without_port(origin, port);
 	host = without_port(host, port);
-	return origin.len == host.len && is_same(origin.s, host.s, host.len);
+	return origin.len == host.len &&
+	    equals_ignoring_case(origin.s, host.s, host.len);
 }
 
 static int
@@ -100,8 +105,9 @@ refuse(struct ws_admission *a, int status, const char *reason)
 }
 
 /*
- * The token of a request. Other sites' pages can make a browser send a cookie,
- * so it counts only if the page's origin is this host's, or an allowed one.
+ * Finds the token of a request. Pages of other sites can make a browser send a
+ * cookie. So a cookie is used only if the page's origin is this host's or is
+ * allowed.
  */
 static int
 find_token(const struct ws_loop *l, const struct ws_request *r,
@@ -134,9 +140,9 @@ check_token(struct ws_loop *l, const struct ws_request *r,
 	return 0;
 }
 
-/* Whether a session is of the device that the token is for. */
+/* Whether a session belongs to the device that the token is for. */
 static int
-is_of(const struct ws_client *c, const struct ws_token *token)
+belongs_to(const struct ws_client *c, const struct ws_token *token)
 {
 	const struct ws_device *d = c->session.device;
 	struct ws_text name = ws_device_name(d);
@@ -172,7 +178,7 @@ ws_admit(struct ws_loop *l, const struct ws_request *r,
 	if (name.len == 0)
 		return 0;
 	a->session = ws_resume_find(l, name, &seen);
-	if (a->session != NULL && !is_of(a->session, &a->token))
+	if (a->session != NULL && !belongs_to(a->session, &a->token))
 		a->session = NULL;
 	a->lost = a->session == NULL || !ws_resume_has(a->session, seen);
 	a->seen = seen;
@@ -185,15 +191,15 @@ ws_admit_greeting(char out[WS_GREETING_MAX], const struct ws_client *c,
     int lost)
 {
 	char name[WS_JSON_QUOTED(WS_NAME_MAX) + 1], secret[WS_SECRET_NAME + 1];
-	int known = c->queue.keeps;
+	int resumable = c->queue.keeps;
 
 	name[ws_json_quote(name, ws_device_name(c->session.device))] = '\0';
-	if (known)
+	if (resumable)
 		ws_resume_name(c, secret);
 	return (size_t)snprintf(out, WS_GREETING_MAX,
 	    "{\"action\":\"setDeviceId\",\"data\":{\"device_id\":%s"
-	    "%s%s%s%s}}", name, known ? ",\"session\":\"" : "",
-	    known ? secret : "", known ? "\"" : "",
+	    "%s%s%s%s}}", name, resumable ? ",\"session\":\"" : "",
+	    resumable ? secret : "", resumable ? "\"" : "",
 	    lost ? ",\"lost\":true" : "");
 }
 

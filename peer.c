@@ -1,6 +1,6 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
- * Peers' addresses: how many connections each of them has, for --max-per-ip.
+ * Counts the connections of each address, for --max-per-ip.
  */
 #include <sys/types.h>
 #include <sys/socket.h>
@@ -12,7 +12,10 @@
 
 #define BUCKETS 1024 /* a power of two */
 
-/* A peer's address as far as it counts: IPv4, or the /64 of IPv6. */
+/*
+ * The part of a peer's address that is compared: the IPv4 address, or the first
+ * 64 bits of the IPv6 address. -1: it has neither.
+ */
 static int
 address_key(int fd, unsigned char key[8])
 {
@@ -27,14 +30,14 @@ address_key(int fd, unsigned char key[8])
 		return -1;
 	if (a.ss_family != AF_INET && a.ss_family != AF_INET6)
 		return -1;
-	/* On a socket for both, IPv4 comes as ::ffff:a.b.c.d (RFC 4291). */
+	/* A dual-stack socket has ::ffff:a.b.c.d for IPv4 (RFC 4291). */
 	if (a.ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(six)) {
 		four = six->s6_addr + 12;
 	} else if (a.ss_family == AF_INET6) {
 		memcpy(key, six, 8);
 		return 0;
 	}
-	key[2] = key[3] = 0xff; /* in no /64 that is routed */
+	key[2] = key[3] = 0xff; /* no routed IPv6 address begins like this */
 	memcpy(key + 4, four, 4);
 	return 0;
 }

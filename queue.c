@@ -1,18 +1,18 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
- * A session's frames: those that are sent and not confirmed, then those that
- * wait to be sent. They are a ring of pointers.
+ * The frames of a session: first those that are sent but not confirmed, then
+ * those that wait to be sent. They are in a ring buffer of pointers.
  *
- * The ring is in the struct until it needs more room than two, and then in
- * memory of its own, whose size is a power of two. It is doubled when it is
- * full, and halved when three quarters of it are empty.
+ * A ring of two pointers is part of the struct. A larger one is allocated, and
+ * its size is a power of two. It is doubled when it is full, and halved when
+ * three quarters of it are empty.
  *
- * Only frames that count are kept. A Ping or Pong between them is released when
- * it is out: the kept frames before it move up by one.
+ * Only frames that count are kept. A Ping or Pong among them is released as
+ * soon as it is sent, and the kept frames before it move up by one position.
  *
- * All queues of a loop count together what they hold (*total): each frame once,
- * however many queues it is in, and the rings twice, since one frame for all
- * clients can double every ring before anything is done about it.
+ * *total is the memory that all queues of a loop hold. Each frame is counted
+ * once, however many queues contain it. Rings are counted twice, because one
+ * frame for all clients can double every ring before the limit is checked.
  */
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -58,7 +58,7 @@ ring_bytes(const struct ws_queue *q)
 	return q->ring == q->small ? 0 : sizeof *q->ring << q->shift;
 }
 
-/* Moves the frames into a ring of 1 << shift; -1 for want of memory. */
+/* Moves the frames into a ring of 1 << shift pointers; -1: no memory. */
 static int
 resize(struct ws_queue *q, size_t *total, unsigned shift)
 {
@@ -85,7 +85,7 @@ resize(struct ws_queue *q, size_t *total, unsigned shift)
 	return 0;
 }
 
-/* Makes room for one frame more. */
+/* Makes room for one more frame. */
 static int
 grow(struct ws_queue *q, size_t *total)
 {
@@ -162,7 +162,7 @@ ws_queue_gather(const struct ws_queue *q, struct iovec *iov, int most,
 		} else {
 			copying = 0;
 		}
-		if (copying > 1) { /* it follows the one before */
+		if (copying > 1) { /* it extends the previous entry */
 			iov[n - 1].iov_len += len;
 		} else if (n == most) {
 			break;
@@ -175,9 +175,9 @@ ws_queue_gather(const struct ws_queue *q, struct iovec *iov, int most,
 	return n;
 }
 
-/* The first frame that waits is out. */
+/* The first waiting frame is sent completely: keeps or releases it. */
 static void
-first_is_out(struct ws_queue *q, size_t *total)
+first_is_sent(struct ws_queue *q, size_t *total)
 {
 	struct ws_frame *f = WAITING(q, 0);
 	uint32_t i;
@@ -204,7 +204,7 @@ ws_queue_advance(struct ws_queue *q, size_t *total, size_t n)
 	n += q->sent;
 	while (q->count > 0 && n >= (len = WAITING(q, 0)->len)) {
 		n -= len;
-		first_is_out(q, total);
+		first_is_sent(q, total);
 	}
 	q->sent = (uint32_t)n;
 	if (q->kept + q->count == 0 && q->shift > 1)
@@ -240,8 +240,8 @@ ws_queue_forget(struct ws_queue *q, size_t *total, uint32_t n)
 }
 
 /*
- * Whether the first frame that waits has to go out on its connection: it is
- * partly out, or does not count, and may be the answer to the request.
+ * Whether the first waiting frame must be sent on this connection: it is partly
+ * sent, or it does not count and may be the response to the request.
  */
 static int
 first_stays(const struct ws_queue *q)
@@ -249,7 +249,7 @@ first_stays(const struct ws_queue *q)
 	return q->count > 0 && (q->sent != 0 || !WAITING(q, 0)->counts);
 }
 
-/* Releases the kept frames, and all but so many that wait. */
+/* Releases the kept frames, and all waiting ones except the first stay. */
 static uint32_t
 release_all_but(struct ws_queue *q, size_t *total, uint32_t stay)
 {
@@ -286,9 +286,9 @@ ws_queue_break(struct ws_queue *q, size_t *total, struct ws_queue *peer)
 {
 	struct ws_frame *f;
 	uint32_t i, n = 0;
-	int r = 0, goes_on = peer != NULL && first_stays(q);
+	int r = 0, move_first = peer != NULL && first_stays(q);
 
-	if (goes_on) {
+	if (move_first) {
 		r = ws_queue_push(peer, total, WAITING(q, 0));
 		if (r == 0) {
 			peer->sent = q->sent;
@@ -297,9 +297,9 @@ ws_queue_break(struct ws_queue *q, size_t *total, struct ws_queue *peer)
 	}
 	q->unsent += q->sent;
 	q->sent = 0;
-	if (goes_on && r == 0) {
+	if (move_first && r == 0) {
 		q->unsent -= (uint32_t)WAITING(q, 0)->len;
-		first_is_out(q, total);
+		first_is_sent(q, total);
 	}
 	for (i = 0; i < q->count; i++) {
 		f = WAITING(q, i);

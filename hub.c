@@ -1,18 +1,19 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
- * The hub: devices, channels, who hears what.
+ * The hub: devices, channels, and which devices are in which channels.
  *
- * Everything is found in constant time, at 100,000 devices and 10,000 channels:
+ * Everything is found in constant time, even with 100,000 devices and 10,000
+ * channels:
  *
  *   devices   by id or by name in a hash table, and all of them in one array
  *   channels  by name in a hash table; each has an array of its members
- *   links     one for a device in a channel, by both in a hash table, and in
- *             the device's list
+ *   links     one for each device in a channel: by both in a hash table, and
+ *             in the device's list
  *
- * An array's entry is taken out by moving the last one into its place, so each
- * device knows its index in hub->devices, each link its own in the channel's
- * members; a member therefore names its link too. A channel ends with its last
- * member.
+ * An entry of an array is removed by moving the last one into its place. So a
+ * device contains its index in hub->devices, and a link its index in the
+ * channel's members, which therefore point to their links. A channel is freed
+ * when its last member leaves it.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -55,8 +56,10 @@ struct ws_channel {
 
 /* ---------------------------------------------------------------- frames */
 
-/* The head is written right before the payload: its length depends on that
- * of the payload, which is known only then. */
+/*
+ * Allocates a frame with room for the longest head. The head is written when
+ * the length of the payload is known, and ends where the payload begins.
+ */
 static struct ws_frame *
 frame_alloc(size_t len)
 {
@@ -116,7 +119,7 @@ ws_frame_json(struct ws_text value)
 		return NULL;
 	len = ws_json_compact((char *)payload(f), value);
 	frame_head(f, WS_TEXT, len);
-	/* It may be queued for long: without room for removed white space. */
+	/* It may be queued for a long time: free the room of white space. */
 	if (value.len - len > 256) {
 		less = realloc(f, sizeof *f + WS_FRAME_HEAD_MAX + len);
 		if (less != NULL)
@@ -149,14 +152,14 @@ ws_frame_release(struct ws_frame *f)
 
 /* ---------------------------------------------------------------- tables */
 
-/* Names come from the net: from tokens, or from whoever told a backend. */
+/* A keyed hash, because a peer may have chosen the names to collide. */
 static uint32_t
 hash_name(const struct ws_hub *h, struct ws_text t)
 {
 	return (uint32_t)ws_siphash13(h->key, t.s, t.len);
 }
 
-/* Ids are ours, random and of one length: the first and last eight bytes. */
+/* Ids are made by the hub, random and of one length: no key is needed. */
 static uint32_t
 hash_id(const char *id)
 {
@@ -177,8 +180,8 @@ hash_pair(const struct ws_device *d, const struct ws_channel *c)
 }
 
 /*
- * Doubles a table, each time the same way but for the entry's type and its
- * hash. Without memory the chains just grow longer.
+ * Doubles a hash table. This is a macro because the tables differ in the type
+ * of their entries and its hash. Without memory, the chains only become longer.
  */
 #define GROW(type, table, buckets, hash) do {                                 \
 	uint32_t i_, n_ = (buckets) * 2;                                      \
@@ -197,7 +200,7 @@ hash_pair(const struct ws_device *d, const struct ws_channel *c)
 	(buckets) = n_;                                                       \
 } while (0)
 
-/* Takes entry out of its chain. */
+/* Removes entry from its chain. */
 #define UNCHAIN(slot, entry) do {                                             \
 	while (*(slot) != (entry))                                            \
 		(slot) = &(*(slot))->chain;                                   \
@@ -307,7 +310,8 @@ ws_hub_prefetch_bucket(const struct ws_hub *h, struct ws_text id)
 /*
  * see ws.h
  *
- * Most often it is the first of its chain; a wrong address does no harm.
+ * The device is usually the first of its chain. To prefetch another does no
+ * harm.
  */
 void
 ws_hub_prefetch_device(const struct ws_hub *h, struct ws_text id)
@@ -317,13 +321,16 @@ ws_hub_prefetch_device(const struct ws_hub *h, struct ws_text id)
 	if (id.len != WS_ID_LEN)
 		return;
 	d = (uintptr_t)h->buckets[hash_id(id.s) & (h->nbuckets - 1)];
-	/* With what stands around it: a client's descriptor and its queue. */
+	/* And the members of the client around it: descriptor and queue. */
 	WS_PREFETCH(d - 32);
 	WS_PREFETCH(d + 32);
 	WS_PREFETCH(d + 96);
 }
 
-/* Six bits of a random byte a character: 64 divides 256, none is favoured. */
+/*
+ * Six bits of a random byte select a character. All are equally likely, because
+ * 64 divides 256.
+ */
 static int
 new_id(struct ws_hub *h, char id[WS_ID_LEN + 1])
 {
@@ -384,7 +391,7 @@ join_with_id(struct ws_hub *h, struct ws_session *s)
 		}
 	} while (ws_hub_find(h, id) != NULL);
 
-	/* Two buckets for each: a chain's step is a cache miss. */
+	/* Two buckets per device: each step in a chain is a cache miss. */
 	if (h->count - h->nnames >= h->nbuckets / 2)
 		GROW(struct ws_device, h->buckets, h->nbuckets,
 		    hash_id(e_->id));

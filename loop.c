@@ -1,10 +1,11 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
- * The loop: listeners, backends, clients, and the end, turn by turn.
+ * The event loop: listeners, backends, clients, and shutdown.
  *
- * A turn (ws_loop_step) is: wait; obey the backends and flush the clients that
- * they touched, as often as one brings more; serve the clients that spoke;
- * accept; ring what is due; flush again; free what died.
+ * A turn (ws_loop_step) waits for events; processes the input of backends and
+ * flushes the clients that they sent to, until no backend has more; reads from
+ * clients; accepts connections; runs expired timers; flushes clients again; and
+ * frees dead connections.
  */
 #define _GNU_SOURCE /* accept4 */
 #include <sys/types.h>
@@ -22,19 +23,19 @@
 
 #include "ws.h"
 
-/* Systems without these. */
+/* Systems without accept4(2). */
 #ifndef SOCK_NONBLOCK
 #define NO_ACCEPT4
 #endif
 
 #define CLIENTS_TURN 4000000   /* ns of reading from open clients in a turn */
 #define HANDSHAKE_TURN 4000000 /* ns of TLS handshakes in a turn */
-#define ACCEPTS_TURN 64        /* connections taken from a listener in a turn */
-#define LONG_TURN 100000000    /* ns of a turn that is counted */
-#define REFUSED_MAX 16         /* clients beyond a limit, being told so */
-#define ACCEPT_PAUSE 1000              /* ms without accept after EMFILE */
-#define SUSPEND_MIN 1000         /* ms that poll may return late */
-#define DRAIN_EACH 10          /* ms between two Closes at shutdown, at most */
+#define ACCEPTS_TURN 64        /* connections of a listener in a turn */
+#define LONG_TURN 100000000    /* ns; longer turns are counted */
+#define REFUSED_MAX 16         /* clients beyond a limit that get a response */
+#define ACCEPT_PAUSE 1000      /* ms without accept after EMFILE */
+#define SUSPEND_MIN 1000       /* ms; poll may return that late */
+#define DRAIN_EACH 10          /* ms per client at shutdown, at most */
 
 struct watch {
 	struct ws_conn conn;
@@ -69,9 +70,9 @@ read_clock(struct ws_loop *l)
 /* -------------------------------------------------------------- listeners */
 
 /*
- * Listeners are polled only while there is room for what they bring. Where
- * there are as many backends as may be, there is when one has been idle for
- * long.
+ * Polls listeners only while their connections can be accepted. At the limit
+ * of backends, one can be accepted when another has been idle for long enough
+ * to be closed.
  */
 static void
 update_listeners(struct ws_loop *l)
@@ -115,7 +116,7 @@ accept_nonblocking(int fd)
 	return s;
 }
 
-/* Too many are being refused to hear out this one as well. */
+/* Sends a 503 without reading the request: too many are refused now. */
 static void
 refuse_at_once(const struct ws_loop *l, int fd)
 {
@@ -128,8 +129,8 @@ refuse_at_once(const struct ws_loop *l, int fd)
 }
 
 /*
- * One that is beyond a limit may be the peer of a session that is away: then it
- * needs no room of its own, and its request is read.
+ * A client beyond a limit may be the peer of a session that is away. Then it
+ * only takes the place of that session. So its request is read.
  */
 static void
 new_client(struct ws_loop *l, int fd, int tls)
@@ -143,7 +144,7 @@ new_client(struct ws_loop *l, int fd, int tls)
 	l->counters[WS_ACCEPTED]++;
 	if (!refused || l->refused < l->max_refused + l->away)
 		c = ws_client_new(l, fd, tls, refused);
-	if (c == NULL) { /* no time to read its request, or no memory */
+	if (c == NULL) { /* too many are refused, or no memory */
 		if (refused && !tls)
 			refuse_at_once(l, fd);
 		l->counters[refused ? WS_REFUSED : WS_LOST]++;
@@ -190,7 +191,7 @@ accept_some(struct ws_loop *l, struct ws_listener *p)
 
 /* ------------------------------------------------------------------ turns */
 
-/* ms until something is due, at most timeout; -1 is for ever. */
+/* ms until something is due, at most timeout; -1: no limit. */
 static int
 time_to_next(const struct ws_loop *l, int timeout)
 {
@@ -270,7 +271,7 @@ sweep(struct ws_loop *l)
 	}
 }
 
-/* A TLS client that is not in yet: its next bytes may cost a millisecond. */
+/* Whether to read from a client may take a millisecond: a TLS handshake. */
 static int
 handshaking(const struct ws_client *c)
 {
@@ -279,14 +280,14 @@ handshaking(const struct ws_client *c)
 }
 
 /*
- * Reads from the ready clients that are open, or else from those whose TLS
- * handshake goes on, until the time is used up: the others are still readable
- * in the next turn. So that it is not always the same ones that are left, they
- * are served in the order of their slots, beginning after the last one served
- * in the turn before.
+ * Reads from those ready clients that are in a TLS handshake (in_handshake is
+ * 1), or from the others (0), until the time is used up. Clients that are left
+ * are still readable in the next turn. Clients are served in the order of their
+ * slots, beginning after the last one of the previous turn, so that it is not
+ * always the same ones that are left.
  */
 static void
-serve_clients(struct ws_loop *l, uint32_t n, int shaking, int64_t time,
+serve_clients(struct ws_loop *l, uint32_t n, int in_handshake, int64_t time,
     uint32_t *slot)
 {
 	int64_t until = ws_clock() + time;
@@ -301,7 +302,7 @@ serve_clients(struct ws_loop *l, uint32_t n, int shaking, int64_t time,
 	for (i = 0; i < n; i++) {
 		c = (struct ws_client *)l->poll.ready[(first + i) % n];
 		if (c->conn.kind != WS_CONN_CLIENT || c->conn.dead ||
-		    handshaking(c) != shaking)
+		    handshaking(c) != in_handshake)
 			continue;
 		ws_client_serve(l, c);
 		*slot = c->conn.slot;
@@ -311,8 +312,9 @@ serve_clients(struct ws_loop *l, uint32_t n, int shaking, int64_t time,
 }
 
 /*
- * Backends first, then the open clients, which is quick, then TLS handshakes,
- * and new connections last. Returns how many backends there were, or new ones.
+ * Serves backends first, then open clients, which is quick, then TLS
+ * handshakes, and new connections last. Returns how many backends and control
+ * sockets were ready.
  */
 static uint32_t
 serve(struct ws_loop *l, uint32_t n)
@@ -325,7 +327,7 @@ serve(struct ws_loop *l, uint32_t n)
 	ws_client_flush_all(l);
 	serve_clients(l, n, 1, HANDSHAKE_TURN, &l->handshake_slot);
 	for (i = 0; i < n; i++) {
-		c = l->poll.ready[i]; /* a new descriptor may have moved them */
+		c = l->poll.ready[i]; /* accept_some may move the array */
 		if (c->kind == WS_CONN_WATCH) {
 			w = (struct watch *)c;
 			w->ready(l, c->fd, w->arg);
@@ -338,7 +340,7 @@ serve(struct ws_loop *l, uint32_t n)
 	return backends;
 }
 
-/* A turn took that long. */
+/* Counts a turn that took ns. */
 static void
 count_turn(struct ws_loop *l, int64_t ns)
 {
@@ -363,8 +365,9 @@ ws_loop_step(struct ws_loop *l, int timeout)
 	n = ws_poll_wait(&l->poll, timeout);
 	began = read_clock(l);
 	/*
-	 * A sleep much longer than asked for: the machine slept, or this
-	 * process was stopped. No peer could answer: it counts for no deadline.
+	 * poll returned much too late: the machine was suspended, or this
+	 * process was stopped. No peer could get an answer in that time, so it
+	 * does not count towards deadlines.
 	 */
 	late = l->now - before - l->poll.timeout;
 	if (l->poll.timeout >= 0 && late > SUSPEND_MIN) {
@@ -398,8 +401,8 @@ ws_loop_poll(struct ws_loop *l, struct pollfd *fds, uint32_t room,
 	ws_client_flush_all(l);
 	(void)read_clock(l);
 	/*
-	 * The caller learns from its own poll which are ready; the loop does
-	 * not: so the next step polls everything.
+	 * Only the caller's own poll knows which descriptors are ready. So the
+	 * next step must poll all of them.
 	 */
 	ws_poll_scan_next(&l->poll);
 	memcpy(fds, l->poll.fds, n * sizeof *fds);
@@ -413,7 +416,7 @@ void
 ws_loop_stop(struct ws_loop *l)
 {
 	int64_t window = (int64_t)l->o.drain * 800;
-	struct ws_listener **p, *gone;
+	struct ws_listener **p, *closed;
 	struct ws_resume *r;
 	uint32_t i;
 
@@ -426,16 +429,17 @@ ws_loop_stop(struct ws_loop *l)
 	if (window > (int64_t)l->clients * DRAIN_EACH)
 		window = (int64_t)l->clients * DRAIN_EACH;
 	/*
-	 * Who comes now is refused by the kernel, and can go elsewhere; or gets
-	 * a 503, where somebody asks for that.
+	 * Without listeners the kernel refuses new connections, and clients can
+	 * try another server. With --health the listeners stay open and answer
+	 * with a 503.
 	 */
-	for (p = &l->listeners; (gone = *p) != NULL;)
-		if (gone->conn.kind == WS_CONN_LISTENER &&
+	for (p = &l->listeners; (closed = *p) != NULL;)
+		if (closed->conn.kind == WS_CONN_LISTENER &&
 		    l->o.http.health == NULL) {
-			*p = gone->next;
-			ws_poll_kill(&l->poll, &gone->conn);
+			*p = closed->next;
+			ws_poll_kill(&l->poll, &closed->conn);
 		} else {
-			p = &gone->next;
+			p = &closed->next;
 		}
 	ws_logf(&l->o, WS_LOG_NOTE, "draining %u clients",
 	    (unsigned)l->clients);
@@ -443,7 +447,7 @@ ws_loop_stop(struct ws_loop *l)
 		for (r = l->resumes[i]; r != NULL; r = r->chain)
 			if (r->client->state == WS_CLIENT_AWAY)
 				ws_client_stop(l, r->client, 0);
-	/* The first in a later turn, when the listeners are closed. */
+	/* Later than this turn, in which the listeners are closed. */
 	for (i = 0; i < l->poll.n; i++)
 		if (l->poll.conns[i]->kind == WS_CONN_CLIENT)
 			ws_client_stop(l, (struct ws_client *)l->poll.conns[i],
@@ -457,7 +461,7 @@ ws_loop_new(const struct ws_options *o)
 {
 	struct ws_loop *l = calloc(1, sizeof *l);
 	struct rlimit lim;
-	unsigned kept = WS_BACKENDS_MAX + REFUSED_MAX + 48;
+	unsigned reserved = WS_BACKENDS_MAX + REFUSED_MAX + 48;
 
 	if (l == NULL)
 		return NULL;
@@ -471,17 +475,20 @@ ws_loop_new(const struct ws_options *o)
 	ws_wheel_init(&l->wheel, l->now);
 	l->next_heartbeat = l->now + (int64_t)o->heartbeat * 1000;
 	if (ws_entropy(&l->jitter_seed, sizeof l->jitter_seed) != 0)
-		goto fail; /* and no client could have an id */
+		goto fail; /* clients would get no ids, either */
 	l->jitter_seed |= 1; /* xorshift stays at 0 */
-	/* Some descriptors are kept back, so that a flood of clients never
-	 * stops publishing; where there are but few, half of them. */
+	/*
+	 * Some descriptors are reserved, so that backends can connect however
+	 * many clients there are. With a low limit these are half of it.
+	 */
 	l->max_clients = 1u << 20;
 	l->max_refused = REFUSED_MAX;
 	l->max_backends = WS_BACKENDS_MAX;
 	if (getrlimit(RLIMIT_NOFILE, &lim) == 0 && lim.rlim_cur < 1u << 20)
-		l->max_clients = lim.rlim_cur > 2 * kept ?
-		    (uint32_t)lim.rlim_cur - kept : (uint32_t)lim.rlim_cur / 2;
-	if (l->max_clients <= kept) {
+		l->max_clients = lim.rlim_cur > 2 * reserved ?
+		    (uint32_t)lim.rlim_cur - reserved :
+		    (uint32_t)lim.rlim_cur / 2;
+	if (l->max_clients <= reserved) {
 		l->max_backends = l->max_clients / 4;
 		if (l->max_refused > l->max_clients / 4)
 			l->max_refused = l->max_clients / 4;

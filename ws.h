@@ -39,9 +39,9 @@
  *                             client -> { admit -> { token, http }, flush } }
  * flush -> resume -> send -> { tls, queue, hub, ws, poll, wheel }
  *
- * All of them may call log.c, entropy.c and siphash.c. Another program can use ws.c and
- * http.c with this header for WebSocket framing, json.c for JSON, or a whole
- * hub: the files of HUB in test/vendor/Makefile.
+ * All of them may call log.c, entropy.c and siphash.c. Another program can use
+ * ws.c and http.c with this header for WebSocket framing, json.c for JSON, or
+ * a complete hub: the files of HUB in test/vendor/Makefile.
  *
  * Conventions
  *
@@ -548,16 +548,16 @@ struct ws_link;
 struct ws_channel;
 
 /*
- * What backends send to: a name and its channels. It is there as long as it has
- * a session. Without a name of its own a device has a random id, one session,
- * and stands in that session's struct.
+ * A device is what backends address: a name, and the channels that it is in.
+ * It exists as long as it has a session. A device without a name has a random
+ * id and only one session, whose struct contains it.
  */
 struct ws_device {
 	struct ws_device *chain; /* next in its hash bucket */
 	char id[WS_ID_LEN + 1];  /* NUL-terminated; "" if it has a name */
 	struct ws_link *links;   /* its channels */
 	uint32_t index;          /* in hub->devices */
-	uint32_t named;          /* its struct is the hub's: see hub.c */
+	uint32_t named;          /* 1: the hub has allocated it, see hub.c */
 };
 
 /* A client as the hub knows it. The caller owns the memory; zeroed at first. */
@@ -627,8 +627,8 @@ void ws_hub_prefetch_bucket(const struct ws_hub *h, struct ws_text id);
 void ws_hub_prefetch_device(const struct ws_hub *h, struct ws_text id);
 
 /*
- * Deliver f to all sessions, to those in a channel, to those of a device: return
- * how many it reached.
+ * Deliver f to all sessions, to those in a channel, or to those of a device.
+ * They return how many sessions it was queued for.
  */
 size_t ws_hub_multicast(struct ws_hub *h, struct ws_frame *f);
 size_t ws_hub_publish(struct ws_hub *h, struct ws_text channel,
@@ -706,9 +706,10 @@ void ws_queue_advance(struct ws_queue *q, size_t *total, size_t n);
 void ws_queue_shrink(struct ws_queue *q, size_t *total);
 
 /*
- * ws_queue_cut releases all frames except the first that waits if it is partly
- * sent, or does not count (it may be the answer to a request); ws_queue_clear
- * releases that one as well. They return how many waiting frames they released.
+ * ws_queue_cut releases all frames, except the first waiting one if it is
+ * partly sent or does not count (it may be the response to the request).
+ * ws_queue_clear releases all. They return how many waiting frames they
+ * released.
  */
 uint32_t ws_queue_cut(struct ws_queue *q, size_t *total);
 uint32_t ws_queue_clear(struct ws_queue *q, size_t *total);
@@ -720,10 +721,10 @@ void ws_queue_forget(struct ws_queue *q, size_t *total, uint32_t n);
  * Adapts the queue to the loss of its connection: waiting frames that do not
  * count are released, and a partly sent frame will be sent from its beginning.
  *
- * If peer is not NULL, the old connection goes on with that queue. A first frame
- * that is partly sent, or that does not count (it may be the response to the
- * request), is added to it. As it arrives there, it counts as sent in q. -1: no
- * memory for that.
+ * If peer is not NULL, the old connection goes on with that queue. If the first
+ * frame is partly sent or does not count (it may be the response to the
+ * request), it is moved to peer, and q treats it as sent. -1: no memory for
+ * that.
  */
 int ws_queue_break(struct ws_queue *q, size_t *total, struct ws_queue *peer);
 
@@ -1064,19 +1065,20 @@ struct ws_peer {
 
 struct ws_loop;
 
-/* -1: no memory. */
+/* Allocates l->peers if max_per_ip is set. -1: no memory. */
 int ws_peer_init(struct ws_loop *l);
 
 /*
- * Counts one more connection for the address of fd's peer. 0, and *peer is what
- * ws_peer_release takes (NULL if nothing is limited); -1: too many, or no memory.
+ * Counts one more connection for the address of fd's peer. Returns 0 and sets
+ * *peer, which is for ws_peer_release (NULL if there is no limit), or returns
+ * -1: too many connections, or no memory.
  */
 int ws_peer_count(struct ws_loop *l, int fd, struct ws_peer **peer);
 
-/* Whether it is the address of fd's peer; NULL is not. */
+/* Whether peer is not NULL and has the address of fd's peer. */
 int ws_peer_is(const struct ws_peer *peer, int fd);
 
-/* Counts one less; NULL is allowed. */
+/* Counts one connection less; NULL is allowed. */
 void ws_peer_release(struct ws_loop *l, struct ws_peer *peer);
 
 /* ------------------------------- structs of all files from here to loop.c */
@@ -1094,7 +1096,7 @@ struct ws_options {
 	int log_level;      /* lines of a higher level are not logged */
 	void (*log)(int level, const char *line); /* without a newline; NULL:
 	                                             no log */
-	unsigned resume;    /* how long a session may be away; 0: none may */
+	unsigned resume;    /* how long a session may be away; 0: not at all */
 	size_t keep;        /* limit of a session's ws_queue_kept; at most
 	                       half of queue */
 	const char *const *origins; /* allowed ones, NULL after the last;
@@ -1128,12 +1130,12 @@ struct ws_loop {
 	struct ws_backend *run_queue, **run_queue_end; /* with unread input */
 	uint32_t open_slot, handshake_slot; /* of the clients served last */
 	struct ws_wheel wheel; /* of the clients' deadlines */
-	struct ws_peer **peers; /* NULL: they are not limited */
-	struct ws_resume **resumes; /* by secret */
+	struct ws_peer **peers; /* hash table; NULL: no limit per address */
+	struct ws_resume **resumes; /* hash table, by secret */
 	uint32_t nresumes, resume_buckets;
 	struct ws_token_keys *tokens; /* NULL: none is needed */
 	int clock_warned;
-	uint32_t clients; /* sessions that are away included */
+	uint32_t clients; /* including sessions that are away */
 	uint32_t refused, backends, away;
 	uint32_t max_clients, max_refused, max_backends;
 	uint32_t jitter_seed;
@@ -1176,7 +1178,8 @@ struct ws_client {
 	unsigned char refused;  /* is over a limit, and gets a 503 response */
 	unsigned char pinged;   /* has not answered the last Ping */
 	unsigned char reset;    /* close the socket with a TCP reset */
-	unsigned char asked;    /* has not confirmed what a Ping asked for */
+	unsigned char asked;    /* a Ping has asked to confirm messages, and no
+	                           Pong has confirmed any since */
 	unsigned short partial_len; /* bytes in partial */
 	struct ws_queue queue;
 	uint32_t before_ping;   /* bytes that the peer still has to acknowledge
@@ -1203,96 +1206,103 @@ struct ws_client {
 
 struct ws_client;
 
-/* What a client with a token or a session that can be resumed has besides. */
+/* More of a client whose token expires or whose session can be resumed. */
 struct ws_resume {
 	struct ws_resume *chain; /* in its hash bucket */
 	struct ws_client *client;
-	uint64_t base; /* of the messages so far, those not in the queue */
-	int64_t due;   /* ms: when something is due that is not the token's */
+	uint64_t base; /* number of the last message that has left the queue */
+	int64_t due;   /* ms: the client's deadline, apart from its token's */
 	unsigned char secret[WS_SECRET];
 	uint32_t exp;  /* of the token, s since 1970; UINT32_MAX: never */
 };
 
 /*
- * Gives c a ws_resume, with a secret if it is resumable. -1: no memory, or no
- * random bytes. ws_client_free frees it.
+ * Allocates c->resume, with a secret if the session can be resumed. -1: no
+ * memory, or no random bytes. ws_client_free frees it.
  */
 int ws_resume_new(struct ws_loop *l, struct ws_client *c, int resumable,
     long long exp);
 void ws_resume_free(struct ws_loop *l, struct ws_client *c);
 
-/* When its token expires, in seconds since 1970; 2106 is never. */
+/* Sets when its token expires (s since 1970). From 2106 on, that is never. */
 void ws_resume_set_expiry(struct ws_client *c, long long exp);
 
-/* The secret as peers know it. */
+/* Writes the secret in hexadecimal, as it is sent to peers. */
 void ws_resume_name(const struct ws_client *c, char name[WS_SECRET_NAME + 1]);
 
 /*
- * The session whose secret begins a name, or NULL. It is open or away. *seen is
- * the number that follows after a dot, or UINT64_MAX if there is none.
+ * Finds the open or away session whose secret begins a name; NULL if there is
+ * none. Then *seen is the number that follows after a dot in the name, or
+ * UINT64_MAX if there is no such number.
  */
 struct ws_client *ws_resume_find(const struct ws_loop *l, struct ws_text name,
     uint64_t *seen);
 
-/* Whether its queue has all messages but the first seen ones. */
+/* Whether the queue contains all messages after number seen. */
 int ws_resume_has(const struct ws_client *c, uint64_t seen);
 
-/* Messages since the session began. */
+/* The number of messages since the session began. */
 uint64_t ws_resume_count(const struct ws_client *c);
 
 /* Forgets the oldest n of the kept messages. */
 void ws_resume_forget(struct ws_loop *l, struct ws_client *c, uint32_t n);
 
 /*
- * Takes a Pong: if it has the number of a message that was sent, that one and
- * those before it are confirmed.
+ * Handles the payload of a Pong. If it is the number of a message that was
+ * sent, this message and all before it are confirmed.
  */
 void ws_resume_confirm(struct ws_loop *l, struct ws_client *c,
     const void *payload, size_t len);
 
-/* Closes the connection of c, and frees what belongs to it. */
+/* Closes the connection of c, and frees everything that belongs to it. */
 void ws_resume_drop_connection(struct ws_loop *l, struct ws_client *c);
 
 /*
- * The connection of c is lost. A session that can be resumed is away now; any
- * other client is dead.
+ * The connection of c is lost. A session that can be resumed is away
+ * afterwards; any other client is marked dead.
  */
 void ws_resume_lose(struct ws_loop *l, struct ws_client *c);
 
 /*
  * Closes the connection of c with a Close frame. A session that can be resumed
- * is away then.
+ * is away afterwards.
  */
 void ws_resume_close(struct ws_loop *l, struct ws_client *c, unsigned code,
     const char *reason);
 
 /*
- * Gives session s the connection of c. If s has one, c gets it and ends: it
- * completes the frame that is partly sent, and sends a Close. Otherwise c is
- * dead. s is OPEN then, and its framer, deadline and queue are the caller's.
+ * Gives session s the connection of c. If s has a connection, c gets that one
+ * and ends: it completes the frame that is partly sent, and sends a Close.
+ * Otherwise c is marked dead. Afterwards s is OPEN, and the caller must set its
+ * framer, its deadline and its queue.
  */
 void ws_resume_take(struct ws_loop *l, struct ws_client *s,
     struct ws_client *c);
 
 /* ---------------------------------------------------------------- admit.c */
 
-/* What a request that asks for ws:// gets. */
+/* How a WebSocket request is decided. */
 struct ws_admission {
 	int status;         /* if it is refused: 401 or 403 */
 	const char *reason; /* static text */
-	struct ws_token token; /* exp is LLONG_MAX where no token is needed */
+	struct ws_token token; /* exp is LLONG_MAX if no token is needed */
 	int resumable;      /* it asks for a session that can be resumed */
-	struct ws_client *session; /* that it names, if it may */
-	uint64_t seen;      /* messages of it that have arrived */
-	int lost;           /* it names one that cannot be gone on with */
+	struct ws_client *session; /* that it names; NULL: it names none, or the
+	                              token is for another device */
+	uint64_t seen;      /* messages of it that the peer has received */
+	int lost;           /* the session that it names cannot be resumed */
 	char scratch[WS_TOKEN_SCRATCH];
 };
 
-/* 0, or -1 if it is refused. Nothing is changed. */
+/* Fills in *a: 0, or -1 if the request is refused. Changes nothing else. */
 int ws_admit(struct ws_loop *l, const struct ws_request *r,
     struct ws_admission *a);
 
-/* A client's first message, if its session is new, and if it is not. */
+/*
+ * Write the first message to a client, and return its length. A greeting begins
+ * a new session, in place of another one if that is lost. A resumed session is
+ * welcomed back, and told how many missed messages follow.
+ */
 #define WS_GREETING_MAX 1792
 size_t ws_admit_greeting(char out[WS_GREETING_MAX], const struct ws_client *c,
     int lost);
@@ -1301,36 +1311,36 @@ size_t ws_admit_welcome_back(char out[WS_GREETING_MAX],
 
 /* ----------------------------------------------------------------- send.c */
 
-/* Bytes of a request, frame or TLS record, either way, that is not whole. */
+/* Bytes of incomplete requests, frames and TLS records, in both directions. */
 size_t ws_client_unfinished(const struct ws_client *c);
 
 /*
- * Counts the change of that in l->queued: before is what it was. What is
- * unfinished now begins to wait, unless something waits already.
+ * Updates l->queued after a change of these, which were before bytes. If they
+ * are the only data that waits, sets since when.
  */
 void ws_client_count_unfinished(struct ws_loop *l, struct ws_client *c,
     size_t before);
 
 /*
- * Keeps a copy of input that is not whole, in place of what was kept; len 0
- * frees that. Without memory the client is dead.
+ * Replaces c->partial with a copy of incomplete input; len 0 only frees it.
+ * Without memory, the client is marked dead.
  */
 void ws_client_keep_partial(struct ws_loop *l, struct ws_client *c,
     const unsigned char *data, size_t len);
 
-/* Whether all clients hold more than --queue-total. */
+/* Whether all clients together hold more than --queue-total. */
 int ws_client_over_total(const struct ws_loop *l);
 
-/* Has c flushed in this turn. */
+/* Adds c to the clients that are flushed in this turn. */
 void ws_client_mark_dirty(struct ws_loop *l, struct ws_client *c);
 
 /* A ws_deliver; arg is the loop. */
 int ws_client_deliver(struct ws_session *s, struct ws_frame *f, void *arg);
 
 /*
- * Queues a frame, taking a reference, or a copy of bytes, or a Ping, whose
- * payload is the number of messages so far if the session can be resumed. 0, or
- * -1: no memory, and the client is dead.
+ * Queue a frame, with a reference of its own; a copy of bytes; or a Ping. If
+ * the session can be resumed, the Ping's payload is the number of messages so
+ * far. 0, or -1: no memory, and the client is marked dead.
  */
 int ws_client_queue(struct ws_loop *l, struct ws_client *c,
     struct ws_frame *f);
@@ -1342,45 +1352,46 @@ int ws_client_queue_ping(struct ws_loop *l, struct ws_client *c);
 void ws_client_end(struct ws_loop *l, struct ws_client *c, unsigned code,
     const char *reason);
 
-/* Ends one with an HTTP answer. */
+/* Ends a client with an HTTP response. */
 void ws_client_answer(struct ws_loop *l, struct ws_client *c, int status,
     const char *reason);
 
-/* Ends one that reads too slowly. */
+/* Ends a client that reads too slowly. */
 void ws_client_disconnect_slow(struct ws_loop *l, struct ws_client *c);
 
 /* Ends a session that is away. */
 void ws_client_end_away(struct ws_loop *l, struct ws_client *c,
     enum ws_counter counter, const char *reason);
 
-/* Releases all that counts in l->queued, of a client that is dead. */
+/* Frees everything of a dead client that is counted in l->queued. */
 void ws_client_release(struct ws_loop *l, struct ws_client *c);
 
 /*
- * Logs one line about a client. At the default level thousands may come at
- * once: only a few a second are written, and the others counted.
+ * Logs one line about a client. Thousands of lines can come at once. So at the
+ * default level only some of them are written in a second, and the others are
+ * counted.
  */
 void ws_client_log(struct ws_loop *l, int level, const struct ws_client *c,
     const char *what, const char *reason);
 
-/* The error of its last read or write, until the next. */
+/* The error of the last read or write of c. Valid until the next one. */
 const char *ws_client_io_error(const struct ws_client *c);
 
-/* Logs how many lines were left out. */
+/* Logs how many lines were not written. */
 void ws_client_log_omitted(struct ws_loop *l);
 
 /* ---------------------------------------------------------------- flush.c */
 
-/* Gives the kernel what it takes of a client's queue. */
+/* Writes a client's queue to its socket, as far as the kernel accepts it. */
 void ws_client_flush(struct ws_loop *l, struct ws_client *c);
 
 /*
- * Flushes every client touched since the last call, once, and then has some end
- * if all hold more than --queue-total.
+ * Flushes every client that was marked dirty since the last call, and then
+ * evicts some if all together hold more than --queue-total.
  */
 void ws_client_flush_all(struct ws_loop *l);
 
-/* Flushes the first of them only; 1 if there are others, else 0. */
+/* Flushes only the first of these clients: 1 if there are others, else 0. */
 int ws_client_flush_one(struct ws_loop *l);
 
 /* --------------------------------------------------------------- client.c */
@@ -1397,7 +1408,7 @@ int ws_client_flush_one(struct ws_loop *l);
 struct ws_client *ws_client_new(struct ws_loop *l, int fd, int tls,
     int refused);
 
-/* Reads and writes, according to c->conn.revents. */
+/* Reads and writes according to c->conn.revents. */
 void ws_client_serve(struct ws_loop *l, struct ws_client *c);
 
 /* Sends Close 1001 after delay ms; drops a client that is not open. */
@@ -1406,7 +1417,7 @@ void ws_client_stop(struct ws_loop *l, struct ws_client *c, int64_t delay);
 /* Handles a client's deadline, for ws_wheel_expire; arg is the loop. */
 void ws_client_timeout(struct ws_timer *deadline, void *arg);
 
-/* Closes its connection, if it has one, and frees everything. */
+/* Closes the connection of c, if it has one, and frees c. */
 void ws_client_free(struct ws_loop *l, struct ws_client *c);
 
 /* ----------------------------------------------------------------- loop.c */
@@ -1430,7 +1441,7 @@ int ws_loop_control(struct ws_loop *l, int fd);
 /* Sets the configuration of new TLS sessions. The loop takes a reference. */
 void ws_loop_set_tls(struct ws_loop *l, struct ws_tls_config *c);
 
-/* The secrets that tokens must be signed with; copied. -1: no memory. */
+/* Copies the secrets that tokens must be signed with. -1: no memory. */
 int ws_loop_set_tokens(struct ws_loop *l, const struct ws_token_keys *keys);
 
 /* Calls ready whenever fd is readable. The caller closes fd. */
@@ -1453,8 +1464,8 @@ int ws_loop_step(struct ws_loop *l, int timeout);
  * something is due earlier. Call ws_loop_step(l, 0) as soon as one of them is
  * ready or *timeout has passed. Returns the number of descriptors; if that is
  * more than room, call it again with more room (max_clients limits the number).
- * It also sends what was published, and fds include the clients that have to be
- * waited for.
+ * It also sends messages that were published. fds include the clients for which
+ * the caller must wait until they are writable.
  */
 uint32_t ws_loop_poll(struct ws_loop *l, struct pollfd *fds, uint32_t room,
     int *timeout);

@@ -89,8 +89,9 @@ play(struct said *s, const uint8_t *data, size_t len, unsigned most,
 		s->heard[i].len = 0;
 	MUST(ws_hub_init(&h, hear, s) == 0, "no hub");
 	for (i = 0; i < DEVICES; i++)
-		MUST(ws_hub_join(&h, &devices[i], no_name) == 0 && devices[i].own.id[14] ==
-		    'A' + i, "device %d is %s", i, devices[i].own.id);
+		MUST(ws_hub_join(&h, &devices[i], no_name) == 0 &&
+		    devices[i].own.id[14] == 'A' + i, "device %d is %s", i,
+		    devices[i].own.id);
 	for (from = at = 0; at <= len; at++) {
 		if (at < len && data[at] < 0xfe) {
 			if (most == 0)

@@ -30,7 +30,8 @@ whole(const struct ws_hub *h)
 	for (i = 0; i < h->count; i++) {
 		d = h->devices[i];
 		MUST(d->index == i, "a device's index");
-		MUST(ws_hub_find(h, ws_device_name(d)) == d, "a device not found");
+		MUST(ws_hub_find(h, ws_device_name(d)) == d,
+		    "a device not found");
 		for (k = d->links; k != NULL; k = k->next, links++) {
 			MUST(k->device == d, "a link of another device");
 			MUST(k->prev == NULL ? k == d->links :
@@ -157,7 +158,8 @@ fuzz_hub(const uint8_t *data, size_t len)
 			}
 			got = ws_hub_multicast(&h, f);
 			for (k = 0, want = 0; k < DEVICES; k++) {
-				want += devices[k].own.id[0] != '\0' && !deaf[k];
+				want += devices[k].own.id[0] != '\0' &&
+				    !deaf[k];
 				MUST(hits[k] == (devices[k].own.id[0] != '\0'),
 				    "device %u: %u", k, hits[k]);
 			}

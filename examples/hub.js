@@ -1,40 +1,42 @@
 /*
- * A browser's side of wshub: one session that stays, however often its
- * connection breaks. A plain script that defines Hub, or: import "./hub.js".
+ * The browser's side of wshub: a session that survives broken connections.
+ * Use it as a plain script that defines Hub, or with: import "./hub.js".
  *
  * wshub: ISC licence, see LICENSE.
  *
  *   const hub = new Hub("wss://example.org/", {
- *     onmessage(message, text) {},  // a message, parsed; and as it came
+ *     onmessage(message, text) {},  // the parsed message, and its JSON text
  *     onopen(deviceId, { resumed, missed, lost }) {},  // connected, see below
- *     onstate(state, wait) {},      // "connecting" (not called for the first),
+ *     onstate(state, wait) {},      // "connecting" (except the first time),
  *                                   // "open", "waiting" (wait ms), "closed"
  *     token: "...",                 // or a function that returns one, or a
  *                                   // promise of one: called before each try
- *     deadAfter: 150000,            // ms with nothing heard until it counts as
- *   });                             // dead; 0: never. Make it more than twice
- *   hub.close();                    // the server's --heartbeat (60 s)
+ *     deadAfter: 150000,            // ms without data until the connection
+ *   });                             // counts as dead; 0: never. Use more than
+ *   hub.close();                    // twice the server's --heartbeat (60 s)
  *
- * After a break onopen tells one of two things:
- * resumed  The session goes on: the same id, the same channels. The "missed"
- *          messages that were sent meanwhile follow, none twice.
- * lost     Messages may be missing. It is a new session: give the id to your
- *          backend, subscribe, and fetch your state anew.
- * At the first connection neither is true. A server without sessions gives a
- * new id, and lost, after each break.
+ * When the connection was broken, onopen is called with one of these set:
+ * resumed  The session continues with the same id and the same channels. The
+ *          messages that were sent meanwhile follow, each of them once; their
+ *          number is in "missed".
+ * lost     Messages may be missing. This is a new session: give the id to your
+ *          backend, subscribe, and fetch your state again.
+ * At the first connection neither is set. If the server keeps no sessions, lost
+ * is set after each break, and there is a new id.
  *
- * A line that dies without a word must be noticed while the server still waits:
- * 10 s for a Pong and --resume (30 s). For that use deadAfter: 35000 with
- * --heartbeat 15. Otherwise such a break ends in "lost".
+ * If the network fails without closing the connection, that must be noticed
+ * before the server ends the session: it waits 10 s for a Pong, and then for
+ * --resume (30 s). Use deadAfter: 35000 with --heartbeat 15 for that. Otherwise
+ * lost is set after such a break.
  *
- * hub.deviceId is null while there is none; hub.seen is when something last
- * came (performance.now()), heartbeats included. The session is in memory only:
- * a page that is loaded again, or twice, begins its own.
+ * hub.deviceId is null unless connected. hub.seen is the time at which data was
+ * last received (performance.now()), including heartbeats. The session is only
+ * in memory: a page that is reloaded, or opened twice, begins a new session.
  */
 class Hub {
-	static CAP = 30000;     // ms that a wait between two tries may have
-	static FIRST = 1000;    // and the bound of the first; it doubles
-	static LASTED = 10000;  // ms after which a connection was a good one
+	static CAP = 30000;     // ms between two tries, at most
+	static FIRST = 1000;    // ms before the first retry, at most; doubles
+	static LASTED = 10000;  // ms; such a long connection resets that
 	static EXPIRED = 3000;  // the Close code when a token has expired
 	static TAKEN = "resumed by another connection";  // the reason of a Close
 
@@ -45,29 +47,29 @@ class Hub {
 		this.deviceId = null;
 		this.seen = 0;
 		this.session = null;  // its secret, if the server keeps sessions
-		this.count = 0;       // of its text messages that have come
-		this.known = false;   // whether there ever was a device id
+		this.count = 0;       // messages received in the session
+		this.hadId = false;   // whether there ever was a device id
 		this.socket = null;   // the only one that is connecting or open
-		this.attempt = 0;     // a token is of use only to its own one
+		this.attempt = 0;     // to ignore the token of an earlier one
 		this.failures = 0;    // in a row
 		this.online = () => {
 			this.failures = 0;
-			/* An open one may be dead; to resume it costs nothing. */
+			/* An open connection may be dead: replace it, too. */
 			if (this.state === "waiting" ||
 			    (this.state === "open" && this.session !== null))
 				this.connect();
 		};
-		this.connect();  // throws if the URL is none
+		this.connect();  // throws if the URL is invalid
 		globalThis.addEventListener?.("online", this.online);
 	}
 
 	close() {
 		globalThis.removeEventListener?.("online", this.online);
-		this.drop(1000);  // which ends the session
+		this.drop(1000);  // this code ends the session
 		this.change("closed");
 	}
 
-	/* The rest is not for callers. */
+	/* The methods below are private. */
 
 	connect() {
 		this.drop();
@@ -95,14 +97,14 @@ class Hub {
 			url += `&token=${encodeURIComponent(token)}`;
 		const socket = this.socket = new WebSocket(url);
 		socket.onopen = () => this.seen = this.opened = performance.now();
-		socket.onmessage = (event) => this.take(event.data);
+		socket.onmessage = (event) => this.receive(event.data);
 		socket.onclose = (event) => this.retry(event);
-		socket.onerror = () => {};  // npm's ws throws where nobody listens
+		socket.onerror = () => {};  // npm's ws throws without it
 	}
 
 	/*
-	 * Lets go of the socket: nothing it does is heard from here on. Without a
-	 * code the server keeps the session.
+	 * Closes the socket, and ignores its later events. Without a code the
+	 * server keeps the session.
 	 */
 	drop(code) {
 		clearTimeout(this.retryTimer);
@@ -117,9 +119,10 @@ class Hub {
 	}
 
 	/*
-	 * Full jitter: anything from nothing to the bound, which doubles. With a
-	 * new token it tries at once, but not when the last one was good for less
-	 * than a second. A session that somebody else has taken is left to them.
+	 * Waits for a random time below a limit, which doubles with each
+	 * failure ("full jitter"). If the token has expired, it connects at
+	 * once with a new one, unless the connection lasted less than a second.
+	 * If another connection has resumed the session, it begins a new one.
 	 */
 	retry({ code, reason } = {}) {
 		const lasted = performance.now() - this.opened;
@@ -136,7 +139,7 @@ class Hub {
 		this.change("waiting", wait);
 	}
 
-	/* A browser shows no Pings: the heartbeat is how a dead line is noticed. */
+	/* Scripts do not see Pings: heartbeats show that the server lives. */
 	watch() {
 		const { deadAfter = 0 } = this.options;
 		if (deadAfter <= 0)
@@ -148,22 +151,22 @@ class Hub {
 			this.deadTimer = setTimeout(() => this.watch(), left);
 	}
 
-	take(text) {
+	receive(text) {
 		this.seen = performance.now();
 		const message = JSON.parse(text);
 		const action = this.deviceId === null ? message?.action : null;
 		if (action === "setDeviceId" || action === "resumed") {
 			const resumed = action === "resumed";
 			const { device_id, session = null, missed = 0 } = message.data;
-			const lost = this.known && !resumed;
+			const lost = this.hadId && !resumed;
 			this.deviceId = device_id;
-			this.known = true;
+			this.hadId = true;
 			if (!resumed) {
 				this.session = session;
 				this.count = 0;
 			}
 			this.change("open");
-			if (this.deviceId !== null)  // onstate may have closed it
+			if (this.deviceId !== null)  // null: closed by onstate
 				this.options.onopen?.(this.deviceId,
 				    { resumed, missed, lost });
 			return;

@@ -9,20 +9,21 @@
  *     wshub &
  *     php -S 127.0.0.1:8000 examples/backend.php
  *
- * WSHUB_SOCK   the hub's control socket     wshub.sock
- * WSHUB_URL    where browsers find the hub  ws://127.0.0.1:8080/
+ * WSHUB_SOCK   the hub's control socket        wshub.sock
+ * WSHUB_URL    the hub's address for browsers  ws://127.0.0.1:8080/
  *
- * Anybody who sees the page may send. With WSHUB_TOKEN_KEY and WSHUB_USERS, for
- * a hub with --token-key, it asks for a log-in first (see login.php): then the
- * device has the user's name, messages say whom they are from, and nobody
- * subscribes another's device. The hub does what it is told: who may do what is
- * for the backend to decide.
+ * Anybody who can open the page can send. For a hub with --token-key, set
+ * WSHUB_TOKEN_KEY and WSHUB_USERS (see login.php). Then users must log in, and
+ * their devices have their names. Messages contain the name of the sender, and
+ * users can subscribe only their own devices. The hub does not check what users
+ * may do; that is for a backend to decide.
  */
 require_once __DIR__ . '/login.php';
 
 /*
  * Sends one object to the hub and returns its reply, such as "OK 3" or "ERR
- * unknown device ...". Without the newline at the end the reply is a bare OK.
+ * unknown device ...". If the object did not end with a newline, the reply
+ * would be OK without a number.
  */
 function hub(array $object): string
 {
@@ -36,8 +37,11 @@ function hub(array $object): string
     return $answer === false ? 'ERR no answer' : rtrim($answer, "\n");
 }
 
-/* What the form asks for, or null; user is null without a log-in. */
-function asked(array $form, ?string $user): ?array
+/*
+ * Returns the object to send for a form, or null if the form is not valid.
+ * $user is null without a login.
+ */
+function hubObject(array $form, ?string $user): ?array
 {
     foreach ($form as $value)
         if (!is_string($value))
@@ -62,7 +66,7 @@ function asked(array $form, ?string $user): ?array
     return null;
 }
 
-/* php -S asks us for every path; a web server has hub.js for itself. */
+/* php -S calls this script for all paths; a web server serves hub.js itself. */
 if (PHP_SAPI === 'cli-server') {
     $path = parse_url($_SERVER['REQUEST_URI'], PHP_URL_PATH);
     if ($path === '/hub.js') {
@@ -89,7 +93,7 @@ if ($_SERVER['REQUEST_METHOD'] === 'POST') {
     if (isOtherSite()) {
         http_response_code(403);
         $answer = 'ERR the request comes from another site';
-    } elseif (($object = asked($_POST, $user)) === null) {
+    } elseif (($object = hubObject($_POST, $user)) === null) {
         http_response_code(400);
         $answer = 'ERR the form is not complete';
     } elseif ($user !== null && str_ends_with($object['action'], 'subscribe')
@@ -169,7 +173,7 @@ async function post(fields) {
 
 $("form").addEventListener("submit", (event) => {
 	if (event.submitter?.value === "logout")
-		return;  // which is another page
+		return;  // the browser submits this form itself
 	event.preventDefault();
 	const fields = new FormData($("form"));
 	fields.set("do", event.submitter?.value ?? "everybody");
@@ -183,7 +187,7 @@ new Hub(url, {
 	},
 	onopen(deviceId, { resumed }) {
 		if (resumed)
-			return;  // the same device, in its channels still
+			return;  // the device is still in its channels
 		const field = $("form").device;
 		if (["", $("device").textContent].includes(field.value))
 			field.value = deviceId;

@@ -1,35 +1,38 @@
 <?php
 /*
- * A log-in, for a hub that wants tokens: this page sets the cookie wshub_token,
- * which the browser sends to the hub by itself. So the page's script is what it
- * would be without tokens. backend.php uses the same functions.
+ * A login page for a hub that requires tokens. It sets the cookie wshub_token,
+ * which the browser sends to the hub. So the page's script needs no code for
+ * tokens. backend.php uses the same functions.
  *
  * wshub: ISC licence, see LICENSE.
  *
  *     (umask 077; head -c 32 /dev/urandom | base64 >hub.key)
- *     php examples/login.php alice >>users     # reads a password, a line
+ *     php examples/login.php alice >>users     # reads a line, the password
  *     wshub --token-key hub.key --origin http://127.0.0.1:8000 &
  *     WSHUB_TOKEN_KEY=hub.key WSHUB_USERS=users \
  *         php -S 127.0.0.1:8000 examples/login.php
  *
- * WSHUB_TOKEN_KEY  the hub's --token-key; the hub and this page read it
- * WSHUB_USERS      a line "name:hash" for each user, as "htpasswd -B" makes it
- * WSHUB_URL        where browsers find the hub    ws://127.0.0.1:8080/
+ * WSHUB_TOKEN_KEY  the file of the hub's --token-key, which this page must be
+ *                  able to read, too
+ * WSHUB_USERS      a file with a line "name:hash" for each user, as made by
+ *                  "htpasswd -B"                  users
+ * WSHUB_URL        the hub's address for browsers  ws://127.0.0.1:8080/
  *
- * The cookie reaches the hub if it is on the same host: ports do not matter. The
- * hub takes it from pages of its own origin, and from those that --origin names.
- * Use https: and wss: outside of your own machine.
+ * Browsers send the cookie to the hub if page and hub are on the same host; the
+ * ports may differ. The hub accepts it only from pages of its own origin and of
+ * the origins given with --origin. Use https: and wss:, except on your own
+ * machine.
  */
 require_once __DIR__ . '/token.php';
 
-const LOGIN_TTL = 3600;  // seconds; each page that is shown begins them anew
+const LOGIN_TTL = 3600;  // seconds; each page view renews the token
 
 function e(string $text): string
 {
     return htmlspecialchars($text, ENT_QUOTES | ENT_SUBSTITUTE, 'UTF-8');
 }
 
-/* Other sites' pages can post to this one too, but their browser says so. */
+/* Other sites can post to this page, but the Origin field shows that. */
 function isOtherSite(): bool
 {
     $origin = $_SERVER['HTTP_ORIGIN'] ?? null;
@@ -39,7 +42,7 @@ function isOtherSite(): bool
 
 function isUser(string $name, string $password): bool
 {
-    /* Of nobody: it takes as long to see that there is no such user. */
+    /* Nobody has this hash. Checking it hides that there is no such user. */
     $hash = '$2y$10$' . str_repeat('.', 53);
     foreach (file(getenv('WSHUB_USERS') ?: 'users', FILE_IGNORE_NEW_LINES) as $line)
         if (str_starts_with($line, "$name:"))
@@ -55,8 +58,8 @@ function setToken(string $token, int $expires): void
 }
 
 /*
- * The name of the user, who is the device of that name to the hub. If nobody is
- * logged in, or somebody has just logged in or out, it answers and ends.
+ * Returns the name of the user, which is also the device's name. If nobody is
+ * logged in, or if somebody logs in or out, this sends the response and exits.
  */
 function login(): string
 {
@@ -109,7 +112,7 @@ function login(): string
 if (get_included_files()[0] !== __FILE__)
     return;
 
-/* A line for the file of users. */
+/* From a shell: prints a line for the file of users. */
 if (PHP_SAPI === 'cli') {
     $name = $argv[1] ?? '';
     if ($argc !== 2 || $name === '' || strlen($name) > 255 ||
@@ -137,7 +140,7 @@ header('Content-Type: text/html; charset=utf-8');
 <p>Device: <code id="device">none</code></p>
 <ol id="messages"></ol>
 <script>
-// What a page without tokens has, too.
+// The same script as without tokens.
 var socket = new WebSocket(<?= json_encode(getenv('WSHUB_URL') ?: 'ws://127.0.0.1:8080/',
     JSON_HEX_TAG | JSON_HEX_AMP | JSON_INVALID_UTF8_SUBSTITUTE) ?>);
 socket.onmessage = function (event) {

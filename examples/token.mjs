@@ -1,17 +1,17 @@
 /*
- * Makes a token that lets a client into a hub with --token-key. Nothing but
- * what Node.js has.
+ * Makes the tokens that clients need to connect to a hub with --token-key. Only
+ * Node.js is needed.
  *
  * wshub: ISC licence, see LICENSE.
  *
  *   import { makeToken, readKey } from "./token.mjs";
  *   const token = makeToken(readKey("hub.key"), {
- *     sub: "alice",        // the device's name, which is random without it
- *     channels: ["news"],  // that it is subscribed to
- *     ttl: 3600,           // seconds that the token is good for
+ *     sub: "alice",        // the device's name; without it: a random id
+ *     channels: ["news"],  // the device is subscribed to these
+ *     ttl: 3600,           // seconds until the token expires
  *   });
  *
- * From a shell, as "wshub token":
+ * From a shell, like "wshub token":
  *
  *   node token.mjs --token-key FILE [--sub NAME] [--channel NAME]... [--ttl SEC]
  */
@@ -20,15 +20,15 @@ import { readFileSync, realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
-/* The first secret of a key file, which has one on each line. */
+/* Returns the first secret of a key file, which has one on each line. */
 export function readKey(path) {
 	const secret = readFileSync(path, "latin1").split(/\r?\n/).find(Boolean);
 	if (secret === undefined)
 		throw new Error(`${path}: no secret`);
-	return Buffer.from(secret, "latin1");  // its bytes, whatever they are
+	return Buffer.from(secret, "latin1");  // any bytes, not only UTF-8
 }
 
-/* A JSON Web Token, RFC 7519. What is undefined is left out. */
+/* Returns a JSON Web Token (RFC 7519), without claims that are undefined. */
 export function makeToken(key, { sub, channels, ttl = 3600 } = {}) {
 	const claims = { exp: Math.floor(Date.now() / 1000) + ttl, sub, channels };
 	const signed = [{ alg: "HS256", typ: "JWT" }, claims].map((part) =>

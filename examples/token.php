@@ -1,19 +1,19 @@
 <?php
 /*
- * Makes a token that lets a client into a hub with --token-key, and says whose
- * one is. Nothing but what PHP has.
+ * Makes and checks the tokens that clients need to connect to a hub with
+ * --token-key. Only PHP is needed.
  *
  * wshub: ISC licence, see LICENSE.
  *
  *     require 'token.php';
  *     $token = makeToken(readKey('hub.key'), 'alice', ['news'], 3600);
  *
- * From a shell, as "wshub token":
+ * From a shell, like "wshub token":
  *
  *     php token.php --token-key FILE [--sub NAME] [--channel NAME]... [--ttl SEC]
  */
 
-/* The first secret of a key file, which has one on each line. */
+/* Returns the first secret of a key file, which has one on each line. */
 function readKey(string $path): string
 {
     $text = @file_get_contents($path);
@@ -26,8 +26,8 @@ function readKey(string $path): string
 }
 
 /*
- * A JSON Web Token (RFC 7519) that is good for $ttl seconds. $sub is the
- * device's name, which is random without it.
+ * Returns a JSON Web Token (RFC 7519) that expires after $ttl seconds. $sub is
+ * the device's name; without it, the device gets a random id.
  */
 function makeToken(string $key, ?string $sub = null, array $channels = [],
     int $ttl = 3600): string
@@ -42,7 +42,10 @@ function makeToken(string $key, ?string $sub = null, array $channels = [],
     return $signed . '.' . base64url(hash_hmac('sha256', $signed, $key, true));
 }
 
-/* The sub of a token that makeToken made with this key, or null. */
+/*
+ * Returns the sub of a token that makeToken made with this key. Returns null if
+ * the token is not valid or has no sub.
+ */
 function tokenSub(string $key, string $token): ?string
 {
     $dot = strrpos($token, '.');

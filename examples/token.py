@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """
-Makes a token that lets a client into a hub with --token-key. Nothing but the
-standard library.
+Makes the tokens that clients need to connect to a hub with --token-key. Only
+the standard library is needed.
 
 wshub: ISC licence, see LICENSE.
 
     make_token(read_key("hub.key"), sub="alice", channels=["news"], ttl=3600)
 
-From a shell, as "wshub token":
+From a shell, like "wshub token":
 
     token.py --token-key FILE [--sub NAME] [--channel NAME]... [--ttl SEC]
 """
@@ -21,7 +21,7 @@ import time
 
 
 def read_key(path):
-    """The first secret of a key file, which has one on each line."""
+    """Return the first secret of a key file, which has one on each line."""
     with open(path, "rb") as file:
         for line in file:
             line = line.rstrip(b"\r\n")
@@ -32,8 +32,8 @@ def read_key(path):
 
 def make_token(key, sub=None, channels=(), ttl=3600):
     """
-    A JSON Web Token (RFC 7519) that is good for ttl seconds. sub is the
-    device's name, which is random without it.
+    Return a JSON Web Token (RFC 7519) that expires after ttl seconds. sub is
+    the device's name; without it, the device gets a random id.
     """
     claims = {"exp": int(time.time()) + ttl}
     if sub is not None:

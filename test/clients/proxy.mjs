@@ -1,20 +1,20 @@
 /*
- * A network that breaks: a TCP proxy on 127.0.0.1 in front of a hub, and a
- * backend that counts. wshub: ISC licence, see LICENSE.
+ * A TCP proxy on 127.0.0.1 in front of a hub, to simulate network failures, and
+ * a backend that sends numbers. wshub: ISC licence, see LICENSE.
  */
 import net from "node:net";
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 export class Proxy {
-	/* On a port of its own, which is proxy.port. */
+	/* Returns a proxy for that port of a hub. It listens on proxy.port. */
 	static async to(port) {
 		const proxy = new Proxy();
 		proxy.pairs = new Set();
 		proxy.refuses = false;
 		proxy.connections = 0;
 		proxy.server = net.createServer((client) => proxy.take(client, port));
-		for (;;) {  // below those that a system gives out by itself
+		for (;;) {  // below the ephemeral ports
 			proxy.port = 10240 + Math.floor(Math.random() * 22000);
 			const failed = await new Promise((resolve) => {
 				proxy.server.once("error", resolve);
@@ -49,13 +49,13 @@ export class Proxy {
 		});
 	}
 
-	/* Every connection ends after so many bytes more: within a frame, too. */
+	/* Closes each connection after so many bytes, even within a frame. */
 	cut(bytes) {
 		for (const pair of this.pairs)
 			pair.left = bytes;
 	}
 
-	/* Nothing goes through, and nobody is told: as if a cable were pulled. */
+	/* Stops forwarding and closes nothing, as if a cable were unplugged. */
 	freeze() {
 		for (const { client, hub } of this.pairs) {
 			client.pause().removeAllListeners("data");
@@ -71,8 +71,8 @@ export class Proxy {
 }
 
 /*
- * Sends 0 to n - 1 to a device, 50 every 10 ms, each 50 after a step; false if
- * one was not queued for it.
+ * Sends the numbers 0 to n - 1 to a device, 50 of them every 10 ms, and calls
+ * step before each 50. Returns false if one of them was not queued.
  */
 export async function count(sock, device, n, step = () => {}) {
 	const socket = net.connect({ path: sock });
@@ -90,7 +90,7 @@ export async function count(sock, device, n, step = () => {}) {
 	return lines.length === n && lines.every((line) => line === "OK 1");
 }
 
-/* What is wrong with numbers that should be 0 to n - 1, or "". */
+/* Checks that numbers are 0 to n - 1. Returns "", or what is wrong. */
 export function fault(numbers, n) {
 	const at = numbers.findIndex((number, i) => number !== i);
 	return at >= 0 ? `number ${at} is ${numbers[at]}`

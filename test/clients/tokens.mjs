@@ -1,11 +1,12 @@
 /*
- * Tokens of every make, right and wrong, against a hub with --token-key and
- * --heartbeat 1. wshub: ISC licence, see LICENSE.
+ * Valid and invalid tokens of several makers, with a hub that has --token-key
+ * and --heartbeat 1. wshub: ISC licence, see LICENSE.
  *
- * PORT is the hub's, SOCK its control socket, HUB the program, TOP the sources.
- * KEYS has hub.keys, the hub's two secrets; hub.key and second.key with one of
- * them each, and other.key with another one. WEB is where login.php is, or
- * empty, CHROMIUM a browser, or empty, MODULES holds node_modules.
+ * PORT is the hub's port, SOCK its control socket, HUB the program, and TOP the
+ * source directory. KEYS is a directory with hub.keys (the hub's two secrets),
+ * hub.key and second.key (one of them each) and other.key (a different one).
+ * WEB is the URL of login.php, and CHROMIUM a browser; both may be empty.
+ * MODULES is the directory of node_modules.
  */
 import { execFile } from "node:child_process";
 import { createHmac, generateKeyPairSync, randomBytes } from "node:crypto";
@@ -46,7 +47,7 @@ async function ctl(object) {
 	return stdout.trimEnd();
 }
 
-/* What a request gets: its device's name, or the status. */
+/* Connects. Returns the device's name and the socket, or the HTTP status. */
 function attempt(url, options = {}) {
 	return new Promise((resolve, reject) => {
 		const ws = new WebSocket(url, options);
@@ -65,7 +66,7 @@ function attempt(url, options = {}) {
 	});
 }
 
-/* With a token: its device, or 401. Channels are looked at while it is there. */
+/* Connects with a token, and checks the channels. Returns the device or 401. */
 async function device(token, channels = []) {
 	const got = await attempt(`${URL}?token=${token}`);
 	if (got.status !== undefined) {
@@ -102,7 +103,7 @@ for (const [name, [program, first]] of Object.entries(makers)) {
 		return stdout.trimEnd();
 	};
 
-	test(`${name}: makes tokens that the hub takes, and jose`, async () => {
+	test(`${name}: makes tokens that the hub and jose accept`, async () => {
 		const sub = 'ä "quoted\\" </name> \u{1f600}';
 		const channels = ["news", "a b/ü"];
 		const token = await make("hub.key", "--sub", sub,
@@ -122,7 +123,7 @@ for (const [name, [program, first]] of Object.entries(makers)) {
 			"the device of a file of two");
 	});
 
-	test(`${name}: another secret, a changed token`, async () => {
+	test(`${name}: foreign and altered tokens are refused`, async () => {
 		same(401, await device(await make("other.key", "--sub", "a")), "other.key");
 		const [head, claims, mac] = (await make("hub.key", "--sub", "a")).split(".");
 		const more = Buffer.from(`{"exp":${now() + 9},"sub":"b"}`).toString("base64url");
@@ -133,7 +134,7 @@ for (const [name, [program, first]] of Object.entries(makers)) {
 	});
 }
 
-test("the tokens of one second are over", async () => {
+test("expired tokens are refused", async () => {
 	const last = Math.max(...short.map(([, token]) => jose.decodeJwt(token).exp));
 	await until(3000, "the last one's exp", () => now() > last);
 	for (const [name, token] of short)
@@ -147,10 +148,10 @@ const jwt = (claims, header = {}) => new jose.SignJWT(claims)
 	.setProtectedHeader({ alg: "HS256", ...header });
 const soon = () => ({ exp: now() + 60, sub: "j" });
 
-test("jose: those that are right", async () => {
+test("jose: valid tokens are accepted", async () => {
 	const names = Array.from({ length: 100 }, (_, n) => `channel ${n}`);
 	for (const [what, token, wanted, channels] of [
-		["the least", jwt(soon()), "j"],
+		["only the necessary claims", jwt(soon()), "j"],
 		["typ", jwt(soon(), { typ: "JWT" }), "j"],
 		["kid", jwt(soon(), { kid: "any" }), "j"],
 		["other claims", jwt({ ...soon(), a: { b: [1, "x"] } }).setIssuer("i")
@@ -164,18 +165,18 @@ test("jose: those that are right", async () => {
 		same(wanted, await device(await token.sign(key), channels), what);
 });
 
-test("jose: those that are wrong", async () => {
+test("jose: invalid tokens are refused", async () => {
 	const pair = (...how) => generateKeyPairSync(...how).privateKey;
 	const sign = (token, by = key) => token.sign(by);
 	const parts = (await sign(jwt(soon()))).split(".");
-	/* What jose does not sign itself. */
+	/* Signs what jose refuses to sign. */
 	const raw = (header, claims) => {
 		const signed = [header, claims].map((part) =>
 			Buffer.from(part).toString("base64url")).join(".");
 		return `${signed}.${createHmac("sha256", key).update(signed).digest("base64url")}`;
 	};
 	same("j", await device(raw('{"alg":"HS256"}', JSON.stringify(soon()))),
-		"one that is made like those, and right");
+		"a valid token that raw makes");
 	for (const [what, token] of Object.entries({
 		"another secret": sign(jwt(soon()), randomBytes(32)),
 		"HS384": sign(jwt(soon(), { alg: "HS384" }), Buffer.concat([key, key])),
@@ -195,10 +196,10 @@ test("jose: those that are wrong", async () => {
 		"crit": new jose.SignJWT(soon()).setProtectedHeader(
 			{ alg: "HS256", crit: ["x"], x: 1 }).sign(key, { crit: { x: true } }),
 		"no exp": sign(jwt({ sub: "j" })),
-		"exp is over": sign(jwt({ sub: "j", exp: now() - 1 })),
-		"exp is text": raw('{"alg":"HS256"}', `{"exp":"${now() + 60}"}`),
+		"exp has passed": sign(jwt({ sub: "j", exp: now() - 1 })),
+		"exp is a string": raw('{"alg":"HS256"}', `{"exp":"${now() + 60}"}`),
 		"exp is null": raw('{"alg":"HS256"}', '{"exp":null}'),
-		"nbf is to come": sign(jwt(soon()).setNotBefore(now() + 90)),
+		"nbf is in the future": sign(jwt(soon()).setNotBefore(now() + 90)),
 		"a sub of 256 bytes": sign(jwt({ ...soon(), sub: "x".repeat(256) })),
 		"an empty sub": sign(jwt({ ...soon(), sub: "" })),
 		"sub is a number": raw('{"alg":"HS256"}', `{"exp":${now() + 60},"sub":1}`),
@@ -208,12 +209,12 @@ test("jose: those that are wrong", async () => {
 		"more than 4 KiB": sign(jwt({ ...soon(), a: "x".repeat(4096) })),
 		"four parts": `${parts.join(".")}.`,
 		"padding": `${parts.join(".")}%3D`,
-		"nothing": "",
+		"an empty token": "",
 	}))
 		same(401, await device(await token), what);
 });
 
-test("the header decides, then the query, then the cookie", async () => {
+test("the header comes first, then the query, then the cookie", async () => {
 	const [right, wrong] = ["h", "q"].map((sub) => makeToken(key, { sub }));
 	const bad = makeToken(randomBytes(32));
 	const as = async (query, headers) => {
@@ -239,7 +240,7 @@ test("the header decides, then the query, then the cookie", async () => {
 
 /* -------------------------------------------------------------------- hub.js */
 
-test("hub.js: a new token before each try; when one expires it stays", async () => {
+test("hub.js: gets a token for each try; sessions outlive tokens", async () => {
 	globalThis.WebSocket = WebSocket;
 	const random = Math.random;
 	Math.random = () => 0.05;
@@ -251,7 +252,7 @@ test("hub.js: a new token before each try; when one expires it stays", async () 
 			tokens++;
 			await sleep(10);
 			if (fail)
-				throw new Error("the server that makes tokens is away");
+				throw new Error("the server that makes tokens is down");
 			return makeToken(key, { sub: "tom", channels: [`c${tokens}`], ttl: 3 });
 		},
 		onopen: (id, how) => opened.push([id, how.resumed, how.lost]),
@@ -288,7 +289,7 @@ test("hub.js: a new token before each try; when one expires it stays", async () 
 
 /* ----------------------------------------------------- unchanged browser code */
 
-const old = "old browser code is let in by login.php's cookie";
+const old = "login.php's cookie is enough for browser code without tokens";
 if (!WEB || !CHROMIUM)
 	console.log(`skip - ${old}: no ${!WEB ? "php or curl" : "chromium"}`);
 else
@@ -304,8 +305,8 @@ else
 			const page = await browser.newPage();
 			page.setDefaultTimeout(10000);
 			await page.goto(WEB);
-			/* Whether such code, on this page, gets an id. */
-			const plain = () => page.evaluate((url) => new Promise((resolve) => {
+			/* Connects without a token. Returns the id, or "failed". */
+			const connect = () => page.evaluate((url) => new Promise((resolve) => {
 				const ws = new WebSocket(url);
 				ws.onmessage = (event) =>
 					resolve(JSON.parse(event.data).data.device_id);
@@ -317,14 +318,14 @@ else
 				await page.fill("[name=password]", password);
 				await page.click("[value=login]");
 			};
-			same("failed", await plain(), "before the log-in");
+			same("failed", await connect(), "before the login");
 			await logIn("wrong");
 			await page.waitForFunction(() =>
 				document.querySelector("output")?.textContent.startsWith("Wrong"));
 			await logIn("open sesame");
 			await page.waitForFunction((name) =>
 				document.getElementById("device")?.textContent === name, name);
-			same(name, await plain(), "after it");
+			same(name, await connect(), "after it");
 			const [cookie] = await page.context().cookies();
 			same(["wshub_token", true, "Strict"],
 				[cookie.name, cookie.httpOnly, cookie.sameSite], "the cookie");
@@ -335,17 +336,17 @@ else
 			same(['{"hello":"<b>"}'], await page.$$eval("#messages li",
 				(all) => all.map((li) => li.textContent)), "the messages");
 			await page.goto(WEB.replace("127.0.0.1", "localhost"));
-			same("failed", await plain(), "from another origin");
+			same("failed", await connect(), "from another origin");
 			await page.goto(WEB);
 			await page.click("[value=logout]");
 			await page.waitForSelector("[name=password]");
-			same("failed", await plain(), "after the log-out");
+			same("failed", await connect(), "after the logout");
 		} finally {
 			await browser.close();
 		}
 	});
 
-/* The whole has 60 s. */
+/* All cases together must end in 60 s. */
 setTimeout(() => {
 	console.log("not ok - tokens.mjs ends in 60 s");
 	process.exit(1);

@@ -181,6 +181,7 @@ ws_resume_find(const struct ws_loop *l, struct ws_text name, uint64_t *seen)
 	const char *rest;
 	size_t left;
 
+	*seen = UINT64_MAX;
 	if (l->resumes == NULL || name.len < WS_SECRET_NAME ||
 	    read_secret(name.s, secret) != 0)
 		return NULL;

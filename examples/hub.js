@@ -82,9 +82,9 @@ class Hub {
 		if (typeof token !== "function")
 			this.open(token);
 		else
-			Promise.resolve().then(() => token()).then(
-			    (token) => attempt === this.attempt && this.open(token),
-			    () => attempt === this.attempt && this.retry());
+			Promise.resolve().then(() => token())
+			    .then((token) => attempt === this.attempt && this.open(token))
+			    .catch(() => attempt === this.attempt && this.retry());
 		this.watch();
 	}
 

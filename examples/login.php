@@ -44,7 +44,13 @@ function isUser(string $name, string $password): bool
 {
     /* Nobody has this hash. Checking it hides that there is no such user. */
     $hash = '$2y$10$' . str_repeat('.', 53);
-    foreach (file(getenv('WSHUB_USERS') ?: 'users', FILE_IGNORE_NEW_LINES) as $line)
+    $users = getenv('WSHUB_USERS') ?: 'users';
+    $lines = @file($users, FILE_IGNORE_NEW_LINES);
+    if ($lines === false) {
+        http_response_code(500);
+        exit("$users: the file of users cannot be read\n");
+    }
+    foreach ($lines as $line)
         if (str_starts_with($line, "$name:"))
             $hash = substr($line, strlen($name) + 1);
     return password_verify($password, $hash);

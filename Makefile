@@ -74,7 +74,8 @@ INCLUDE = $(B)/ws $(B)/json $(B)/siphash $(B)/queue $(B)/memory $(B)/poll \
     $(B)/wheel
 E2E = $(B)/service $(B)/e2e $(B)/e2e_limits $(B)/e2e_hostile $(B)/e2e_ops \
     $(B)/e2e_calm
-PROGRAMS = $(INCLUDE) $(E2E) $(B)/e2e_cli $(B)/http $(B)/token $(B)/hub \
+SIGN = $(B)/e2e_cli $(B)/e2e_sessions
+PROGRAMS = $(INCLUDE) $(E2E) $(SIGN) $(B)/http $(B)/token $(B)/hub \
     $(B)/tls $(B)/conformance $(B)/fault $(B)/bounds $(B)/replay $(B)/sandbox \
     $(B)/e2e_tls $(B)/echo
 TRY = WSHUB_WRAP="$${WSHUB_WRAP:-$(RUN)}" RUN="$(RUN)" TESTS="$(TESTS)" \
@@ -124,14 +125,17 @@ $(B)/tls: test/tls.c test/alloc.h tls.c pem.o entropy.o log.o
 $(E2E): test/hub.h test/group.h
 	$(QUICK_LINK) test/$(@F).c
 
-$(B)/e2e_cli: test/e2e_cli.c test/hub.h test/group.h token.o json.o ws.o log.o
-	$(QUICK_LINK) test/e2e_cli.c token.o json.o ws.o log.o
+# And make tokens.
+$(SIGN): test/hub.h test/group.h token.o json.o ws.o log.o
+	$(QUICK_LINK) test/$(@F).c token.o json.o ws.o log.o
 
 $(B)/e2e: test/e2e.c
 $(B)/e2e_limits: test/e2e_limits.c
 $(B)/e2e_hostile: test/e2e_hostile.c
 $(B)/e2e_ops: test/e2e_ops.c
 $(B)/e2e_calm: test/e2e_calm.c
+$(B)/e2e_cli: test/e2e_cli.c
+$(B)/e2e_sessions: test/e2e_sessions.c
 $(B)/service: test/service.c
 
 $(B)/e2e_tls: test/e2e_tls.c test/hub.h test/group.h

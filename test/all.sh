@@ -16,7 +16,7 @@ set --
 if [ -n "$units" ]; then
 	# Two at a time compute, and those that mostly wait are beside them.
 	for test in "& e2e_hostile ./wshub $tls" "& e2e_calm ./wshub $tls" \
-	    "& fault" ws http json token siphash queue memory "& sandbox" hub poll wheel \
+	    "& e2e_sessions ./wshub $tls" "& fault" ws http json token siphash queue memory "& sandbox" hub poll wheel \
 	    ${tls:+tls} "& e2e_ops ./wshub $tls" bounds "& e2e_cli ./wshub $tls" \
 	    "replay test/fuzz/corpus" "conformance $build/echo" \
 	    "service ./wshub $tls" "e2e ./wshub $tls" \

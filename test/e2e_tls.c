@@ -443,6 +443,99 @@ test_splits(struct hub *h)
 	}
 }
 
+/* Enters by wss:// or, with w NULL, by ws://: the first message's text. */
+static const char *
+enter_for(struct client *c, struct wss *w, const char *target)
+{
+	static char text[512];
+	unsigned char *data;
+	size_t len;
+	int n = snprintf(text, sizeof text, "GET %s HTTP/1.1\r\n" UPGRADE
+	    "\r\n", target);
+
+	if (w != NULL)
+		wss_put(w, text, (size_t)n);
+	else
+		put(c->fd, text, (size_t)n);
+	*text = '\0';
+	if (need(c, sizeof ACCEPTED - 1) != 0)
+		return text;
+	c->at += sizeof ACCEPTED - 1;
+	if (get_frame(c, &data, &len) == 0x81 && len < sizeof text) {
+		memcpy(text, data, len);
+		text[len] = '\0';
+	}
+	return text;
+}
+
+/* A session that goes from ws:// to wss:// and back. */
+static void
+test_moves(struct hub *h)
+{
+	struct client plain, last;
+	struct wss *w[2];
+	char session[33] = "", target[80], want[128], text[512];
+	const char *p;
+	int i, open;
+
+	for (open = 0; open < 2; open++) {
+		CASE(open ? "wss: a session comes from ws and goes back, all "
+		    "are open" : "wss: a session comes from ws and goes back, "
+		    "each has broken");
+		memset(&plain, 0, sizeof plain);
+		plain.fd = dial(h->port[0], 0);
+		strcpy(text, enter_for(&plain, NULL, "/?resume"));
+		if ((p = strstr(text, "\"session\":\"")) != NULL)
+			snprintf(session, sizeof session, "%s", p + 11);
+		EXPECT(strlen(session) == 32, "\"%s\"", text);
+		snprintf(want, sizeof want, "{\"action\":\"resumed\",\"data\":"
+		    "{\"device_id\":\"%.15s\",\"missed\":1}}", text +
+		    sizeof ID_HEAD - 1);
+		ORDER(h, M1, "OK 1\n");
+		TEXT(&plain, "1");
+		for (i = 0; i < 2; i++) {
+			if (!open && i == 0)
+				leave(&plain);
+			else if (!open)
+				wss_leave(w[0]);
+			ORDER(h, M1, "OK 1\n");
+			w[i] = wss_new(h, 0);
+			EXPECT(wss_shake(w[i], 0) == 0, "no handshake");
+			snprintf(target, sizeof target, "/?resume=%s.%d",
+			    session, i + 1);
+			p = enter_for(&w[i]->c, w[i], target);
+			EXPECT(strcmp(p, want) == 0, "\"%s\", not \"%s\"", p,
+			    want);
+			TEXT(&w[i]->c, "1");
+		}
+		if (!open)
+			wss_leave(w[1]);
+		ORDER(h, M1, "OK 1\n");
+		memset(&last, 0, sizeof last);
+		last.fd = dial(h->port[0], 0);
+		snprintf(target, sizeof target, "/?resume=%s.3", session);
+		p = enter_for(&last, NULL, target);
+		EXPECT(strcmp(p, want) == 0, "\"%s\", not \"%s\"", p, want);
+		TEXT(&last, "1");
+		if (open) {
+			TEXT(&plain, "1");
+			CLOSED(&plain, 1001);
+			TEXT(&w[0]->c, "1");
+			CLOSED(&w[0]->c, 1001);
+			TEXT(&w[1]->c, "1");
+			CLOSED(&w[1]->c, 1001);
+			leave(&plain);
+			wss_leave(w[0]);
+			wss_leave(w[1]);
+		}
+		ORDER(h, M1, "OK 1\n");
+		TEXT(&last, "1");
+		put_frame(&last, 0x88, "\x03\xe8", 2);
+		CLOSED(&last, 1000);
+		leave(&last);
+	}
+}
+
 static void
 sessions(void)
 {
@@ -454,6 +547,7 @@ sessions(void)
 	test_ends(&h);
 	test_resumption(&h);
 	test_splits(&h);
+	test_moves(&h);
 	STOP(&h);
 }
 

@@ -1815,6 +1815,63 @@ key_files(void)
 	check_secrets(&h);
 }
 
+/* --------------------------------------------------------------- strangers */
+
+/* Many who have a wrong token, at once and one after another. */
+static void
+strangers(void)
+{
+	enum { ROUNDS = 20, EACH = 100 };
+	static const char *const kinds[] = {
+		"\"exp\":9999999999", "\"exp\":9999999999,\"sub\":\"me\"", ""
+	};
+	char request[2000], answer[1024], claims[100];
+	int rounds = test_emulated() ? 3 : ROUNDS, fd[EACH], backend, i, k;
+	struct visitor good, away, v;
+	struct hub h = { 0 };
+	long long begun, most = 0;
+	size_t len;
+
+	CASE("strangers: 2,000 wrong tokens, and the good notice nothing");
+	write_keys(SECRET);
+	START(&h, QUIET_HUB, "--token-key", "token.key");
+	backend = dial_unix(h.control);
+	visit_as(&good, &h, "/", ",\"sub\":\"good\"", 1000);
+	visit_as(&away, &h, "/?resume", ",\"sub\":\"me\"", 1000);
+	vanish(&h, &away, 1);
+	for (k = 0; k < rounds; k++) {
+		snprintf(claims, sizeof claims, "{%s}", kinds[k % 3]);
+		snprintf(request, sizeof request, "GET /?token=%s&resume=%s.0 "
+		    "HTTP/1.1\r\n" UPGRADE "\r\n", sign(k % 3 == 2 ? SECRET :
+		    THIRD, HS256, claims), away.session);
+		for (i = 0; i < EACH; i++) {
+			fd[i] = dial(h.port[0], 0);
+			put(fd[i], request, strlen(request));
+		}
+		begun = now();
+		tell(backend, k, k, 2);
+		NUMBERS(&good, k, k);
+		if (now() - begun > most)
+			most = now() - begun;
+		for (i = 0; i < EACH; i++) {
+			if (!get_all(fd[i], answer, sizeof answer, &len) ||
+			    strncmp(answer, "HTTP/1.1 401 ", 13) != 0)
+				EXPECT(0, "\"%s\" is no 401", answer);
+			close(fd[i]);
+		}
+	}
+	EXPECT(most < 1000 || wrap[0] != NULL, "a message took %lld ms", most);
+	COUNTER(&h, "unauthorized", rounds * EACH);
+	again_as(&v, &h, away.session, 0, ",\"sub\":\"me\"", 1000);
+	AGAIN(&v, "me", (unsigned)rounds);
+	NUMBERS(&v, 0, rounds - 1);
+	clients_are(&h, 2);
+	leave(&v.c);
+	leave(&good.c);
+	close(backend);
+	STOP(&h);
+}
+
 static struct test_group all_groups[] = {
 	{ .name = "late", .run = late },
 	{ .name = "expiry", .run = expiry },
@@ -1830,6 +1887,7 @@ static struct test_group all_groups[] = {
 	{ .name = "keeping", .run = keeping },
 	{ .name = "crowded", .run = crowded },
 	{ .name = "key_files", .run = key_files },
+	{ .name = "strangers", .run = strangers },
 };
 
 int

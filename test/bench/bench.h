@@ -101,6 +101,7 @@ extern const char *const server_names[SERVERS];
 extern unsigned ws_port, wss_port; /* of the server that runs */
 extern const char *certs;          /* the directory; NULL: no wss:// */
 extern unsigned server_ping;       /* --ping of a hub that is started next */
+extern char server_token[256];     /* with which clients come, or "" */
 
 /*
  * Before all else: the hub's binary, and another's to compare it with, or NULL.
@@ -142,6 +143,9 @@ void server_settle(void);
 /* Publishes to all who hear that (to == -1), or to a client: by flush, all. */
 void server_publish(const char *payload, size_t len, int to);
 void server_flush(void);
+
+/* Our hub only: whether one that is started next asks for tokens. */
+void server_need_tokens(int on);
 
 /* Hubs only: one more connection to the control socket. */
 int server_backend(void);

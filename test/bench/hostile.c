@@ -631,6 +631,92 @@ unfinished_records(void)
 	}
 }
 
+/* ----------------------------------------------------------- wrong tokens */
+
+/* Connects as often as it can with a token that is not signed. */
+static void
+be_stranger(void)
+{
+	static const struct sched_param none;
+	static const struct linger reset = { 1, 0 };
+	enum { TOGETHER = 64 };
+	struct client *c = client + CLIENTS_MAX - TOGETHER;
+	char request[TOLD_MAX], answer[512];
+	int n, i;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	sched_setscheduler(0, SCHED_IDLE, &none);
+	/* Of the signature the first byte, which has no bits to spare. */
+	i = (int)(strrchr(server_token, '.') + 1 - server_token);
+	server_token[i] = server_token[i] == 'A' ? 'B' : 'A';
+	n = server_greet(0, NULL, 0, request);
+	for (;;) {
+		clients_connect(CLIENTS_MAX - TOGETHER, CLIENTS_MAX);
+		for (i = 0; i < TOGETHER; i++)
+			put_all(c[i].fd, request, (size_t)n);
+		for (i = 0; i < TOGETHER; i++) {
+			if (recv(c[i].fd, answer, 12, MSG_WAITALL) != 12 ||
+			    memcmp(answer, "HTTP/1.1 401", 12) != 0)
+				shared->gone++;
+			shared->frames++;
+			setsockopt(c[i].fd, SOL_SOCKET, SO_LINGER, &reset,
+			    sizeof reset);
+			close(c[i].fd);
+		}
+	}
+}
+
+/* Of our hub alone: an old one may know no tokens. */
+static void
+wrong_tokens(void)
+{
+	struct work w = FAN(500, 200, 64, 200);
+	unsigned long before = 0;
+	struct result r;
+	int64_t begun = 0;
+	double cpu = 0, n = 0;
+	pid_t pid = 0;
+	int k;
+
+	title("Deliveries to 500 clients that have a token, 20 a second, ms: "
+	    "calm, and while others come\nwith a wrong one as fast as they "
+	    "can; these, thousands a second, the hub's CPU for each, us,\nand "
+	    "how many did not get a 401",
+	    " calm p50      p99      max      p50      p99      max   k a s"
+	    "       us  no 401");
+	w.pause = 50000000;
+	if (rounds == 1)
+		w.messages = 20;
+	server_need_tokens(1);
+	server_start(OURS, w.clients);
+	clients_join(0, w.clients, 64, 0);
+	server_settle();
+	memset(shared, 0, sizeof *shared);
+	print_name(OURS, "wrong tokens");
+	fflush(stdout);
+	for (k = 0; k < 2; k++) {
+		if (k == 1 && (pid = fork()) == 0)
+			be_stranger();
+		if (pid == -1)
+			give_up("fork");
+		usleep(200000);
+		before = shared->frames;
+		begun = now();
+		cpu = server_cpu();
+		r = deliver(&w);
+		printf(" %8.2f %8.2f %8.2f", r.p50 / 1000, r.p99 / 1000,
+		    r.max / 1000);
+	}
+	n = (double)(shared->frames - before);
+	printf(" %7.1f %8.1f %7lu\n", n / ((double)(now() - begun) / 1e6),
+	    (server_cpu() - cpu) / 1e3 / n, shared->gone);
+	fflush(stdout);
+	disperse(pid);
+	clients_leave(0, w.clients);
+	server_stop();
+	server_need_tokens(0);
+}
+
 /* see bench.h */
 void
 hostile(void)
@@ -645,5 +731,6 @@ hostile(void)
 	preempted();
 	bursts();
 	unfinished_records();
+	wrong_tokens();
 	munmap(shared, sizeof *shared);
 }

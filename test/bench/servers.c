@@ -36,11 +36,12 @@ const char *const server_names[SERVERS] = {
 	"ours", "old", "bare", "nchan", "mosquitto"
 };
 unsigned ws_port, wss_port, server_ping;
+char server_token[256];
 const char *certs;
 
 static const char *wshub, *wshub_old;
 static char dir[] = "/tmp/wshub.bench.XXXXXX", sock[64], conf[64],
-    log_name[64];
+    log_name[64], key_name[64];
 static enum which kind;  /* which runs */
 static pid_t process;    /* it, or 0 */
 static int publisher;    /* where to publish */
@@ -90,6 +91,7 @@ servers_open(const char *path, const char *old)
 	snprintf(sock, sizeof sock, "%s/sock", dir);
 	snprintf(conf, sizeof conf, "%s/conf", dir);
 	snprintf(log_name, sizeof log_name, "%s/log", dir);
+	snprintf(key_name, sizeof key_name, "%s/token.key", dir);
 	pin(1); /* with but one CPU this fails, and that is all right */
 }
 
@@ -257,6 +259,7 @@ static void
 exec_wshub(const char *path)
 {
 	char ws[32], wss[32], ping[16], cert[PATH_MAX], key[PATH_MAX];
+	int tokens = *server_token != '\0';
 
 	snprintf(ws, sizeof ws, "127.0.0.1:%u", ws_port);
 	snprintf(wss, sizeof wss, "127.0.0.1:%u", wss_port);
@@ -264,7 +267,8 @@ exec_wshub(const char *path)
 	snprintf(cert, sizeof cert, "%s/p256.pem", certs ? certs : "");
 	snprintf(key, sizeof key, "%s/p256.key", certs ? certs : "");
 	execl(path, "wshub", "-q", "-l", ws, "-s", sock, "--heartbeat", "0",
-	    "--ping", ping, certs ? "-L" : NULL, wss, "-c", cert, "-k", key,
+	    "--ping", ping, tokens ? "--token-key" : "--ping", tokens ?
+	    key_name : ping, certs ? "-L" : NULL, wss, "-c", cert, "-k", key,
 	    (char *)NULL);
 }
 
@@ -601,11 +605,13 @@ server_greet(unsigned i, const char *told, size_t n, char *out)
 
 	if (n == 0) {
 		topic(name, (int)i);
-		return sprintf(out, "GET /sub?id=%s HTTP/1.1\r\nHost: bench\r\n"
-		    "Upgrade: websocket\r\nConnection: Upgrade\r\n"
-		    "Sec-WebSocket-Version: 13\r\n%s"
+		return sprintf(out, "GET /sub?id=%s%s%s HTTP/1.1\r\n"
+		    "Host: bench\r\nUpgrade: websocket\r\n"
+		    "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n%s"
 		    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", name,
-		    kind == MOSQUITTO ? "Sec-WebSocket-Protocol: mqtt\r\n" : "");
+		    *server_token != '\0' ? "&token=" : "", server_token,
+		    kind == MOSQUITTO ? "Sec-WebSocket-Protocol: mqtt\r\n" :
+		    "");
 	}
 	if (is_hub(kind) || kind == BARE) {
 		p = memmem(told, n, "device_id\":\"", 12);
@@ -625,6 +631,31 @@ server_greet(unsigned i, const char *told, size_t n, char *out)
 }
 
 /* ------------------------------------------------------------- publishing */
+
+/* see bench.h */
+void
+server_need_tokens(int on)
+{
+	char command[PATH_MAX];
+	FILE *f;
+
+	*server_token = '\0';
+	if (!on) {
+		unlink(key_name);
+		return;
+	}
+	f = fopen(key_name, "w");
+	if (f == NULL || chmod(key_name, 0600) != 0 ||
+	    fputs("0123456789abcdef0123456789abcdef\n", f) == EOF ||
+	    fclose(f) != 0)
+		give_up(key_name);
+	snprintf(command, sizeof command, "'%s' token --token-key '%s'", wshub,
+	    key_name);
+	f = popen(command, "r");
+	if (f == NULL || fscanf(f, "%255s", server_token) != 1 ||
+	    pclose(f) != 0)
+		give_up("wshub token");
+}
 
 /* see bench.h */
 int

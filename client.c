@@ -372,8 +372,7 @@ may_resume(struct ws_loop *l, struct ws_client *c, struct ws_client *s)
 		return 1;
 	if (!ws_peer_is(s->peer, c->conn.fd))
 		return 0;
-	c->peer = s->peer;
-	s->peer = NULL;
+	c->peer = ws_peer_share(s->peer);
 	return 1;
 }
 
@@ -396,10 +395,6 @@ take_request(struct ws_loop *l, struct ws_client *c,
 		}
 		if (resume_client(l, c, r, &a) == 0)
 			return a.session;
-		if (a.session->peer == NULL) { /* see may_resume */
-			a.session->peer = c->peer;
-			c->peer = NULL;
-		}
 		l->counters[WS_LOST]++;
 		ws_client_answer(l, c, 503, "out of memory");
 	} else if (c->refused) {

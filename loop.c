@@ -129,20 +129,33 @@ refuse_at_once(const struct ws_loop *l, int fd)
 }
 
 /*
+ * Whether one more client may have a descriptor. Sessions that are away have
+ * none, but what remains of their last connections may have some.
+ */
+static int
+has_room(const struct ws_loop *l)
+{
+	return l->clients - l->away + l->refused <
+	    l->max_clients + l->max_refused;
+}
+
+/*
  * A client beyond a limit may be the peer of a session that is away. Then it
  * only takes the place of that session. So its request is read.
  */
 static void
 new_client(struct ws_loop *l, int fd, int tls)
 {
-	int refused = l->stop_at != 0 || l->clients >= l->max_clients;
+	int refused = l->stop_at != 0 || l->clients >= l->max_clients ||
+	    !has_room(l);
 	struct ws_peer *peer = NULL;
 	struct ws_client *c = NULL;
 
 	if (!refused)
 		refused = ws_peer_count(l, fd, &peer) != 0;
 	l->counters[WS_ACCEPTED]++;
-	if (!refused || l->refused < l->max_refused + l->away)
+	if (!refused || (has_room(l) &&
+	    l->refused < l->max_refused + l->away))
 		c = ws_client_new(l, fd, tls, refused);
 	if (c == NULL) { /* too many are refused, or no memory */
 		if (refused && !tls)

@@ -98,6 +98,15 @@ ws_peer_is(const struct ws_peer *peer, int fd)
 }
 
 /* see ws.h */
+struct ws_peer *
+ws_peer_share(struct ws_peer *peer)
+{
+	if (peer != NULL)
+		peer->count++;
+	return peer;
+}
+
+/* see ws.h */
 void
 ws_peer_release(struct ws_loop *l, struct ws_peer *peer)
 {

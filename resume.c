@@ -363,9 +363,8 @@ ws_resume_close(struct ws_loop *l, struct ws_client *c, unsigned code,
 	ws_queue_init(&other->queue);
 	other->queue.taken_at = (uint32_t)l->now;
 	move_and_close(l, c, other, code, reason);
-	/* Of the two, the session is counted for the address. */
-	c->peer = other->peer;
-	other->peer = NULL;
+	/* Both count for the address, until the peer closes the connection. */
+	c->peer = ws_peer_share(other->peer);
 	go_away(l, c);
 }
 

@@ -1078,6 +1078,9 @@ int ws_peer_count(struct ws_loop *l, int fd, struct ws_peer **peer);
 /* Whether peer is not NULL and has the address of fd's peer. */
 int ws_peer_is(const struct ws_peer *peer, int fd);
 
+/* Counts one more, even above the limit; NULL is allowed. Returns peer. */
+struct ws_peer *ws_peer_share(struct ws_peer *peer);
+
 /* Counts one connection less; NULL is allowed. */
 void ws_peer_release(struct ws_loop *l, struct ws_peer *peer);
 

@@ -225,10 +225,13 @@ ws_resume_confirm(struct ws_loop *l, struct ws_client *c, const void *payload,
 {
 	uint64_t n;
 
-	if (read_count(payload, len, &n) != 0 || !ws_resume_has(c, n))
+	if (read_count(payload, len, &n) != 0)
 		return;
-	ws_resume_forget(l, c, (uint32_t)(n - c->resume->base));
-	c->asked = 0;
+	if (ws_resume_has(c, n))
+		ws_resume_forget(l, c, (uint32_t)(n - c->resume->base));
+	/* It may answer a Ping whose messages are forgotten: ask again. */
+	if (n <= c->resume->base + c->queue.kept)
+		c->asked = 0;
 }
 
 /* see ws.h */

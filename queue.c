@@ -8,7 +8,8 @@
  * three quarters of it are empty.
  *
  * Only frames that count are kept. A Ping or Pong among them is released as
- * soon as it is sent, and the kept frames before it move up by one position.
+ * soon as it is sent. Then the kept frames before it move up by one position, or,
+ * if they are fewer, the waiting frames behind it move down.
  *
  * *total is the memory that all queues of a loop hold. Each frame is counted
  * once, however many queues contain it. Rings are counted twice, because one
@@ -188,9 +189,16 @@ first_is_sent(struct ws_queue *q, size_t *total)
 		q->kept_bytes += (uint32_t)f->len;
 		return;
 	}
-	for (i = q->kept; i > 0; i--)
-		KEPT(q, i) = KEPT(q, i - 1);
-	q->first = (q->first + 1) & MASK(q);
+	/* The shorter part closes the gap: a peer that pings and confirms
+	 * nothing would have thousands moved for each Pong. */
+	if (q->count < q->kept) {
+		for (i = 0; i < q->count; i++)
+			WAITING(q, i) = WAITING(q, i + 1);
+	} else {
+		for (i = q->kept; i > 0; i--)
+			KEPT(q, i) = KEPT(q, i - 1);
+		q->first = (q->first + 1) & MASK(q);
+	}
 	release(total, f);
 }
 

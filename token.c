@@ -85,6 +85,7 @@ rotate(uint32_t x, unsigned n)
 static void
 sha256_block(uint32_t h[8], const unsigned char *p)
 {
+	volatile uint32_t *wipe;
 	uint32_t w[64], a = h[0], b = h[1], c = h[2], d = h[3], e = h[4];
 	uint32_t f = h[5], g = h[6], i = h[7], x, y;
 	unsigned t;
@@ -122,6 +123,9 @@ sha256_block(uint32_t h[8], const unsigned char *p)
 	h[5] += f;
 	h[6] += g;
 	h[7] += i;
+	/* The block may be a secret. ws_wipe would take four times as long. */
+	for (t = 0, wipe = w; t < 64; t++)
+		wipe[t] = 0;
 }
 
 /* Ends a hash: h is the state before the last len bytes of the message. */
@@ -151,6 +155,7 @@ sha256_end(unsigned char digest[DIGEST], uint32_t h[8], const void *data,
 	for (i = 0; i < DIGEST; i++)
 		digest[i] = (unsigned char)(h[i / 4] >> (24 - 8 * (i % 4)) &
 		    0xff);
+	ws_wipe(tail, sizeof(tail));
 }
 
 static void

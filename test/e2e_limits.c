@@ -198,11 +198,16 @@ dial_from(const char *from, int port)
 	return fd;
 }
 
+#define RESUMABLE "GET /?resume HTTP/1.1\r\n" UPGRADE "\r\n"
+
 static void
 numbers(void)
 {
 	struct hub h = { 0 };
 	struct client c[4];
+	char opening[1024] = "";
+	size_t len;
+	ssize_t n;
 	int fd[40], i;
 
 	CASE("--max-clients: 503 beyond, and again room when one leaves");
@@ -265,6 +270,25 @@ numbers(void)
 	turned_away(dial(h.port[0], 0));
 	leave(&c[0]);
 	leave(&c[1]);
+	STOP(&h);
+
+	CASE("--max-per-ip: what a session leaves open counts");
+	START(&h, QUIET_HUB, "--max-per-ip", "2");
+	fd[0] = dial(h.port[0], 0);
+	put(fd[0], RESUMABLE, sizeof RESUMABLE - 1);
+	for (len = 0; len < sizeof opening - 1 && (len == 0 ||
+	    strstr(opening, "}}") == NULL); len += (size_t)n) {
+		n = recv(fd[0], opening + len, sizeof opening - 1 - len, 0);
+		if (n <= 0)
+			break;
+		opening[len + (size_t)n] = '\0';
+	}
+	put(fd[0], "\x88\x82\0\0\0\0\x0f\xa0", 8); /* Close 4000 */
+	n = recv(fd[0], opening, 4, MSG_WAITALL);
+	EXPECT(n == 4 && memcmp(opening, "\x88\x02\x0f\xa0", 4) == 0,
+	    "no Close in answer");
+	turned_away(dial(h.port[0], 0));
+	close(fd[0]);
 	STOP(&h);
 
 	CASE("--max-clients: more than RLIMIT_NOFILE allows is an error");

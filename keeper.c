@@ -168,11 +168,16 @@ read_token_keys(struct pair *p, struct ws_token_keys *keys,
     char error[WS_ERROR_MAX])
 {
 	char why[WS_ERROR_MAX];
+	struct stat st;
 
 	memset(p, 0, sizeof *p);
 	p->bytes[0] = read_file(setup->token_key, &p->len[0], error);
 	if (p->bytes[0] == NULL)
 		return -1;
+	if (stat(setup->token_key, &st) == 0 && (st.st_mode & S_IROTH) != 0)
+		ws_log(WS_LOG_ERROR, "warning: %s: mode %04o: every user can "
+		    "read it, and make tokens: chmod o-r", setup->token_key,
+		    (unsigned)(st.st_mode & 07777));
 	if (ws_token_keys_read(keys, p->bytes[0], p->len[0], why) == 0)
 		return 0;
 	free_pair(p);
@@ -184,18 +189,12 @@ int
 ws_keeper_read_token_keys(struct ws_setup *s, char error[WS_ERROR_MAX])
 {
 	struct pair p;
-	struct stat st;
 	int r;
 
 	setup = s;
 	ws_no_core();
 	r = read_token_keys(&p, &s->token_keys, error);
 	free_pair(&p);
-	if (r == 0 && stat(s->token_key, &st) == 0 &&
-	    (st.st_mode & S_IROTH) != 0)
-		ws_log(WS_LOG_ERROR, "warning: %s: mode %04o: every user can "
-		    "read it, and make tokens: chmod o-r", s->token_key,
-		    (unsigned)(st.st_mode & 07777));
 	return r;
 }
 

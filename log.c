@@ -18,6 +18,20 @@
 
 int ws_log_level = WS_LOG_NOTE;
 
+/*
+ * The length of the control character that s begins with, or 0. Those of the C1
+ * set, which some terminals obey, have two bytes in UTF-8.
+ */
+static int
+control_len(const char *s)
+{
+	unsigned char c = (unsigned char)*s;
+
+	if (c < ' ' || c == 127)
+		return 1;
+	return c == 0xc2 && ((unsigned char)s[1] & 0xe0) == 0x80 ? 2 : 0;
+}
+
 /* see ws.h */
 void
 ws_log_line(int level, const char *line)
@@ -26,6 +40,7 @@ ws_log_line(int level, const char *line)
 	struct pollfd err = { STDERR_FILENO, POLLOUT, 0 };
 	char out[1024] = "wshub: ";
 	size_t n = strlen(out);
+	int control;
 
 	if (level > ws_log_level)
 		return;
@@ -33,12 +48,15 @@ ws_log_line(int level, const char *line)
 		n += (size_t)snprintf(out + n, 64, "(%lu lines lost) ", lost);
 		lost = 0;
 	}
-	for (; *line != '\0' && n < sizeof out - 6; line++) {
-		if ((unsigned char)*line >= ' ' && *line != 127)
+	for (; *line != '\0' && n < sizeof out - 10; line++) {
+		control = control_len(line);
+		if (control == 0)
 			out[n++] = *line;
-		else
+		for (; control > 0; control--) {
 			n += (size_t)snprintf(out + n, 5, "\\x%02x",
 			    (unsigned char)*line);
+			line += control > 1;
+		}
 	}
 	out[n++] = '\n';
 	/* A full disk or a reader that is stuck must not stop the hub. */

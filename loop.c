@@ -480,8 +480,8 @@ ws_loop_new(const struct ws_options *o)
 		return NULL;
 	l->o = *o;
 	/* A session that is resumed has all of it unsent. */
-	if (l->o.keep > l->o.queue / 2)
-		l->o.keep = l->o.queue / 2;
+	if (l->o.keep > l->o.queue / 4)
+		l->o.keep = l->o.queue / 4;
 	l->dirty_end = &l->dirty;
 	l->run_queue_end = &l->run_queue;
 	l->started = read_clock(l);

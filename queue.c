@@ -8,8 +8,8 @@
  * three quarters of it are empty.
  *
  * Only frames that count are kept. A Ping or Pong among them is released as
- * soon as it is sent. Then the kept frames before it move up by one position, or,
- * if they are fewer, the waiting frames behind it move down.
+ * soon as it is sent. Then the kept frames before it move up by one position,
+ * or, if they are fewer, the waiting frames behind it move down.
  *
  * *total is the memory that all queues of a loop hold. Each frame is counted
  * once, however many queues contain it. Rings are counted twice, because one
@@ -359,6 +359,13 @@ ws_queue_counting(const struct ws_queue *q)
 	for (i = 0; i < q->count; i++)
 		n += WAITING(q, i)->counts;
 	return n;
+}
+
+/* see ws.h */
+size_t
+ws_queue_all(const struct ws_queue *q)
+{
+	return ws_queue_kept(q) + q->unsent + q->count * sizeof *q->ring;
 }
 
 /* see ws.h */

@@ -301,12 +301,11 @@ go_away(struct ws_loop *l, struct ws_client *c)
 	c->pinged = c->asked = 0;
 	l->away++;
 	q->taken_at = (uint32_t)l->now;
-	while (q->kept > 0 &&
-	    ws_queue_kept(q) + ws_queue_bytes(q) > l->o.keep)
+	while (q->kept > 0 && ws_queue_all(q) > l->o.keep)
 		ws_resume_forget(l, c, 1);
 	ws_wheel_set(&l->wheel, &c->deadline,
 	    l->now + (int64_t)l->o.resume * 1000);
-	if (ws_queue_bytes(q) > l->o.keep)
+	if (ws_queue_all(q) > l->o.keep)
 		ws_client_end_away(l, c, WS_MISSED,
 		    "more was sent than is kept");
 }

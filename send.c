@@ -207,7 +207,7 @@ deliver_away(struct ws_loop *l, struct ws_client *c, struct ws_frame *f)
 		ws_client_end_away(l, c, WS_LOST, "out of memory");
 		return 0;
 	}
-	if (ws_queue_kept(q) + ws_queue_bytes(q) > l->o.keep) {
+	if (ws_queue_all(q) > l->o.keep) {
 		ws_client_end_away(l, c, WS_MISSED,
 		    "more was sent than is kept");
 		return 0;

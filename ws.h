@@ -745,6 +745,9 @@ uint32_t ws_queue_counting(const struct ws_queue *q);
 /* Bytes of the kept frames and of their pointers. */
 size_t ws_queue_kept(const struct ws_queue *q);
 
+/* Bytes of all frames, kept and waiting, and of their pointers. */
+size_t ws_queue_all(const struct ws_queue *q);
+
 /* -------------------------------------------------------------- control.c */
 
 /* A backend's stream: commands in, replies out. Zero it to begin. */
@@ -1101,7 +1104,7 @@ struct ws_options {
 	                                             no log */
 	unsigned resume;    /* how long a session may be away; 0: not at all */
 	size_t keep;        /* limit of a session's ws_queue_kept; at most
-	                       half of queue */
+	                       a fourth of queue */
 	const char *const *origins; /* allowed ones, NULL after the last;
 	                               NULL: all */
 	struct ws_http http;

@@ -1623,7 +1623,8 @@ crowded(void)
 	STOP(&h);
 
 	CASE("--queue-total: those who are away go, are counted, others hear");
-	START(&h, QUIET_HUB, "--queue-total", "300000", "--keep", "10000000");
+	START(&h, QUIET_HUB, "--queue-total", "300000", "--keep", "10000000",
+	    "--queue", "40000000");
 	fd = dial_unix(h.control);
 	visit(&w, &h, "/", "");
 	for (i = 0; i < MOST; i++)

@@ -457,8 +457,8 @@ check_client(const struct ws_client *c)
 		    "away, and something of the connection is left");
 		MUST(ws_queue_counting(&c->queue) == c->queue.count,
 		    "frames that do not count wait");
-		MUST(ws_queue_kept(&c->queue) + ws_queue_bytes(&c->queue) <=
-		    l->o.keep, "away, and more than --keep");
+		MUST(ws_queue_all(&c->queue) <= l->o.keep,
+		    "away, and more than --keep");
 	} else {
 		MUST(c->queue.unsent == 0 || (c->conn.events & POLLOUT) != 0,
 		    "unsent, and nobody asks");

@@ -221,8 +221,8 @@ bench: wshub $(B)/bench
 	    $(B)/bench.rows $(QUICK)
 	@sh test/bench/plot.sh $(B)/bench.rows $(B)/bench.svg
 
-BENCH = test/bench/bench.c test/bench/hostile.c test/bench/clients.c \
-    test/bench/servers.c
+BENCH = test/bench/bench.c test/bench/hostile.c test/bench/sessions.c \
+    test/bench/clients.c test/bench/servers.c
 
 $(B)/bench: $(BENCH) test/bench/bench.h .flags
 	$(LINK) $(BEAR) $(BENCH) $(LIB)

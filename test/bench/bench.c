@@ -1,7 +1,8 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
- * What a delivery costs: bench WSHUB CERTS ROWS [quick]. Quick is one round of
- * a tenth, without some of the largest: to see that it works, not to measure.
+ * What a delivery costs: bench WSHUB CERTS ROWS [quick|sessions]. Quick is one
+ * round of a tenth, without some of the largest: to see that it works, not to
+ * measure. Sessions is what sessions.c has, alone.
  * If OLD in the environment names another wshub, such as the last release's, it
  * gets columns or rows of its own, from the same run.
  *
@@ -98,7 +99,7 @@ static void
 check_order(const struct work *w, struct client *c, unsigned mark)
 {
 	if (w->fanout ? mark == c->next : mark >= c->next) {
-		c->next = mark + 1;
+		c->next = mark + (w->fanout ? server_groups : 1);
 		return;
 	}
 	fprintf(stderr, "bench: message %u came, %u was due\n", mark, c->next);
@@ -138,8 +139,9 @@ publish_some(const struct work *w, struct flow *f, unsigned each)
 		}
 		f->random = f->random * 1664525 + 1013904223;
 		f->sent[f->published] = now();
-		server_publish(payload(f->published, w->size), w->size,
-		    w->fanout ? -1 : (int)((f->random >> 8) % w->clients));
+		server_publish(payload(w->first + f->published, w->size),
+		    w->size, w->fanout ? -1 - (int)(f->published %
+		    server_groups) : (int)((f->random >> 8) % w->clients));
 		f->published++;
 	}
 	server_flush();
@@ -158,7 +160,8 @@ receive(const struct work *w, struct flow *f, struct client *c)
 		check_order(w, c, marks[i]);
 		if (f->got < f->due)
 			f->latency[f->got++] =
-			    (double)(now() - f->sent[marks[i]]) / 1000;
+			    (double)(now() - f->sent[marks[i] - w->first]) /
+			    1000;
 	}
 	if (c->gone) {
 		f->over = 1;
@@ -171,7 +174,8 @@ struct result
 deliver(const struct work *w)
 {
 	static struct epoll_event ready[256];
-	unsigned each = w->fanout ? w->clients - w->slow : 1, i;
+	unsigned each = w->fanout ? (w->clients - w->slow) / server_groups : 1;
+	unsigned i;
 	struct flow f = { 0 };
 	struct result r;
 	struct epoll_event e;
@@ -188,7 +192,7 @@ deliver(const struct work *w)
 		e.data.u32 = i;
 		if (epoll_ctl(ep, EPOLL_CTL_ADD, client[i].fd, &e) != 0)
 			give_up("epoll");
-		client[i].next = 0;
+		client[i].next = w->first + (w->fanout ? i % server_groups : 0);
 	}
 	cpu = server_cpu();
 	f.begun = now();
@@ -209,6 +213,7 @@ deliver(const struct work *w)
 		f.due = 1; /* it went before anything came */
 		f.latency[0] = 0;
 	}
+	r.published = f.published;
 	r.rate = (double)f.due / ((double)(now() - f.begun) / 1e9);
 	usleep(20000); /* the scheduler's count may lag */
 	r.us = (server_cpu() - cpu) / 1000 / (double)f.due;
@@ -223,13 +228,16 @@ deliver(const struct work *w)
 	return r;
 }
 
-static struct result
+/* see bench.h */
+struct result
 run(enum which server, const struct work *w)
 {
 	struct result r;
 
 	server_start(server, w->fanout ? w->clients : 0);
+	clients_session = w->session && server == OURS;
 	clients_join(0, w->clients, 64, w->tls);
+	clients_session = NO_SESSION;
 	server_settle();
 	r = deliver(w);
 	clients_leave(0, w->clients);
@@ -381,8 +389,8 @@ encrypted(void)
 
 /* ---------------------------------------------------- handshakes, memory */
 
-/* CPU us of a handshake, and resident bytes of a client that is in and idle. */
-static double
+/* see bench.h */
+double
 handshakes(enum which server, int tls, unsigned n, double *bytes)
 {
 	double cpu, us;
@@ -617,12 +625,13 @@ main(int argc, char **argv)
 	struct rlimit lim;
 
 	if (argc < 4 || argc > 5 || getrlimit(RLIMIT_NOFILE, &lim) != 0) {
-		fprintf(stderr, "usage: bench WSHUB CERTS ROWS [quick]\n");
+		fprintf(stderr, "usage: bench WSHUB CERTS ROWS "
+		    "[quick|sessions]\n");
 		return 2;
 	}
 	if (clients_tls() && strcmp(argv[2], "-") != 0)
 		certs = realpath(argv[2], path);
-	if (argc == 5)
+	if (argc == 5 && strcmp(argv[4], "quick") == 0)
 		rounds = 1;
 	rows = fopen(argv[3], "we");
 	if (rows == NULL)
@@ -638,12 +647,15 @@ main(int argc, char **argv)
 		errno = EMFILE;
 		give_up("16,500 descriptors are wanted (ulimit -n)");
 	}
-	deliveries();
-	encrypted();
-	entrances();
-	storms();
-	slow_readers();
-	hostile();
+	if (argc < 5 || rounds == 1) {
+		deliveries();
+		encrypted();
+		entrances();
+		storms();
+		slow_readers();
+		hostile();
+	}
+	sessions();
 	servers_close();
 	return fclose(rows) != 0;
 }

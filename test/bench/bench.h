@@ -3,6 +3,7 @@
  * What a delivery costs, beside other servers: make bench.
  *
  *   bench.c    what a delivery, a client's entrance and memory cost
+ *   sessions.c what resumable sessions, tokens and names cost
  *   hostile.c  what the others notice of a peer that does its worst
  *   servers.c  the servers: how to start each, get into it and publish
  *   clients.c  connections, many at a time, with TLS or without
@@ -21,7 +22,7 @@
 
 #define CLIENTS_MAX 16000
 #define PAYLOAD_MAX 16384
-#define TOLD_MAX 640 /* bytes that bring a client in, at most */
+#define TOLD_MAX 768 /* bytes that bring a client in, at most */
 
 enum which { OURS, OLD, BARE, NCHAN, MOSQUITTO, SERVERS };
 
@@ -36,9 +37,14 @@ struct client {
 	unsigned mark;
 	unsigned char head[10]; /* of the frame under way */
 	unsigned nhead;         /* bytes of it that came */
+	unsigned char ping[125]; /* the payload of one under way */
 	uint64_t left;          /* bytes of its payload that did not */
 	unsigned long frames, pings, pongs; /* that came whole */
 	size_t cut;      /* bytes of a Ping that is not all out */
+	size_t rest;     /* bytes that came with the answer, unread */
+	char session[33]; /* the secret of one that can be resumed */
+	unsigned long seen; /* its texts, before this connection */
+	int lost;        /* it had to begin anew */
 	int gone;        /* the server closed the connection */
 	struct tls *tls;
 };
@@ -55,10 +61,12 @@ int64_t now(void);
 
 struct work {
 	int fanout;      /* or to one device each */
+	unsigned first;  /* number of the first message */
 	unsigned clients, size;
 	unsigned ahead;  /* messages that are not delivered yet */
 	unsigned messages;
 	int tls;
+	int session;     /* they ask for one that can be resumed */
 	unsigned slow;   /* of the clients do not read */
 	int64_t pause;   /* ns from one message to the next; 0: as fast as goes */
 	int end;         /* once this can be read from it is over; 0: none */
@@ -70,6 +78,7 @@ struct work {
 #define ONE(n) { .clients = n, .size = 200, .ahead = 16, .messages = 40000 }
 
 struct result {
+	unsigned published;
 	double us;       /* of the server, a delivery */
 	double rate;     /* deliveries a second */
 	double p50, p99, p999, max; /* us from publishing to receiving */
@@ -84,6 +93,14 @@ extern int rounds; /* 1: quick */
  */
 struct result deliver(const struct work *w);
 
+/* Starts the server, has clients join, delivers, and ends all that. */
+struct result run(enum which server, const struct work *w);
+
+/*
+ * CPU us of a client's entrance, and resident bytes of one that is in and idle.
+ */
+double handshakes(enum which server, int tls, unsigned n, double *bytes);
+
 void title(const char *words, const char *columns);
 
 /* Both sort. part is a number such as 0.99; of no numbers it is 0. */
@@ -95,13 +112,20 @@ double quantile(double *x, unsigned long n, double part);
 /* Rows of hubs alone: ours, and the old one beside it. */
 void hostile(void);
 
+/* ----------------------------------------------------------- sessions.c */
+
+/* Rows of our hub: what it costs to be known, and to miss nothing. */
+void sessions(void);
+
 /* ------------------------------------------------------------ servers.c */
 
 extern const char *const server_names[SERVERS];
 extern unsigned ws_port, wss_port; /* of the server that runs */
 extern const char *certs;          /* the directory; NULL: no wss:// */
 extern unsigned server_ping;       /* --ping of a hub that is started next */
-extern char server_token[256];     /* with which clients come, or "" */
+extern unsigned server_groups;     /* so many channels for what is for all */
+
+extern int server_tokens;          /* it wants them, and clients have them */
 
 /*
  * Before all else: the hub's binary, and another's to compare it with, or NULL.
@@ -140,12 +164,9 @@ int server_greet(unsigned i, const char *told, size_t n, char *out);
 /* All clients are in: has them subscribe, where that is a message. */
 void server_settle(void);
 
-/* Publishes to all who hear that (to == -1), or to a client: by flush, all. */
+/* Publishes to group g (to == -1 - g), or to client to: by flush, all. */
 void server_publish(const char *payload, size_t len, int to);
 void server_flush(void);
-
-/* Our hub only: whether one that is started next asks for tokens. */
-void server_need_tokens(int on);
 
 /* Hubs only: one more connection to the control socket. */
 int server_backend(void);
@@ -164,6 +185,13 @@ void put_all(int fd, const void *data, size_t len);
  */
 void clients_join(unsigned from, unsigned end, unsigned together, int tls);
 void clients_leave(unsigned from, unsigned end);
+
+/* What those that join ask for: nothing, a session, or the one they had. */
+enum { NO_SESSION, NEW_SESSION, OLD_SESSION };
+extern int clients_session;
+
+/* The texts that a client has received since its session began. */
+unsigned long client_seen(const struct client *c);
 
 /* Connects them by TCP, and no more. */
 void clients_connect(unsigned from, unsigned end);

@@ -23,7 +23,7 @@
 #include "bench.h"
 
 struct client client[CLIENTS_MAX];
-int clients_may_go;
+int clients_may_go, clients_session;
 
 static char told[CLIENTS_MAX][TOLD_MAX];
 static size_t ntold[CLIENTS_MAX];
@@ -397,7 +397,7 @@ static void
 connect_client(unsigned i, int tls)
 {
 	static const int on = 1;
-	struct client *c = &client[i];
+	struct client *c = &client[i], old = *c;
 	struct sockaddr_in in;
 
 	memset(&in, 0, sizeof in);
@@ -406,6 +406,11 @@ connect_client(unsigned i, int tls)
 	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	memset(c, 0, sizeof *c);
 	c->digits = -1;
+	if (clients_session == OLD_SESSION) {
+		memcpy(c->session, old.session, sizeof c->session);
+		c->seen = client_seen(&old);
+		c->next = old.next;
+	}
 	c->fd = socket(AF_INET, SOCK_STREAM, 0);
 	if (c->fd == -1 ||
 	    connect(c->fd, (struct sockaddr *)&in, sizeof in) != 0)
@@ -453,6 +458,15 @@ client_write(struct client *c, const char *data, size_t n)
 	return 1;
 }
 
+/* Bytes of frames that came behind the answer's head. */
+static size_t
+frames_of(unsigned i)
+{
+	const char *end = memmem(told[i], ntold[i], "\r\n\r\n", 4);
+
+	return (size_t)(told[i] + ntold[i] - end) - 4;
+}
+
 /* One step; 1 when it is in. */
 static int
 advance_client(unsigned i, int ep)
@@ -476,8 +490,10 @@ advance_client(unsigned i, int ep)
 			break;
 		ntold[i] += (size_t)n;
 		k = server_greet(i, told[i], ntold[i], out);
-		if (k == 0)
+		if (k == 0) {
+			c->rest = clients_session ? frames_of(i) : 0;
 			return 1;
+		}
 		if (ntold[i] == TOLD_MAX)
 			give_up("a server's greeting is long");
 		if (k > 0)
@@ -546,12 +562,15 @@ take_head(struct client *c, unsigned char byte)
 static void
 end_frame(struct client *c)
 {
-	static const char pong[] = "\x8a\x80\0\0\0";
+	char pong[6 + sizeof c->ping] = { (char)0x8a };
+	unsigned len = c->head[1] & 127;
 
 	switch (c->head[0] & 15) {
 	case 9:
 		c->pings++;
-		(void)client_write(c, pong, sizeof pong);
+		pong[1] = (char)(0x80 | len);
+		memcpy(pong + 6, c->ping, len);
+		(void)client_write(c, pong, 6 + len);
 		break;
 	case 10:
 		c->pongs++;
@@ -594,11 +613,17 @@ unsigned
 client_take(struct client *c, unsigned *marks, unsigned room)
 {
 	static char in[1 << 16];
-	ssize_t n = client_read(c, in, sizeof in);
-	const char *p = in, *end = in + n;
+	const char *p = in, *end;
 	unsigned got = 0;
 	uint64_t part;
 
+	if (c->rest > 0) {
+		p = told[c - client] + ntold[c - client] - c->rest;
+		end = p + c->rest;
+		c->rest = 0;
+	} else {
+		end = in + client_read(c, in, sizeof in);
+	}
 	while (p < end) {
 		if (c->left == 0) {
 			if (take_head(c, (unsigned char)*p++) && c->left == 0)
@@ -607,6 +632,8 @@ client_take(struct client *c, unsigned *marks, unsigned room)
 		}
 		part = (uint64_t)(end - p) < c->left ? (uint64_t)(end - p) :
 		    c->left;
+		if ((c->head[0] & 15) == 9)
+			memcpy(c->ping + (c->head[1] & 127) - c->left, p, part);
 		got += take_marks(c, p, p + part, marks + (got < room ? got :
 		    room), got < room ? room - got : 0);
 		p += part;
@@ -615,6 +642,13 @@ client_take(struct client *c, unsigned *marks, unsigned room)
 			end_frame(c);
 	}
 	return got;
+}
+
+/* see bench.h */
+unsigned long
+client_seen(const struct client *c)
+{
+	return c->seen + (c->frames == 0 ? 0 : c->frames - 1);
 }
 
 /* see bench.h */

@@ -18,6 +18,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <sched.h>
@@ -35,13 +36,13 @@
 const char *const server_names[SERVERS] = {
 	"ours", "old", "bare", "nchan", "mosquitto"
 };
-unsigned ws_port, wss_port, server_ping;
-char server_token[256];
+unsigned ws_port, wss_port, server_ping, server_groups = 1;
+int server_tokens;
 const char *certs;
 
 static const char *wshub, *wshub_old;
 static char dir[] = "/tmp/wshub.bench.XXXXXX", sock[64], conf[64],
-    log_name[64], key_name[64];
+    log_name[64], keys[64];
 static enum which kind;  /* which runs */
 static pid_t process;    /* it, or 0 */
 static int publisher;    /* where to publish */
@@ -78,6 +79,18 @@ give_up(const char *why)
 	exit(1);
 }
 
+/* The file of the secret that tokens are signed with. */
+static void
+make_keys(void)
+{
+	static const char secret[] = "0123456789abcdef0123456789abcdef\n";
+	int fd = open(keys, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	if (fd == -1 || write(fd, secret, sizeof secret - 1) == -1)
+		give_up(keys);
+	close(fd);
+}
+
 /* see bench.h */
 void
 servers_open(const char *path, const char *old)
@@ -90,8 +103,9 @@ servers_open(const char *path, const char *old)
 	chmod(dir, 0711);
 	snprintf(sock, sizeof sock, "%s/sock", dir);
 	snprintf(conf, sizeof conf, "%s/conf", dir);
+	snprintf(keys, sizeof keys, "%s/keys", dir);
 	snprintf(log_name, sizeof log_name, "%s/log", dir);
-	snprintf(key_name, sizeof key_name, "%s/token.key", dir);
+	make_keys();
 	pin(1); /* with but one CPU this fails, and that is all right */
 }
 
@@ -125,8 +139,8 @@ server_there(enum which w)
 
 /* ------------------------------------------------------------------- bare */
 
-/* An order: ready bytes, and to whom (ALL, a client), or NO_MORE come. */
-enum { ALL = -1, NO_MORE = -2 };
+/* An order: ready bytes, and to whom, as server_publish has it; or NO_MORE. */
+#define NO_MORE INT32_MIN
 
 struct order {
 	int32_t to;
@@ -136,7 +150,7 @@ struct order {
 static const char canned[] = "HTTP/1.1 101 Switching Protocols\r\n"
     "Upgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
-    "\x81\x40{\"action\":\"setDeviceId\",\"data\":"
+    "\x81\x3f{\"action\":\"setDeviceId\",\"data\":"
     "{\"device_id\":\"...............\"}}";
 
 static void
@@ -190,7 +204,8 @@ bare(int listener, int orders)
 			else if (o.to >= 0)
 				bare_send(fd[o.to], in + at + sizeof o, o.len);
 			else
-				for (i = 0; i < n; i++)
+				for (i = (unsigned)(-1 - o.to); i < n;
+				    i += server_groups)
 					bare_send(fd[i], in + at + sizeof o,
 					    o.len);
 		}
@@ -259,17 +274,18 @@ static void
 exec_wshub(const char *path)
 {
 	char ws[32], wss[32], ping[16], cert[PATH_MAX], key[PATH_MAX];
-	int tokens = *server_token != '\0';
+	char tokens[96] = "-q"; /* once more: nothing */
 
 	snprintf(ws, sizeof ws, "127.0.0.1:%u", ws_port);
 	snprintf(wss, sizeof wss, "127.0.0.1:%u", wss_port);
 	snprintf(ping, sizeof ping, "%u", server_ping);
 	snprintf(cert, sizeof cert, "%s/p256.pem", certs ? certs : "");
 	snprintf(key, sizeof key, "%s/p256.key", certs ? certs : "");
+	if (server_tokens)
+		snprintf(tokens, sizeof tokens, "--token-key=%s", keys);
 	execl(path, "wshub", "-q", "-l", ws, "-s", sock, "--heartbeat", "0",
-	    "--ping", ping, tokens ? "--token-key" : "--ping", tokens ?
-	    key_name : ping, certs ? "-L" : NULL, wss, "-c", cert, "-k", key,
-	    (char *)NULL);
+	    "--ping", ping, tokens, certs ? "-L" : NULL, wss, "-c", cert, "-k",
+	    key, (char *)NULL);
 }
 
 static void
@@ -557,12 +573,77 @@ server_signal(int number)
 
 /* ---------------------------------------------------------------- clients */
 
-/* What client i hears: "all", or what is for it alone. Returns its length. */
+/*
+ * What client i hears: a channel that it shares with others, or what is for it
+ * alone; below 0 it is one of the groups. Returns its length.
+ */
 static size_t
 topic(char name[16], int i)
 {
-	return (size_t)(i < subscribers ? sprintf(name, "all") :
-	    sprintf(name, "u%d", i));
+	if (i >= subscribers)
+		return (size_t)sprintf(name, "u%d", i);
+	return (size_t)sprintf(name, "all%u", i < 0 ? (unsigned)(-1 - i) :
+	    (unsigned)i % server_groups);
+}
+
+/* The token of client i and its name: made by the hub's program, once. */
+static const char *
+token(unsigned i)
+{
+	static char *tokens[CLIENTS_MAX];
+	char command[PATH_MAX + 256], text[512];
+	FILE *f;
+
+	if (tokens[i] != NULL)
+		return tokens[i];
+	snprintf(command, sizeof command, "exec '%s' token --token-key '%s' "
+	    "--ttl 86400 --sub device-%08u", wshub, keys, i);
+	f = popen(command, "r");
+	if (f == NULL || fgets(text, sizeof text, f) == NULL || pclose(f) != 0)
+		give_up(command);
+	text[strcspn(text, "\n")] = '\0';
+	return tokens[i] = strdup(text);
+}
+
+/* What follows the path of a hub's client: its session, and its token. */
+static void
+query(unsigned i, char out[TOLD_MAX / 2])
+{
+	int n = 0;
+
+	*out = '\0';
+	if (clients_session == OLD_SESSION)
+		n = sprintf(out, "&resume=%s.%lu", client[i].session,
+		    client[i].seen);
+	else if (clients_session == NEW_SESSION)
+		n = sprintf(out, "&resume");
+	if (server_tokens)
+		snprintf(out + n, TOLD_MAX / 2 - (size_t)n, "&token=%s",
+		    token(i));
+}
+
+/* The first message: 0 when it is there, with what it says, or -1. */
+static int
+first_message(struct client *c, const char *told, size_t n)
+{
+	const char *end = told + n, *id, *session;
+	const char *p = memmem(told, n, "\r\n\r\n", 4);
+
+	if (p == NULL || end - p < 6 || end - p < 6 + (p[5] & 127))
+		return -1;
+	n = (size_t)(p[5] & 127);
+	p += 6;
+	id = memmem(p, n, "device_id\":\"", 12);
+	session = memmem(p, n, "\"session\":\"", 11);
+	if (id == NULL)
+		give_up("a first message without a device");
+	memcpy(c->id, id + 12, 15);
+	if (session != NULL)
+		memcpy(c->session, session + 11, sizeof c->session - 1);
+	else if (clients_session == NEW_SESSION)
+		give_up("a first message without a session");
+	c->lost = clients_session == OLD_SESSION && session != NULL;
+	return 0;
 }
 
 /* A masked binary frame of a packet, the mask being zeros. */
@@ -600,26 +681,23 @@ mqtt_greet(int i, char *out)
 int
 server_greet(unsigned i, const char *told, size_t n, char *out)
 {
-	char name[16];
+	char name[16], more[TOLD_MAX / 2] = "";
 	const char *p;
 
 	if (n == 0) {
 		topic(name, (int)i);
-		return sprintf(out, "GET /sub?id=%s%s%s HTTP/1.1\r\n"
-		    "Host: bench\r\nUpgrade: websocket\r\n"
-		    "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n%s"
+		if (is_hub(kind))
+			query(i, more);
+		return sprintf(out, "GET /sub?id=%s%s HTTP/1.1\r\n"
+		    "Host: bench\r\n"
+		    "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+		    "Sec-WebSocket-Version: 13\r\n%s"
 		    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", name,
-		    *server_token != '\0' ? "&token=" : "", server_token,
-		    kind == MOSQUITTO ? "Sec-WebSocket-Protocol: mqtt\r\n" :
-		    "");
+		    more, kind == MOSQUITTO ?
+		    "Sec-WebSocket-Protocol: mqtt\r\n" : "");
 	}
-	if (is_hub(kind) || kind == BARE) {
-		p = memmem(told, n, "device_id\":\"", 12);
-		if (p == NULL || told + n - p < 12 + 15 + 3)
-			return -1;
-		memcpy(client[i].id, p + 12, 15);
-		return 0;
-	}
+	if (is_hub(kind) || kind == BARE)
+		return first_message(&client[i], told, n);
 	p = memmem(told, n, "\r\n\r\n", 4);
 	if (p == NULL)
 		return -1;
@@ -631,31 +709,6 @@ server_greet(unsigned i, const char *told, size_t n, char *out)
 }
 
 /* ------------------------------------------------------------- publishing */
-
-/* see bench.h */
-void
-server_need_tokens(int on)
-{
-	char command[PATH_MAX];
-	FILE *f;
-
-	*server_token = '\0';
-	if (!on) {
-		unlink(key_name);
-		return;
-	}
-	f = fopen(key_name, "w");
-	if (f == NULL || chmod(key_name, 0600) != 0 ||
-	    fputs("0123456789abcdef0123456789abcdef\n", f) == EOF ||
-	    fclose(f) != 0)
-		give_up(key_name);
-	snprintf(command, sizeof command, "'%s' token --token-key '%s'", wshub,
-	    key_name);
-	f = popen(command, "r");
-	if (f == NULL || fscanf(f, "%255s", server_token) != 1 ||
-	    pclose(f) != 0)
-		give_up("wshub token");
-}
 
 /* see bench.h */
 int
@@ -682,14 +735,16 @@ void
 server_settle(void)
 {
 	static const struct order no_more = { NO_MORE, 0 };
-	char text[128];
+	char text[128], name[16];
 	int i;
 
 	if (kind == BARE)
 		put_all(publisher, &no_more, sizeof no_more);
 	for (i = 0; is_hub(kind) && i < subscribers; i++) {
+		topic(name, i);
 		snprintf(text, sizeof text, "{\"action\":\"subscribe\","
-		    "\"device\":\"%s\",\"channel\":\"all\"}", client[i].id);
+		    "\"device\":\"%s\",\"channel\":\"%s\"}", client[i].id,
+		    name);
 		server_ask(publisher, text, "OK 1\n");
 	}
 	usleep(200000); /* the others do not say when all is done */
@@ -721,14 +776,16 @@ server_publish(const char *payload, size_t len, int to)
 	struct order o;
 	size_t n, rest;
 
+	topic(name, to);
+
 	if (sizeof orders - ordered < len + 512)
 		give_up("too much at once");
 	switch (kind) {
 	case OURS:
 	case OLD:
-		n = (size_t)(to == ALL ?
+		n = (size_t)(to < 0 ?
 		    sprintf(text, "{\"action\":\"sendToChannel\","
-		    "\"channel\":\"all\",\"data\":") :
+		    "\"channel\":\"%s\",\"data\":", name) :
 		    sprintf(text, "{\"action\":\"sendToDevice\","
 		    "\"device\":\"%s\",\"data\":", client[to].id));
 		break;
@@ -745,12 +802,11 @@ server_publish(const char *payload, size_t len, int to)
 		}
 		break;
 	case NCHAN:
-		topic(name, to);
 		n = (size_t)sprintf(text, "POST /pub?id=%s HTTP/1.1\r\n"
 		    "Host: bench\r\nContent-Length: %zu\r\n\r\n", name, len);
 		break;
 	default: /* PUBLISH, MQTT 3.1.1 section 3.3 */
-		rest = 2 + topic(name, to) + len;
+		rest = 2 + strlen(name) + len;
 		n = 0;
 		text[n++] = 0x30;
 		for (; rest > 127; rest >>= 7)

@@ -321,13 +321,31 @@ ws_poll_scan_next(struct ws_poll *p)
 	p->next_scan = 0;
 }
 
+/* Gives back what more descriptors needed: those of sessions that are away. */
+static void
+shrink(struct ws_poll *p)
+{
+	void *less;
+
+	p->room /= 2;
+	if ((less = realloc(p->fds, p->room * sizeof *p->fds)) != NULL)
+		p->fds = less;
+	if ((less = realloc(p->conns, p->room * sizeof *p->conns)) != NULL)
+		p->conns = less;
+	if ((less = realloc(p->ready, p->room * sizeof *p->ready)) != NULL)
+		p->ready = less;
+}
+
 /* see ws.h */
 uint32_t
 ws_poll_wait(struct ws_poll *p, int timeout)
 {
 	uint32_t n, i, k = 0;
-	int got = poll_due(p, timeout, &n);
+	int got;
 
+	if (p->room > 64 && p->n < p->room / 8)
+		shrink(p);
+	got = poll_due(p, timeout, &n);
 	for (i = 0; i < n && k < (uint32_t)got; i++)
 		if (p->fds[i].revents != 0) {
 			p->conns[i]->revents = p->fds[i].revents;

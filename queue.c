@@ -3,9 +3,10 @@
  * The frames of a session: first those that are sent but not confirmed, then
  * those that wait to be sent. They are in a ring buffer of pointers.
  *
- * A ring of two pointers is part of the struct. A larger one is allocated, and
- * its size is a power of two. It is doubled when it is full, and halved when
- * three quarters of it are empty.
+ * A ring of two pointers is part of the struct. A larger one is allocated. It is
+ * doubled when it is full, and halved when three quarters of it are empty. While
+ * the session is away the ring fits: there are four sizes from each power of two
+ * to the next.
  *
  * Only frames that count are kept. A Ping or Pong among them is released as
  * soon as it is sent. Then the kept frames before it move up by one position,
@@ -23,11 +24,17 @@
 #include "ws.h"
 
 #define SMALL 1024 /* bytes of a frame that is copied rather than gathered */
-#define ROOM_MAX 28 /* log2 of a ring's room */
+#define ROOM_MAX (1u << 28) /* of a ring */
 
-#define MASK(q) ((1u << (q)->shift) - 1)
-#define KEPT(q, i) ((q)->ring[((q)->first + (i)) & MASK(q)])
-#define WAITING(q, i) ((q)->ring[((q)->first + (q)->kept + (i)) & MASK(q)])
+#define KEPT(q, i) ((q)->ring[wrap(q, (q)->first + (i))])
+#define WAITING(q, i) ((q)->ring[wrap(q, (q)->first + (q)->kept + (i))])
+
+/* The index of the frame at i, which is at most one round away. */
+static uint32_t
+wrap(const struct ws_queue *q, uint32_t i)
+{
+	return i < q->room ? i : i - q->room;
+}
 
 /* see ws.h */
 size_t
@@ -56,21 +63,20 @@ release(size_t *total, struct ws_frame *f)
 static size_t
 ring_bytes(const struct ws_queue *q)
 {
-	return q->ring == q->small ? 0 : sizeof *q->ring << q->shift;
+	return q->ring == q->small ? 0 : sizeof *q->ring * q->room;
 }
 
-/* Moves the frames into a ring of 1 << shift pointers; -1: no memory. */
+/* Moves the frames into a ring of so many pointers; -1: no memory. */
 static int
-resize(struct ws_queue *q, size_t *total, unsigned shift)
+resize(struct ws_queue *q, size_t *total, uint32_t room)
 {
 	struct ws_frame **ring = q->small;
 	uint32_t i;
 
-	if (shift == q->shift)
+	if (room == q->room)
 		return 0;
-	if (shift > 1) {
-		ring = shift > ROOM_MAX ? NULL :
-		    malloc(sizeof *ring << shift);
+	if (room > 2) {
+		ring = room > ROOM_MAX ? NULL : malloc(sizeof *ring * room);
 		if (ring == NULL)
 			return -1;
 	}
@@ -80,18 +86,29 @@ resize(struct ws_queue *q, size_t *total, unsigned shift)
 	if (q->ring != q->small)
 		free(q->ring);
 	q->ring = ring;
-	q->shift = (unsigned char)shift;
+	q->room = room & (2 * ROOM_MAX - 1); /* all of it, in a bit-field */
 	q->first = 0;
 	*total += 2 * ring_bytes(q);
 	return 0;
+}
+
+/* The next of the sizes 2, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20 ... */
+static uint32_t
+next_size(uint32_t room)
+{
+	uint32_t step = 1;
+
+	while (room >= 8 * step)
+		step *= 2;
+	return room == 2 ? 4 : room + step;
 }
 
 /* Makes room for one more frame. */
 static int
 grow(struct ws_queue *q, size_t *total)
 {
-	return q->kept + q->count <= MASK(q) ? 0 :
-	    resize(q, total, q->shift + 1u);
+	return q->kept + q->count < q->room ? 0 :
+	    resize(q, total, q->fits ? next_size(q->room) : 2 * q->room);
 }
 
 /* see ws.h */
@@ -100,7 +117,7 @@ ws_queue_init(struct ws_queue *q)
 {
 	memset(q, 0, sizeof *q);
 	q->ring = q->small;
-	q->shift = 1;
+	q->room = 2;
 }
 
 /* see ws.h */
@@ -197,7 +214,7 @@ first_is_sent(struct ws_queue *q, size_t *total)
 	} else {
 		for (i = q->kept; i > 0; i--)
 			KEPT(q, i) = KEPT(q, i - 1);
-		q->first = (q->first + 1) & MASK(q);
+		q->first = wrap(q, q->first + 1);
 	}
 	release(total, f);
 }
@@ -215,20 +232,19 @@ ws_queue_advance(struct ws_queue *q, size_t *total, size_t n)
 		first_is_sent(q, total);
 	}
 	q->sent = (uint32_t)n;
-	if (q->kept + q->count == 0 && q->shift > 1)
-		(void)resize(q, total, 1);
+	if (q->kept + q->count == 0 && q->room > 2)
+		(void)resize(q, total, 2);
 }
 
 /* see ws.h */
 void
 ws_queue_shrink(struct ws_queue *q, size_t *total)
 {
-	unsigned shift = q->shift;
+	uint32_t room = q->room;
 
-	while (shift > 1 && q->kept + q->count <= 1u << (shift - 2))
-		shift--;
-	if (shift != q->shift)
-		(void)resize(q, total, shift);
+	while (room > 2 && q->kept + q->count <= room / 4)
+		room = room < 8 ? 2 : room / 2;
+	(void)resize(q, total, room);
 }
 
 /* see ws.h */
@@ -239,7 +255,7 @@ ws_queue_forget(struct ws_queue *q, size_t *total, uint32_t n)
 
 	for (; n > 0; n--) {
 		f = KEPT(q, 0);
-		q->first = (q->first + 1) & MASK(q);
+		q->first = wrap(q, q->first + 1);
 		q->kept--;
 		q->kept_bytes -= (uint32_t)f->len;
 		release(total, f);
@@ -293,7 +309,7 @@ int
 ws_queue_break(struct ws_queue *q, size_t *total, struct ws_queue *peer)
 {
 	struct ws_frame *f;
-	uint32_t i, n = 0;
+	uint32_t room = 2, i, n = 0;
 	int r = 0, move_first = peer != NULL && first_stays(q);
 
 	if (move_first) {
@@ -319,7 +335,10 @@ ws_queue_break(struct ws_queue *q, size_t *total, struct ws_queue *peer)
 		}
 	}
 	q->count = n;
-	ws_queue_shrink(q, total);
+	while (room < q->kept + n)
+		room = next_size(room);
+	(void)resize(q, total, room);
+	q->fits = 1;
 	return r;
 }
 
@@ -331,11 +350,12 @@ ws_queue_resume(struct ws_queue *q, size_t *total, uint32_t n,
 	if ((uint64_t)q->unsent + q->kept_bytes + f->len > UINT32_MAX ||
 	    (n == 0 && grow(q, total) != 0))
 		return -1;
+	q->fits = 0;
 	ws_queue_forget(q, total, n);
 	q->unsent += q->kept_bytes;
 	q->count += q->kept;
 	q->kept = q->kept_bytes = 0;
-	q->first = (q->first - 1) & MASK(q);
+	q->first = wrap(q, q->first + q->room - 1);
 	reference(total, f);
 	WAITING(q, 0) = f;
 	q->count++;

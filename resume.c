@@ -78,7 +78,7 @@ ws_resume_new(struct ws_loop *l, struct ws_client *c, int resumable,
 		*slot = r;
 		l->nresumes++;
 	}
-	c->queue.keeps = (unsigned char)resumable;
+	c->queue.keeps = resumable != 0;
 	c->resume = r;
 	ws_resume_set_expiry(c, exp);
 	return 0;

@@ -672,8 +672,9 @@ struct ws_queue {
 	uint32_t kept_bytes;
 	uint32_t taken_at;      /* ms, set by the owner: when the peer last took
 	                           bytes, or the queue was last empty */
-	unsigned char shift;    /* the ring has room for 1 << shift frames */
-	unsigned char keeps;    /* set by the owner */
+	unsigned room : 30;     /* frames that the ring has room for */
+	unsigned fits : 1;      /* from ws_queue_break to ws_queue_resume */
+	unsigned keeps : 1;     /* set by the owner */
 };
 
 void ws_queue_init(struct ws_queue *q);

@@ -433,6 +433,20 @@ test_rings(void)
 	ws_queue_advance(&q, &total, 300);
 	EXPECT(ws_queue_bytes(&q) == 0 && total == 0 && live == 1,
 	    "%zu bytes, %ld blocks", ws_queue_bytes(&q), live);
+	f->counts = 1;
+	q.keeps = 1;
+	for (i = 0; i < 13; i++)
+		(void)ws_queue_push(&q, &total, f);
+	ws_queue_advance(&q, &total, 3 * 9);
+	(void)ws_queue_break(&q, &total, NULL);
+	EXPECT(ws_queue_bytes(&q) == 3 * 4 + 14 * sizeof f,
+	    "%zu bytes for 13 of a session that is away", ws_queue_bytes(&q));
+	for (i = 0; i < 2; i++)
+		(void)ws_queue_push(&q, &total, f);
+	EXPECT(ws_queue_bytes(&q) == 3 * 6 + 16 * sizeof f, "%zu bytes for 15",
+	    ws_queue_bytes(&q));
+	ws_queue_clear(&q, &total);
+	q.keeps = 0;
 	q.unsent = UINT32_MAX - 2;
 	EXPECT(ws_queue_push(&q, &total, f) == -1, "4 GiB were queued");
 	ws_frame_release(f);

@@ -648,7 +648,7 @@ be_stranger(void)
 	sched_setscheduler(0, SCHED_IDLE, &none);
 	n = server_greet(0, NULL, 0, request);
 	/* Of the signature the first byte, which has no bits to spare. */
-	p = strchr(strstr(request, "&token="), ' ') - 42;
+	p = strchr(strstr(request, "&token="), ' ') - 43;
 	*p = *p == 'A' ? 'B' : 'A';
 	for (;;) {
 		clients_connect(CLIENTS_MAX - TOGETHER, CLIENTS_MAX);

@@ -39,7 +39,7 @@ static unsigned number;
 static struct ws_frame *
 in_queue(const struct ws_queue *q, uint32_t n)
 {
-	return q->ring[(q->first + n) & ((1u << q->shift) - 1)];
+	return q->ring[(q->first + n) % q->room];
 }
 
 /* What counts for --queue-total, counted anew: frames once, rings, input. */
@@ -58,7 +58,7 @@ held(void)
 			continue;
 		bytes += c->partial_len;
 		if (c->queue.ring != c->queue.small)
-			bytes += 2 * sizeof *c->queue.ring << c->queue.shift;
+			bytes += 2 * sizeof *c->queue.ring * c->queue.room;
 		for (at = 0; at < c->queue.count; at++) {
 			f = in_queue(&c->queue, at);
 			for (k = 0; k < n && seen[k] != f; k++)
@@ -94,16 +94,16 @@ whole(void)
 		n++;
 		c = (struct ws_client *)l->poll.conns[i];
 		q = &c->queue;
-		MUST(q->count <= 1u << q->shift, "a queue's room");
-		MUST((q->ring == q->small) == (q->shift == 1), "its ring");
+		MUST(q->count <= q->room, "a queue's room");
+		MUST((q->ring == q->small) == (q->room == 2), "its ring");
 		for (k = 0, bytes = 0; k < q->count; k++)
 			bytes += in_queue(q, k)->len;
 		MUST(bytes - q->sent == q->unsent, "%u bytes unsent, not %zu",
 		    q->unsent, bytes - q->sent);
 		MUST(q->unsent == 0 || (c->conn.events & POLLOUT) != 0,
 		    "unsent, and nobody asks");
-		MUST(q->shift == 1 || q->count > 1u << (q->shift - 2),
-		    "a ring of %u for %u", 1u << q->shift, q->count);
+		MUST(q->room == 2 || q->count > q->room / 4,
+		    "a ring of %u for %u", (unsigned)q->room, q->count);
 		MUST(c->state != WS_CLIENT_OPEN || ws_queue_bytes(q) <= QUEUE,
 		    "%zu bytes are over the limit", ws_queue_bytes(q));
 		MUST(c->state != WS_CLIENT_OPEN || c->session.own.id[0] != '\0',

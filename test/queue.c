@@ -212,8 +212,8 @@ check_keeping(unsigned step)
 	    bytes[1] - sent, counting);
 	EXPECT(total == cost + 2 * ring_bytes(&q), "step %u: %zu bytes in "
 	    "all, not %zu", step, total, cost + 2 * ring_bytes(&q));
-	EXPECT(q.kept + q.count <= 1u << q.shift && (q.ring == q.small) ==
-	    (q.shift == 1), "step %u: the ring", step);
+	EXPECT(q.kept + q.count <= q.room && (q.ring == q.small) ==
+	    (q.room == 2), "step %u: the ring", step);
 }
 
 /* Takes frame i out of the model. */
@@ -311,7 +311,7 @@ static void
 resume(uint32_t n)
 {
 	struct ws_frame *f = new_frame(1 + random_below(200));
-	int full = kept + count == 1u << q.shift;
+	int full = kept + count == q.room;
 
 	if (ws_queue_resume(&q, &total, n, f) != 0) {
 		EXPECT(fail_from && n == 0 && full, "not resumed");

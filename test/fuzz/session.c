@@ -321,7 +321,7 @@ learn(void)
 static struct ws_frame *
 in_queue(const struct ws_queue *q, uint32_t n)
 {
-	return q->ring[(q->first + n) & ((1u << q->shift) - 1)];
+	return q->ring[(q->first + n) % q->room];
 }
 
 static void
@@ -357,7 +357,7 @@ held(void)
 		c = all[i];
 		bytes += c->partial_len;
 		if (c->queue.ring != c->queue.small)
-			bytes += 2 * sizeof *c->queue.ring << c->queue.shift;
+			bytes += 2 * sizeof *c->queue.ring * c->queue.room;
 		for (at = 0; at < c->queue.kept + c->queue.count; at++) {
 			for (k = 0; k < n && seen[k] != in_queue(&c->queue,
 			    at); k++)
@@ -379,8 +379,8 @@ check_queue(const struct ws_client *c)
 	size_t bytes = 0, kept = 0;
 	uint32_t i;
 
-	MUST(q->kept + q->count <= 1u << q->shift, "a queue's room");
-	MUST((q->ring == q->small) == (q->shift == 1), "its ring");
+	MUST(q->kept + q->count <= q->room, "a queue's room");
+	MUST((q->ring == q->small) == (q->room == 2), "its ring");
 	MUST(q->kept == 0 || q->keeps, "frames kept for nobody");
 	for (i = 0; i < q->kept; i++) {
 		MUST(in_queue(q, i)->counts, "a frame kept that does not "

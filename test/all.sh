@@ -30,14 +30,13 @@ if [ -n "$units" ]; then
 fi
 if [ -n "$all" ]; then
 	export LIMIT="${LIMIT:-3000}" # cross has seven machines to be
-	# What measures is alone. Then many a make check, which waits as much
-	# as it works, beside all others.
-	set -- "$@" "sh test/all/bench ./wshub" \
-	    "& sh test/all/cross ./wshub" "& sh test/all/compilers ./wshub"
+	# Many a make check, which waits as much as it works, beside all others.
+	set -- "$@" "& sh test/all/cross ./wshub" \
+	    "& sh test/all/compilers ./wshub"
 	for script in test/all/* test/clients/*; do
 		case ${script##*/} in
 		*.*) ;; # what they share, and what they run
-		bench | compilers | cross) ;;
+		compilers | cross) ;;
 		*) set -- "$@" "sh $script ./wshub" ;;
 		esac
 	done

@@ -131,12 +131,12 @@ test("a message of 900 kB, and one of null; heartbeats are not shown", async () 
 	const page = await open(example(WSS));
 	const device = await connected(page);
 	await page.evaluate(() => {
-		const take = Hub.prototype.take;
+		const receive = Hub.prototype.receive;
 		window.heartbeats = 0;
-		Hub.prototype.take = function (text) {
+		Hub.prototype.receive = function (text) {
 			window.heartbeats += text === '{"action":"hb"}';
 			window.longest = Math.max(window.longest ?? 0, text.length);
-			return take.call(this, text);
+			return receive.call(this, text);
 		};
 	});
 	fs.writeFileSync(`${process.env.TMPDIR}/big`, JSON.stringify(

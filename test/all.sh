@@ -32,11 +32,11 @@ if [ -n "$all" ]; then
 	export LIMIT="${LIMIT:-3000}" # cross has seven machines to be
 	# Many a make check, which waits as much as it works, beside all others.
 	set -- "$@" "& sh test/all/cross ./wshub" \
-	    "& sh test/all/compilers ./wshub"
+	    "& sh test/all/compilers ./wshub" "& sh test/all/sanitized ./wshub"
 	for script in test/all/* test/clients/*; do
 		case ${script##*/} in
 		*.*) ;; # what they share, and what they run
-		compilers | cross) ;;
+		compilers | cross | sanitized) ;;
 		*) set -- "$@" "sh $script ./wshub" ;;
 		esac
 	done

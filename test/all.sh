@@ -30,13 +30,14 @@ if [ -n "$units" ]; then
 fi
 if [ -n "$all" ]; then
 	export LIMIT="${LIMIT:-3000}" # cross has seven machines to be
-	# Many a make check, which waits as much as it works, beside all others.
-	set -- "$@" "& sh test/all/cross ./wshub" \
+	# What measures is alone. Then many a make check, which waits as much
+	# as it works, beside all others.
+	set -- "$@" "sh test/all/bench ./wshub" "& sh test/all/cross ./wshub" \
 	    "& sh test/all/compilers ./wshub" "& sh test/all/sanitized ./wshub"
 	for script in test/all/* test/clients/*; do
 		case ${script##*/} in
 		*.*) ;; # what they share, and what they run
-		compilers | cross | sanitized) ;;
+		bench | compilers | cross | sanitized) ;;
 		*) set -- "$@" "sh $script ./wshub" ;;
 		esac
 	done

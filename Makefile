@@ -69,6 +69,9 @@ FORCE:
 # Of those programs that are not themselves what they test, and link what is:
 # built in a tenth of the time.
 TEST_CFLAGS = -O0 -U_FORTIFY_SOURCE
+# A third of the time to build the tests would be for symbols: TEST_DEBUG=-g.
+TEST_DEBUG = -g0
+TEST_C = $(C) $(TEST_DEBUG)
 B = test/build
 INCLUDE = $(B)/ws $(B)/json $(B)/siphash $(B)/queue $(B)/memory $(B)/poll \
     $(B)/wheel
@@ -80,15 +83,20 @@ PROGRAMS = $(INCLUDE) $(E2E) $(SIGN) $(B)/http $(B)/token $(B)/hub \
     $(B)/e2e_tls $(B)/echo
 TRY = WSHUB_WRAP="$${WSHUB_WRAP:-$(RUN)}" RUN="$(RUN)" TESTS="$(TESTS)" \
     TLS="$(TLS)" MAKE="$(MAKE)" CC="$(CC)" BEARSSL="$(BEARSSL)" sh test/all.sh
-LINK = @mkdir -p $(B); echo link $@; $(C) $(LDFLAGS) -o $@
-QUICK_LINK = @mkdir -p $(B); echo link $@; $(C) $(TEST_CFLAGS) $(LDFLAGS) -o $@
+LINK = @mkdir -p $(B); echo link $@; $(TEST_C) $(LDFLAGS) -o $@
+QUICK_LINK = @mkdir -p $(B); echo link $@; \
+    $(TEST_C) $(TEST_CFLAGS) $(LDFLAGS) -o $@
 BEAR = `test "$(TLS)" = no || sed -n 's/^tls:\(.*\) [^ ]*$$/-DWITH_TLS\1/p' .flags`
 LIB = `sed -n s/^lib://p .flags`
 
-check: tests
+# Two at a time, unless it was said how many.
+check:
+	@case " $$MAKEFLAGS " in *" -j"*) $(MAKE) tests ;; \
+	*) $(MAKE) -j2 tests ;; esac
 	@$(TRY) units
 
-check-all: tests
+check-all:
+	@$(MAKE) tests
 	@$(TRY) units all
 
 # What check runs, for machines where it cannot be run.
@@ -155,7 +163,7 @@ FAKE = $(B)/fake.o $(B)/w-queue.o $(B)/w-poll.o $(B)/w-client.o \
     $(B)/w-send.o $(B)/w-flush.o $(B)/w-admit.o $(B)/w-resume.o $(B)/w-peer.o \
     $(B)/w-backend.o $(B)/w-loop.o $(B)/w-control.o $(B)/w-tls.o
 PLAIN = http.o ws.o json.o token.o siphash.o listen.o wheel.o pem.o log.o
-PART = @mkdir -p $(B); echo part $@; $(C) -c -o $@
+PART = @mkdir -p $(B); echo part $@; $(TEST_C) -c -o $@
 
 $(FAKE) $(B)/w-hub.o: test/fake.h test/part.c ws.h .flags
 

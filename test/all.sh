@@ -14,11 +14,12 @@ units=$1 all=$2
 set --
 
 if [ -n "$units" ]; then
-	# Two at a time compute, and those that mostly wait are beside them.
+	# What mostly waits is beside what computes, of which there are two.
 	for test in "& e2e_hostile ./wshub $tls" "& e2e_calm ./wshub $tls" \
-	    "& e2e_sessions ./wshub $tls" "& fault" ws http json token siphash queue memory "& sandbox" hub poll wheel \
-	    ${tls:+tls} "& e2e_ops ./wshub $tls" bounds "& e2e_cli ./wshub $tls" \
-	    "replay test/fuzz/corpus" "conformance $build/echo" \
+	    "& fault" "& e2e_sessions ./wshub $tls" "& sandbox" hub http \
+	    "& e2e_ops ./wshub $tls" "& e2e_cli ./wshub $tls" \
+	    "& replay test/fuzz/corpus" json ws ${tls:+tls} wheel token poll \
+	    siphash queue memory bounds "conformance $build/echo" \
 	    "service ./wshub $tls" "e2e ./wshub $tls" \
 	    "e2e_limits ./wshub $tls" "e2e_tls ./wshub $tls"; do
 		beside=''

@@ -27,7 +27,7 @@ static const struct {
 	{ "control", fuzz_control, 300 },
 	{ "hub", fuzz_hub, 100 },
 	{ "loop", fuzz_loop, 60 },
-	{ "session", fuzz_session, 30 },
+	{ "session", fuzz_session, 10 },
 	{ "pem", fuzz_pem, 2 },
 	{ "tls", fuzz_tls, 15 }
 };

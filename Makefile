@@ -219,7 +219,7 @@ FUZZ = test/fuzz/control.c test/fuzz/frames.c test/fuzz/head.c \
     test/fuzz/hub.c test/fuzz/json.c test/fuzz/loop.c test/fuzz/pem.c \
     test/fuzz/session.c test/fuzz/tls.c test/fuzz/token.c
 
-$(B)/replay: test/fuzz/replay.c $(FUZZ) test/fuzz/fuzz.h test/plain.h $(FAKE) hub.c $(PLAIN)
+$(B)/replay: test/fuzz/replay.c $(FUZZ) test/fuzz/fuzz.h test/fuzz/stream.h test/plain.h $(FAKE) hub.c $(PLAIN)
 	$(QUICK_LINK) $(BEAR) test/fuzz/replay.c $(FUZZ) $(FAKE) $(PLAIN) $(LIB)
 
 # What a delivery costs, beside other servers (Linux) [QUICK=quick], and beside

@@ -8,6 +8,7 @@
 #include "../fake.h"
 #include "../../ws.h"
 #include "fuzz.h"
+#include "stream.h"
 
 #define CLIENTS 6
 #define BACKENDS 2
@@ -17,14 +18,11 @@
 #define KIND_CLIENT 4 /* loop.c's */
 
 struct client {
-	int h;              /* -1: not there */
-	int open, closed;   /* 101 was read, a Close was read */
 	int named;
 	char id[WS_ID_LEN + 1];
 	unsigned char in[CHANNELS];
 	unsigned want[WAITING], first, count;
-	unsigned char got[8192]; /* not yet a whole frame */
-	size_t have;
+	struct stream s;
 };
 
 static struct client clients[CLIENTS];
@@ -136,7 +134,7 @@ inside(const struct client *c)
 		return NULL;
 	w = (struct ws_client *)((char *)d - offsetof(struct ws_client,
 	    session));
-	return w->conn.fd == FAKE_FD + c->h ? w : NULL;
+	return w->conn.fd == FAKE_FD + c->s.h ? w : NULL;
 }
 
 /* The client that the hub would deliver to, or NULL. */
@@ -163,7 +161,7 @@ learn_names(void)
 	    session));
 		for (k = 0; k < CLIENTS; k++) {
 			if (clients[k].named ||
-			    w->conn.fd != FAKE_FD + clients[k].h)
+			    w->conn.fd != FAKE_FD + clients[k].s.h)
 				continue;
 			memcpy(clients[k].id, w->session.own.id,
 			    sizeof clients[k].id);
@@ -189,22 +187,25 @@ step(void)
 static void
 leave(struct client *c)
 {
-	if (c->h >= 0)
-		fake_leave(c->h);
+	if (c->s.h >= 0)
+		fake_leave(c->s.h);
 	/* Of one that is cold the loop would know later, and count it. */
 	if (l != NULL)
 		ws_poll_scan_next(&l->poll);
-	memset(c, 0, sizeof *c);
-	c->h = -1;
+	memset(c, 0, offsetof(struct client, s.got));
+	c->s.h = -1;
 }
 
 /* A message came: the next that was meant for it. */
 static void
-hear(struct client *c, const unsigned char *p, size_t len)
+hear(void *arg, unsigned opcode, const unsigned char *p, size_t len)
 {
+	struct client *c = arg;
 	char text[64];
 	unsigned n = 0;
 
+	if (opcode == WS_PING)
+		return;
 	if (len >= 10 && memcmp(p, "{\"action\":", 10) == 0)
 		return; /* a heartbeat, or its name */
 	snprintf(text, sizeof text, "%.*s", len < 60 ? (int)len : 60,
@@ -219,50 +220,14 @@ hear(struct client *c, const unsigned char *p, size_t len)
 static void
 read_client(struct client *c, size_t most)
 {
-	unsigned char *p, *end;
-	size_t len, head, room = sizeof c->got - c->have - 1;
-
-	if (c->h < 0)
-		return;
-	c->have += fake_take(c->h, c->got + c->have, most < room ? most :
-	    room);
-	c->got[c->have] = '\0';
-	if (!c->open) {
-		end = (unsigned char *)strstr((char *)c->got, "\r\n\r\n");
-		if (end == NULL || strncmp((char *)c->got, "HTTP/1.1 101 ",
-		    13) != 0)
-			return;
-		c->open = 1;
-		c->have -= (size_t)(end + 4 - c->got);
-		memmove(c->got, end + 4, c->have);
-	}
-	for (;;) {
-		p = c->got;
-		head = c->have < 2 ? 2 : p[1] == 126 ? 4 : 2;
-		if (c->have < head)
-			break;
-		MUST(!c->closed, "more after a Close");
-		MUST(p[1] <= 126, "a length");
-		len = head == 4 ? (size_t)p[2] << 8 | p[3] : p[1];
-		if (c->have < head + len)
-			break;
-		if (p[0] == (WS_FIN | WS_TEXT))
-			hear(c, p + head, len);
-		else if (p[0] == (WS_FIN | WS_CLOSE))
-			c->closed = 1;
-		else
-			MUST(p[0] == (WS_FIN | WS_PING) || p[0] == (WS_FIN |
-			    WS_PONG), "a frame %02x", p[0]);
-		c->have -= head + len;
-		memmove(p, p + head + len, c->have);
-	}
+	stream_read(&c->s, most, hear, c);
 }
 
 static void
 connect_client(struct client *c)
 {
 	leave(c);
-	c->h = fake_connect(listener);
+	c->s.h = fake_connect(listener);
 }
 
 static void
@@ -273,7 +238,7 @@ request(struct client *c)
 	    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 	    "Sec-WebSocket-Version: 13\r\n\r\n";
 
-	fake_put(c->h, head, sizeof head - 1);
+	fake_put(c->s.h, head, sizeof head - 1);
 	step();
 }
 
@@ -283,8 +248,8 @@ frame(struct client *c, unsigned first, const uint8_t *data, size_t len)
 	unsigned char out[WS_FRAME_HEAD_MAX];
 	static const unsigned char mask[4] = { 0, 0, 0, 0 };
 
-	fake_put(c->h, out, ws_frame_head(out, first, len, mask));
-	fake_put(c->h, data, len);
+	fake_put(c->s.h, out, ws_frame_head(out, first, len, mask));
+	fake_put(c->s.h, data, len);
 }
 
 /* -------------------------------------------------------------- backends */
@@ -407,7 +372,7 @@ fuzz_loop(const uint8_t *data, size_t len)
 	fake_begin();
 	number = 0;
 	for (i = 0; i < CLIENTS; i++) {
-		clients[i].h = -1;
+		clients[i].s.h = -1;
 		leave(&clients[i]);
 	}
 	memset(answering, 0, sizeof answering);
@@ -436,22 +401,22 @@ fuzz_loop(const uint8_t *data, size_t len)
 			connect_client(c);
 			break;
 		case 1:
-			if (c->h >= 0)
+			if (c->s.h >= 0)
 				request(c);
 			break;
 		case 2: /* bytes of the input, as they are */
 			n &= 31;
 			if (n > len - i - 1)
 				n = len - i - 1;
-			if (c->h >= 0)
-				fake_put(c->h, data + i + 1, n);
+			if (c->s.h >= 0)
+				fake_put(c->s.h, data + i + 1, n);
 			i += n;
 			break;
 		case 3:
 			n = i + 2 < len ? data[i + 2] & 31 : 0;
 			if (i + 3 + n > len)
 				break;
-			if (c->h >= 0)
+			if (c->s.h >= 0)
 				frame(c, data[i + 1], data + i + 3, n);
 			i += 2 + n;
 			break;
@@ -460,17 +425,17 @@ fuzz_loop(const uint8_t *data, size_t len)
 			i++;
 			break;
 		case 5:
-			if (c->h >= 0 && n < 64)
-				fake_end(c->h);
-			else if (c->h >= 0 && n < 128)
-				fake_reset(c->h);
+			if (c->s.h >= 0 && n < 64)
+				fake_end(c->s.h);
+			else if (c->s.h >= 0 && n < 128)
+				fake_reset(c->s.h);
 			else
 				leave(c);
 			i++;
 			break;
 		case 6:
-			if (c->h >= 0)
-				fake_window(c->h, n * 16);
+			if (c->s.h >= 0)
+				fake_window(c->s.h, n * 16);
 			i++;
 			break;
 		case 7:
@@ -511,7 +476,7 @@ fuzz_loop(const uint8_t *data, size_t len)
 			break;
 		case 15: /* it reads all, and answers Pings */
 			read_client(c, 8192);
-			if (c->h >= 0 && c->open)
+			if (c->s.h >= 0 && c->s.open)
 				frame(c, WS_FIN | WS_PONG, NULL, 0);
 			break;
 		}
@@ -523,8 +488,8 @@ fuzz_loop(const uint8_t *data, size_t len)
 					step();
 	}
 	for (i = 0; i < CLIENTS; i++) {
-		if (clients[i].h >= 0)
-			fake_window(clients[i].h, 1 << 20);
+		if (clients[i].s.h >= 0)
+			fake_window(clients[i].s.h, 1 << 20);
 		step();
 		read_client(&clients[i], 8192);
 	}

@@ -13,6 +13,7 @@
 #include "../fake.h"
 #include "../../ws.h"
 #include "fuzz.h"
+#include "stream.h"
 
 #define CONNS 8
 #define SESSIONS 400   /* in one run; each needs two bytes of input */
@@ -50,7 +51,6 @@ struct session {
 };
 
 struct conn {
-	int h;                  /* -1: none */
 	struct session *session; /* that it was let into */
 	unsigned next;          /* in its list */
 	int resumed;            /* else it was new */
@@ -63,10 +63,9 @@ struct conn {
 	int named_one;          /* the request has "resume=" and a value */
 	int lost;               /* "lost" was read */
 	int rude;               /* it has sent what ends a session */
-	int open, greeted, closed;
+	int greeted;
 	char ping[WS_CONTROL_MAX + 1]; /* the last Ping's payload */
-	unsigned char got[1 << 17]; /* not yet a whole frame */
-	size_t have;
+	struct stream s;
 };
 
 static struct session sessions[SESSIONS];
@@ -174,7 +173,7 @@ meet(const struct ws_client *c)
 	}
 	before = s->count;
 	for (i = 0; i < CONNS && c->conn.fd != -1; i++)
-		if (conns[i].h >= 0 && c->conn.fd == FAKE_FD + conns[i].h &&
+		if (conns[i].s.h >= 0 && c->conn.fd == FAKE_FD + conns[i].s.h &&
 		    conns[i].session == NULL) {
 			attach(&conns[i], s, !is_new);
 			conns[i].missed_min = conns[i].missed_max =
@@ -517,11 +516,10 @@ step(void)
 static void
 leave(struct conn *k)
 {
-	if (k->h >= 0)
-		fake_leave(k->h);
-	memset(k, 0, offsetof(struct conn, got));
-	k->have = 0;
-	k->h = -1;
+	if (k->s.h >= 0)
+		fake_leave(k->s.h);
+	memset(k, 0, offsetof(struct conn, s.got));
+	k->s.h = -1;
 }
 
 /* Its first message says in what session it is. */
@@ -615,48 +613,18 @@ hear_ping(struct conn *k, const unsigned char *p, size_t len)
 }
 
 static void
+hear_frame(void *arg, unsigned opcode, const unsigned char *p, size_t len)
+{
+	if (opcode == WS_PING)
+		hear_ping(arg, p, len);
+	else
+		hear(arg, p, len);
+}
+
+static void
 read_conn(struct conn *k, size_t most)
 {
-	unsigned char *p, *end;
-	size_t len, head, room = sizeof k->got - k->have - 1;
-
-	if (k->h < 0)
-		return;
-	k->have += fake_take(k->h, k->got + k->have, most < room ? most :
-	    room);
-	k->got[k->have] = '\0';
-	if (!k->open) {
-		len = k->have < 9 ? k->have : 9;
-		MUST(memcmp(k->got, "HTTP/1.1 ", len) == 0, "not HTTP");
-		end = (unsigned char *)strstr((char *)k->got, "\r\n\r\n");
-		if (end == NULL || strncmp((char *)k->got, "HTTP/1.1 101 ",
-		    13) != 0)
-			return;
-		k->open = 1;
-		k->have -= (size_t)(end + 4 - k->got);
-		memmove(k->got, end + 4, k->have);
-	}
-	for (;;) {
-		p = k->got;
-		head = k->have < 2 ? 2 : p[1] == 126 ? 4 : 2;
-		if (k->have < head)
-			break;
-		MUST(!k->closed, "more after a Close");
-		MUST(p[1] <= 126, "a length");
-		len = head == 4 ? (size_t)p[2] << 8 | p[3] : p[1];
-		if (k->have < head + len)
-			break;
-		if (p[0] == (WS_FIN | WS_TEXT))
-			hear(k, p + head, len);
-		else if (p[0] == (WS_FIN | WS_CLOSE))
-			k->closed = 1;
-		else if (p[0] == (WS_FIN | WS_PING))
-			hear_ping(k, p + head, len);
-		else
-			MUST(p[0] == (WS_FIN | WS_PONG), "a frame %02x", p[0]);
-		k->have -= head + len;
-		memmove(p, p + head + len, k->have);
-	}
+	stream_read(&k->s, most, hear_frame, k);
 }
 
 static void
@@ -665,19 +633,20 @@ frame(struct conn *k, unsigned first, const void *data, size_t len)
 	unsigned char out[WS_FRAME_HEAD_MAX];
 	static const unsigned char mask[4] = { 0, 0, 0, 0 };
 
-	if (k->h < 0)
+	if (k->s.h < 0)
 		return;
-	fake_put(k->h, out, ws_frame_head(out, first, len, mask));
-	fake_put(k->h, data, len);
+	fake_put(k->s.h, out, ws_frame_head(out, first, len, mask));
+	fake_put(k->s.h, data, len);
 }
 
 /* Whether that connection is the one that its session has now. */
 static int
 is_current(const struct conn *k)
 {
-	return k->h >= 0 && k->session != NULL && k->session->client != NULL &&
+	return k->s.h >= 0 && k->session != NULL &&
+	    k->session->client != NULL &&
 	    k->session->client->state == WS_CLIENT_OPEN &&
-	    k->session->client->conn.fd == FAKE_FD + k->h;
+	    k->session->client->conn.fd == FAKE_FD + k->s.h;
 }
 
 static void
@@ -773,11 +742,11 @@ request(struct conn *k, unsigned which, const char *resume, const void *more,
 	    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 	    "Sec-WebSocket-Version: 13\r\n\r\n", token, resume == NULL ? "" :
 	    "&resume=", resume == NULL ? "" : resume);
-	if (k->h < 0)
+	if (k->s.h < 0)
 		return;
-	fake_put(k->h, head, (size_t)n);
+	fake_put(k->s.h, head, (size_t)n);
 	if (more_len != 0) {
-		fake_put(k->h, more, more_len);
+		fake_put(k->s.h, more, more_len);
 		k->rude = 1;
 	}
 }
@@ -786,8 +755,8 @@ static void
 connect_conn(struct conn *k)
 {
 	leave(k);
-	k->h = fake_connect(listener);
-	MUST(k->h >= 0 || over || l->stop_at != 0, "no connection");
+	k->s.h = fake_connect(listener);
+	MUST(k->s.h >= 0 || over || l->stop_at != 0, "no connection");
 }
 
 /* Whether another asks for the same, and the two may come in either order. */
@@ -797,7 +766,7 @@ see_rivals(struct conn *k)
 	struct conn *o;
 
 	for (o = conns; o < conns + CONNS; o++)
-		if (o != k && o->h >= 0 && o->session == NULL &&
+		if (o != k && o->s.h >= 0 && o->session == NULL &&
 		    o->wants == k->wants && o->seen != k->seen) {
 			o->must = k->must = 0;
 			o->has_rival = k->has_rival = 1;
@@ -813,8 +782,8 @@ come_back(struct conn *k, struct session *s, unsigned how, unsigned which,
 	char name[200];
 
 	connect_conn(k);
-	if (how % 8 == 7 && k->h >= 0)
-		fake_window(k->h, how / 8 * 24);
+	if (how % 8 == 7 && k->s.h >= 0)
+		fake_window(k->s.h, how / 8 * 24);
 	if (s == NULL || s->secret[0] == '\0') {
 		k->named_one = 1;
 		request(k, which, "deadbeefdeadbeefdeadbeefdeadbeef.0", more,
@@ -857,7 +826,7 @@ come_back(struct conn *k, struct session *s, unsigned how, unsigned which,
 		if (s->away_since != 0 && now_ms() - s->away_since >=
 		    RESUME * 1000 - 10)
 			s->may_end = 1;
-		k->must = k->may && !s->may_end && k->h >= 0 &&
+		k->must = k->may && !s->may_end && k->s.h >= 0 &&
 		    more_len == 0;
 		see_rivals(k);
 	}
@@ -1079,8 +1048,8 @@ something_else(struct conn *k, unsigned what, unsigned n)
 		come_back(k, pick(n), 0, n / 16, NULL, 0);
 		break;
 	case 6: /* half a frame, that the next byte may go on with */
-		if (k->h >= 0)
-			fake_put(k->h, "\x8a", 1);
+		if (k->s.h >= 0)
+			fake_put(k->s.h, "\x8a", 1);
 		k->rude = 1;
 		if (k->session != NULL)
 			k->session->may_end = 1;
@@ -1128,35 +1097,35 @@ one_step(const uint8_t *data, size_t len, size_t *at)
 		break;
 	case 3:
 		read_conn(k, SIZE_MAX);
-		if (k->open)
+		if (k->s.open)
 			pong(k, k->ping);
 		break;
 	case 4:
-		if (k->open)
+		if (k->s.open)
 			forge_pong(k, n);
 		break;
 	case 5:
-		if (k->h >= 0 && n < 64)
-			fake_end(k->h);
-		else if (k->h >= 0 && n < 128)
-			fake_reset(k->h);
+		if (k->s.h >= 0 && n < 64)
+			fake_end(k->s.h);
+		else if (k->s.h >= 0 && n < 128)
+			fake_reset(k->s.h);
 		else
 			leave(k);
 		break;
 	case 6:
-		if (k->h >= 0)
-			fake_window(k->h, n < 128 ? n : (n - 127) * 32);
+		if (k->s.h >= 0)
+			fake_window(k->s.h, n < 128 ? n : (n - 127) * 32);
 		break;
 	case 7:
-		if (k->open)
+		if (k->s.open)
 			close_conn(k, n);
 		break;
 	case 8: /* bytes of the input, as they are */
 		more = n & 15;
 		if (more > len - *at)
 			more = *at < len ? len - *at : 0;
-		if (k->h >= 0 && more != 0)
-			fake_put(k->h, data + *at, more);
+		if (k->s.h >= 0 && more != 0)
+			fake_put(k->s.h, data + *at, more);
 		*at += more;
 		k->rude = 1;
 		k->must = 0;
@@ -1199,8 +1168,8 @@ finish(void)
 	unsigned i, turn, seen = nsessions;
 
 	for (k = conns; k < conns + CONNS; k++)
-		if (k->h >= 0)
-			fake_window(k->h, 1 << 20);
+		if (k->s.h >= 0)
+			fake_window(k->s.h, 1 << 20);
 	step();
 	for (k = conns; k < conns + CONNS; k++) {
 		read_conn(k, SIZE_MAX);
@@ -1247,7 +1216,7 @@ fuzz_session(const uint8_t *data, size_t len)
 	resumes = 0;
 	memset(channels, 0, sizeof channels);
 	for (i = 0; i < CONNS; i++) {
-		conns[i].h = -1;
+		conns[i].s.h = -1;
 		leave(&conns[i]);
 	}
 	o.keep = keeps[first & 3];

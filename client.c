@@ -309,6 +309,7 @@ open_client(struct ws_loop *l, struct ws_client *c, const struct ws_request *r,
 	if (done != 0)
 		return;
 	begin_frames(l, c);
+	c->opened = (uint32_t)(l->now / 1000);
 	l->counters[WS_OPENED]++;
 	ws_client_log(l, WS_LOG_INFO, c, "open", c->tls ? "wss" : "ws");
 }
@@ -384,9 +385,13 @@ static struct ws_client *
 take_request(struct ws_loop *l, struct ws_client *c,
     const struct ws_request *r)
 {
+	static const struct ws_ip none = { 0, { 0 }, 0 };
 	struct ws_admission a;
 
-	if (ws_admit(l, r, &a) != 0) {
+	if (ws_about_set(c, &none, ws_path(r->target)) != 0) {
+		l->counters[WS_LOST]++;
+		ws_client_answer(l, c, 503, "out of memory");
+	} else if (ws_admit(l, r, &a) != 0) {
 		ws_client_answer(l, c, a.status, a.reason);
 	} else if (a.session != NULL && !a.lost) {
 		if (!may_resume(l, c, a.session)) {

@@ -364,25 +364,13 @@ is_target(unsigned method, struct ws_text t)
 	    (method != CONNECT || port > 1);
 }
 
-/*
- * 1 if the path of a target is path. The target may have a query, and is not of
- * a CONNECT request.
- */
+/* 1 if the path of a target, which is not of a CONNECT request, is path. */
 static int
 has_path(struct ws_text target, const char *path)
 {
-	struct ws_text t = target, authority;
-	const char *query;
-	size_t n = strlen(path);
+	struct ws_text t = ws_path(target);
 
-	if (t.s[0] != '/' && t.s[0] != '*')
-		split_target(t, &authority, &t);
-	query = memchr(t.s, '?', t.len);
-	if (query != NULL)
-		t.len = (size_t)(query - t.s);
-	if (t.len == 0) /* RFC 9110 section 4.2.3 */
-		return n == 1;
-	return t.len == n && memcmp(t.s, path, n) == 0;
+	return t.len == strlen(path) && memcmp(t.s, path, t.len) == 0;
 }
 
 static unsigned
@@ -714,6 +702,25 @@ ws_request(struct ws_head *h, const struct ws_http *o, const char *head,
 		return WS_MORE;
 	set_status(r, 431, "request head over 32 KiB");
 	return WS_BAD;
+}
+
+/* see ws.h */
+struct ws_text
+ws_path(struct ws_text target)
+{
+	struct ws_text t = target, authority;
+	const char *query;
+
+	if (t.s[0] != '/' && t.s[0] != '*')
+		split_target(t, &authority, &t);
+	query = memchr(t.s, '?', t.len);
+	if (query != NULL)
+		t.len = (size_t)(query - t.s);
+	if (t.len == 0) { /* RFC 9110 section 4.2.3 */
+		t.s = "/";
+		t.len = 1;
+	}
+	return t;
 }
 
 /* see ws.h */

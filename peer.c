@@ -1,10 +1,12 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
- * Counts the connections of each address, for --max-per-ip.
+ * The addresses of clients. Counts the connections of each, for --max-per-ip.
  */
 #include <sys/types.h>
 #include <sys/socket.h>
+#include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -117,4 +119,64 @@ ws_peer_release(struct ws_loop *l, struct ws_peer *peer)
 	p = find_peer(l, peer->key);
 	*p = peer->chain;
 	free(peer);
+}
+
+/* see ws.h */
+int
+ws_about_set(struct ws_client *c, const struct ws_ip *ip, struct ws_text path)
+{
+	struct ws_about *a = NULL;
+
+	if (ip->family != 0 || path.len != 1 || *path.s != '/') {
+		if (path.len > WS_PATH_MAX)
+			path.len = WS_PATH_MAX;
+		a = malloc(sizeof *a + path.len);
+		if (a == NULL)
+			return -1;
+		a->ip = *ip;
+		a->path_len = (unsigned char)path.len;
+		memcpy(a + 1, path.s, path.len);
+	}
+	free(c->about);
+	c->about = a;
+	return 0;
+}
+
+/* see ws.h */
+void
+ws_client_address(const struct ws_client *c, char name[WS_ADDRESS_MAX])
+{
+	const struct ws_ip *ip = c->about != NULL ? &c->about->ip : NULL;
+	char host[INET6_ADDRSTRLEN];
+
+	if (c->conn.fd == -1) {
+		snprintf(name, WS_ADDRESS_MAX, "away");
+		return;
+	}
+	if (ip == NULL || ip->family == 0) {
+		ws_address(c->conn.fd, 1, name);
+		return;
+	}
+	if (ip->family == 4)
+		inet_ntop(AF_INET, ip->bytes + 12, host, sizeof host);
+	else
+		inet_ntop(AF_INET6, ip->bytes, host, sizeof host);
+	if (ip->port == 0)
+		snprintf(name, WS_ADDRESS_MAX, "%s", host);
+	else
+		snprintf(name, WS_ADDRESS_MAX, ip->family == 4 ? "%s:%u" :
+		    "[%s]:%u", host, (unsigned)ip->port);
+}
+
+/* see ws.h */
+struct ws_text
+ws_client_path(const struct ws_client *c)
+{
+	struct ws_text path = { "/", 1 };
+
+	if (c->about != NULL) {
+		path.s = (const char *)(c->about + 1);
+		path.len = c->about->path_len;
+	}
+	return path;
 }

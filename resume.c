@@ -260,6 +260,8 @@ exchange(struct ws_loop *l, struct ws_client *a, struct ws_client *b)
 	b->partial_len = old.partial_len;
 	a->peer = b->peer;
 	b->peer = old.peer;
+	a->about = b->about;
+	b->about = old.about;
 	a->pinged = b->pinged;
 	b->pinged = old.pinged;
 	a->before_ping = b->before_ping;
@@ -283,6 +285,8 @@ ws_resume_drop_connection(struct ws_loop *l, struct ws_client *c)
 		(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset,
 		    sizeof reset);
 	c->reset = 0;
+	free(c->about);
+	c->about = NULL;
 	ws_poll_remove(&l->poll, &c->conn);
 	close(fd);
 }

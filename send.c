@@ -22,7 +22,7 @@ void
 ws_client_log(struct ws_loop *l, int level, const struct ws_client *c,
     const char *what, const char *reason)
 {
-	char address[WS_ADDRESS_MAX] = "away";
+	char address[WS_ADDRESS_MAX];
 	struct ws_text name = { "", 0 };
 
 	if (l->o.log == NULL || level > l->o.log_level)
@@ -39,8 +39,7 @@ ws_client_log(struct ws_loop *l, int level, const struct ws_client *c,
 		}
 		l->log_lines++;
 	}
-	if (c->conn.fd != -1)
-		ws_address(c->conn.fd, 1, address);
+	ws_client_address(c, address);
 	if (c->session.device != NULL)
 		name = ws_device_name(c->session.device);
 	ws_logf(&l->o, level, "client %s%s%.*s: %s: %s", address,

@@ -15,7 +15,7 @@
  *   listen.c   addresses, listening sockets, the control socket's file
  *   poll.c     poll(2) over hot and cold descriptors
  *   wheel.c    a timer wheel for deadlines
- *   peer.c     how many connections each address has
+ *   peer.c     clients' addresses, how many connections each has
  *   resume.c   sessions that outlive their connections
  *   admit.c    who may connect: origins, tokens, sessions to resume
  *   send.c     what is queued for a client, and how a client ends
@@ -314,6 +314,12 @@ struct ws_request {
  */
 ssize_t ws_request(struct ws_head *h, const struct ws_http *o,
     const char *head, size_t len, struct ws_request *r);
+
+/*
+ * The path of a request target that is not of a CONNECT request, without its
+ * query; "/" if it is empty.
+ */
+struct ws_text ws_path(struct ws_text target);
 
 /*
  * Finds the first parameter of that name in the query of a request target: 1,
@@ -1068,6 +1074,7 @@ struct ws_peer {
 };
 
 struct ws_loop;
+struct ws_client;
 
 /* Allocates l->peers if max_per_ip is set. -1: no memory. */
 int ws_peer_init(struct ws_loop *l);
@@ -1087,6 +1094,39 @@ struct ws_peer *ws_peer_share(struct ws_peer *peer);
 
 /* Counts one connection less; NULL is allowed. */
 void ws_peer_release(struct ws_loop *l, struct ws_peer *peer);
+
+/* An IP address and a port. */
+struct ws_ip {
+	unsigned char family;    /* 4 or 6; 0: no address */
+	unsigned char bytes[16]; /* IPv4 as ::ffff:a.b.c.d, RFC 4291 */
+	uint16_t port;           /* 0: not known */
+};
+
+/* More of a connection whose address or path is not the usual one. */
+#define WS_PATH_MAX 255
+struct ws_about {
+	struct ws_ip ip; /* forwarded by a proxy; family 0: the socket's */
+	unsigned char path_len; /* the path's bytes follow the struct */
+};
+
+/*
+ * Sets c->about. Of the path, the first WS_PATH_MAX bytes are kept; it is "/"
+ * until the request has been read. 0, or -1: no memory, and c->about is as
+ * before.
+ */
+int ws_about_set(struct ws_client *c, const struct ws_ip *ip,
+    struct ws_text path);
+
+/*
+ * Writes the address of a client: the one that a proxy has forwarded, such as
+ * "192.0.2.1:5000", "[2001:db8::1]:5000" or, if the port is not known,
+ * "192.0.2.1"; or else what ws_address writes for its socket. "away" if it has
+ * no connection.
+ */
+void ws_client_address(const struct ws_client *c, char name[WS_ADDRESS_MAX]);
+
+/* The path of a client's request, without its query. Valid until it ends. */
+struct ws_text ws_client_path(const struct ws_client *c);
 
 /* ------------------------------- structs of all files from here to loop.c */
 
@@ -1203,7 +1243,10 @@ struct ws_client {
 	unsigned char *partial; /* an incomplete head or control frame */
 	struct ws_peer *peer;
 	struct ws_resume *resume; /* NULL: no token, and cannot be resumed */
+	struct ws_about *about; /* of the connection; NULL: the path is "/" and
+	                           the address is the socket's */
 	struct ws_timer deadline;
+	uint32_t opened; /* s of l->now: when the session began */
 };
 
 /* --------------------------------------------------------------- resume.c */

@@ -771,6 +771,30 @@ answers(void)
 	}
 }
 
+static void
+paths(void)
+{
+	static const char *const list[][2] = {
+		{ "/", "/" }, { "/?", "/" }, { "/a/b?token=c", "/a/b" },
+		{ "/?a?b", "/" }, { "//h/x", "//h/x" }, { "*", "*" },
+		{ "http://h", "/" }, { "http://h/", "/" },
+		{ "WSS://h:1?token=x", "/" }, { "ws://[::1]/a/?b", "/a/" },
+		{ "/http://h/x", "/http://h/x" }
+	};
+	struct ws_text t, path;
+	size_t i;
+
+	CASE("targets: the path, without host and query");
+	for (i = 0; i < LEN(list); i++) {
+		t.len = strlen(list[i][0]);
+		t.s = place(list[i][0], t.len);
+		path = ws_path(t);
+		EXPECT(path.len == strlen(list[i][1]) && memcmp(path.s,
+		    list[i][1], path.len) == 0, "\"%s\": \"%.*s\"",
+		    list[i][0], (int)path.len, path.s);
+	}
+}
+
 int
 main(void)
 {
@@ -778,6 +802,7 @@ main(void)
 
 	arena = test_guard(nothing, ARENA);
 	requests();
+	paths();
 	answers();
 	test_unguard(arena, ARENA);
 	return test_end();

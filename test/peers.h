@@ -55,7 +55,7 @@ static unsigned number;     /* of the last message */
 static unsigned errs;       /* replies that were ERR */
 static struct ws_tls_config *config;
 
-static const char request[] = "GET / HTTP/1.1\r\nHost: a\r\n"
+static const char request[] = "GET /push?a=b HTTP/1.1\r\nHost: a\r\n"
     "Upgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
     "Sec-WebSocket-Version: 13\r\n\r\n";

@@ -40,7 +40,7 @@ DESTDIR =
 
 OBJ = main.o keeper.o privdrop.o sandbox.o log.o ctl.o mint.o service.o \
     loop.o backend.o client.o send.o flush.o admit.o resume.o peer.o wheel.o poll.o listen.o \
-    control.o hub.o queue.o json.o token.o siphash.o http.o ws.o pem.o tls.o \
+    control.o watch.o hub.o queue.o json.o token.o siphash.o http.o ws.o pem.o tls.o \
     entropy.o memory.o
 C = $(CC) -std=c99 $(WARN) $(CFLAGS)
 
@@ -78,7 +78,7 @@ INCLUDE = $(B)/ws $(B)/json $(B)/siphash $(B)/queue $(B)/memory $(B)/poll \
 E2E = $(B)/service $(B)/e2e $(B)/e2e_limits $(B)/e2e_hostile $(B)/e2e_ops \
     $(B)/e2e_calm
 SIGN = $(B)/e2e_cli $(B)/e2e_sessions
-PROGRAMS = $(INCLUDE) $(E2E) $(SIGN) $(B)/http $(B)/token $(B)/hub \
+PROGRAMS = $(INCLUDE) $(E2E) $(SIGN) $(B)/http $(B)/token $(B)/hub $(B)/watch \
     $(B)/tls $(B)/conformance $(B)/fault $(B)/bounds $(B)/replay $(B)/sandbox \
     $(B)/e2e_tls $(B)/echo
 TRY = WSHUB_WRAP="$${WSHUB_WRAP:-$(RUN)}" RUN="$(RUN)" TESTS="$(TESTS)" \
@@ -122,8 +122,11 @@ $(B)/http: test/http.c http.c ws.o
 $(B)/token: test/token.c token.c json.o ws.o log.o
 	$(LINK) test/token.c json.o ws.o log.o
 
-$(B)/hub: test/hub.c test/alloc.h hub.c control.c json.o siphash.o ws.o log.o
+$(B)/hub: test/hub.c test/alloc.h hub.c control.c watch.c json.o siphash.o ws.o log.o
 	$(LINK) test/hub.c json.o siphash.o ws.o log.o
+
+$(B)/watch: test/watch.c watch.o control.o hub.o json.o siphash.o ws.o log.o
+	$(LINK) test/watch.c watch.o control.o hub.o json.o siphash.o ws.o log.o entropy.o wheel.o
 
 $(B)/tls: test/tls.c test/alloc.h tls.c pem.o entropy.o log.o
 	@mkdir -p $(B)
@@ -161,7 +164,8 @@ $(B)/conformance: test/conformance.c test/plain.h ws.o
 # The hub's files on a fake kernel: test/fake.h.
 FAKE = $(B)/fake.o $(B)/w-queue.o $(B)/w-poll.o $(B)/w-client.o \
     $(B)/w-send.o $(B)/w-flush.o $(B)/w-admit.o $(B)/w-resume.o $(B)/w-peer.o \
-    $(B)/w-backend.o $(B)/w-loop.o $(B)/w-control.o $(B)/w-tls.o
+    $(B)/w-backend.o $(B)/w-loop.o $(B)/w-control.o $(B)/w-watch.o \
+    $(B)/w-tls.o
 PLAIN = http.o ws.o json.o token.o siphash.o listen.o wheel.o pem.o log.o
 PART = @mkdir -p $(B); echo part $@; $(TEST_C) -c -o $@
 
@@ -175,6 +179,9 @@ $(B)/w-hub.o: hub.c
 
 $(B)/w-control.o: control.c
 	$(PART) -DPART='"../control.c"' test/part.c
+
+$(B)/w-watch.o: watch.c
+	$(PART) -DPART='"../watch.c"' test/part.c
 
 $(B)/w-queue.o: queue.c
 	$(PART) -DPART='"../queue.c"' test/part.c

@@ -18,7 +18,6 @@
 
 #include "ws.h"
 
-#define REPLIES_MAX 65536      /* bytes unsent: then no more input is read */
 #define BACKEND_SLICE 16384    /* deliveries */
 #define BACKENDS_TURN 10000000 /* ns for all backends in a turn of the loop */
 #define FLUSHES_PER_READ 2     /* see ws_backend_serve_all */
@@ -43,8 +42,8 @@ flush_replies(struct ws_backend *b)
 	struct ws_control *c = &b->control;
 	ssize_t n;
 
-	while (c->outlen > 0 && !b->write_failed) {
-		n = send(b->conn.fd, c->out, c->outlen, MSG_NOSIGNAL);
+	while (c->out.len > 0 && !b->write_failed) {
+		n = send(b->conn.fd, c->out.s, c->out.len, MSG_NOSIGNAL);
 		if (n >= 0)
 			ws_control_sent(c, (size_t)n);
 		else if (errno == EAGAIN || errno == EWOULDBLOCK ||
@@ -54,7 +53,7 @@ flush_replies(struct ws_backend *b)
 			b->write_failed = 1; /* still execute its commands */
 	}
 	if (b->write_failed)
-		ws_control_sent(c, c->outlen);
+		ws_control_sent(c, c->out.len);
 }
 
 /* 1 if the socket has no input at the moment. */
@@ -87,6 +86,12 @@ feed(struct ws_loop *l, struct ws_backend *b)
 	size_t used;
 
 	l->hub.budget = BACKEND_SLICE;
+	if (ws_control_busy(c)) {
+		(void)ws_control_feed(&l->hub, c, "", 0);
+		return;
+	}
+	if (b->eof)
+		return;
 	if (b->pending_len != 0) {
 		used = ws_control_feed(&l->hub, c, b->pending + b->pending_at,
 		    b->pending_len);
@@ -113,7 +118,7 @@ feed(struct ws_loop *l, struct ws_backend *b)
 	b->pending_len = (size_t)n - used;
 	b->pending = malloc(b->pending_len);
 	if (b->pending == NULL)
-		c->lost = 1;
+		c->out.failed = 1;
 	else
 		memcpy(b->pending, l->input + used, b->pending_len);
 }
@@ -141,17 +146,36 @@ dequeue(struct ws_loop *l)
 	return b;
 }
 
+/* Sets the events to poll for: 1; or 0 if the connection is to be closed. */
+static int
+poll_backend(struct ws_loop *l, struct ws_backend *b)
+{
+	const struct ws_control *c = &b->control;
+
+	if (c->out.failed) {
+		l->counters[WS_LOST]++;
+		ws_logf(&l->o, WS_LOG_ERROR, "backend dropped: out of memory");
+	}
+	if (c->out.failed || (b->eof && c->out.len == 0 &&
+	    !ws_control_busy(c))) {
+		ws_poll_kill(&l->poll, &b->conn);
+		return 0;
+	}
+	ws_poll_events(&l->poll, &b->conn, (c->out.len > 0 ? POLLOUT : 0) |
+	    (b->eof || c->out.len >= WS_REPLIES_MAX ? 0 : POLLIN));
+	return 1;
+}
+
 /* Gives a backend one slice. Returns the number of objects executed. */
 static uint64_t
 serve_backend(struct ws_loop *l, struct ws_backend *b)
 {
 	struct ws_control *c = &b->control;
 	uint64_t objects;
-	int full;
 
 	b->served_at = l->now;
 	flush_replies(b);
-	if (!b->eof && c->outlen < REPLIES_MAX)
+	if (c->out.len < WS_REPLIES_MAX)
 		feed(l, b);
 	if (!b->eof && b->pending_len == 0 && !b->read_full &&
 	    ws_control_resyncing(c) && nothing_to_read(b->conn.fd))
@@ -161,18 +185,10 @@ serve_backend(struct ws_loop *l, struct ws_backend *b)
 	l->counters[WS_OBJECT_ERRORS] += c->errors;
 	c->objects = c->errors = 0;
 	flush_replies(b);
-	full = c->outlen >= REPLIES_MAX;
-	if (c->lost) {
-		l->counters[WS_LOST]++;
-		ws_logf(&l->o, WS_LOG_ERROR, "backend dropped: out of memory");
-	}
-	if (c->lost || (b->eof && c->outlen == 0)) {
-		ws_poll_kill(&l->poll, &b->conn);
+	if (!poll_backend(l, b))
 		return objects;
-	}
-	ws_poll_events(&l->poll, &b->conn, (c->outlen > 0 ? POLLOUT : 0) |
-	    (b->eof || full ? 0 : POLLIN));
-	if ((b->pending_len != 0 || b->read_full) && !full)
+	if ((b->pending_len != 0 || b->read_full || ws_control_busy(c)) &&
+	    c->out.len < WS_REPLIES_MAX)
 		enqueue(l, b);
 	return objects;
 }
@@ -187,8 +203,8 @@ longest_idle(const struct ws_loop *l)
 	for (i = 0; i < l->poll.hot; i++) {
 		b = (struct ws_backend *)l->poll.conns[i];
 		if (b->conn.kind == WS_CONN_BACKEND && !b->conn.dead &&
-		    b->control.text == NULL && b->control.outlen == 0 &&
-		    !b->in_run_queue && (longest == NULL ||
+		    b->control.text.len == 0 && b->control.out.len == 0 &&
+		    b->control.watcher == NULL && !b->in_run_queue && (longest == NULL ||
 		    b->served_at < longest->served_at))
 			longest = b;
 	}
@@ -301,3 +317,21 @@ ws_backend_serve_all(struct ws_loop *l, uint32_t n)
 	return backends;
 }
 
+/* see ws.h */
+void
+ws_backend_send_events(struct ws_loop *l)
+{
+	struct ws_output *out;
+	struct ws_backend *b;
+	unsigned i;
+
+	for (i = 0; (out = ws_watch_output(&l->hub, i)) != NULL; i++) {
+		b = (struct ws_backend *)((char *)out -
+		    offsetof(struct ws_backend, control.out));
+		if (out->len == 0 || b->conn.dead ||
+		    (b->conn.events & POLLOUT) != 0)
+			continue;
+		flush_replies(b);
+		(void)poll_backend(l, b);
+	}
+}

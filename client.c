@@ -188,6 +188,7 @@ answer_ping(struct ws_loop *l, struct ws_client *c, const struct ws_event *e)
 static void
 take_close(struct ws_loop *l, struct ws_client *c, unsigned code)
 {
+	c->reason = WS_ENDED_CLOSED;
 	if (code == WS_CLOSE_NORMAL || code == WS_CLOSE_GOING_AWAY)
 		ws_client_end(l, c, code, NULL);
 	else
@@ -276,6 +277,8 @@ join(struct ws_loop *l, struct ws_client *c, const struct ws_admission *a)
 		return -1;
 	if (ws_hub_join(&l->hub, &c->session, a->token.sub) != 0)
 		return -1;
+	ws_watch_session(&l->hub, &c->session, WS_EVENT_CONNECT,
+	    WS_ENDED_ERROR);
 	return subscribe_all(l, c, &a->token);
 }
 
@@ -340,6 +343,8 @@ resume_client(struct ws_loop *l, struct ws_client *c,
 	begin_frames(l, s);
 	ws_client_mark_dirty(l, s);
 	l->counters[WS_RESUMED]++;
+	ws_watch_session(&l->hub, &s->session, WS_EVENT_RESUME,
+	    WS_ENDED_ERROR);
 	ws_client_log(l, WS_LOG_INFO, s, "resumed", s->tls ? "wss" : "ws");
 	if (ws_queue_resume(&s->queue, &l->queued, seen, f) != 0) {
 		l->counters[WS_LOST]++;
@@ -354,6 +359,7 @@ resume_client(struct ws_loop *l, struct ws_client *c,
 static void
 end_replaced(struct ws_loop *l, struct ws_client *s)
 {
+	s->reason = WS_ENDED_REPLACED;
 	if (s->state == AWAY)
 		ws_client_end_away(l, s, WS_MISSED,
 		    "replaced by a new session");
@@ -506,6 +512,8 @@ read_client(struct ws_loop *l, struct ws_client *c)
 		if (c->state <= OPEN)
 			ws_client_log(l, WS_LOG_INFO, c, "gone",
 			    n == 0 ? "closed by peer" : ws_client_io_error(c));
+		if (c->state == OPEN)
+			c->reason = n == 0 ? WS_ENDED_CLOSED : WS_ENDED_ERROR;
 		ws_resume_lose(l, c);
 		return;
 	}
@@ -568,7 +576,7 @@ void
 ws_client_free(struct ws_loop *l, struct ws_client *c)
 {
 	ws_wheel_clear(&l->wheel, &c->deadline);
-	ws_hub_leave(&l->hub, &c->session);
+	ws_client_leave(l, c);
 	if (c->state == AWAY)
 		l->away--;
 	ws_client_release(l, c);
@@ -584,6 +592,8 @@ ws_client_free(struct ws_loop *l, struct ws_client *c)
 void
 ws_client_stop(struct ws_loop *l, struct ws_client *c, int64_t delay)
 {
+	if (delay <= 0 || c->state == AWAY)
+		c->reason = WS_ENDED_SHUTDOWN;
 	if (c->state < OPEN || c->state == AWAY)
 		ws_poll_kill(&l->poll, &c->conn);
 	else if (c->state == OPEN && delay > 0)
@@ -620,6 +630,7 @@ pong_timeout(struct ws_loop *l, struct ws_client *c)
 	l->counters[WS_SILENT]++;
 	ws_client_log(l, WS_LOG_INFO, c, "gone", "no answer to a ping");
 	c->reset = 1;
+	c->reason = WS_ENDED_SILENT;
 	ws_resume_lose(l, c);
 }
 
@@ -629,11 +640,13 @@ open_timeout(struct ws_loop *l, struct ws_client *c)
 {
 	int64_t expires;
 
-	if (l->stop_at != 0)
+	if (l->stop_at != 0) {
+		c->reason = WS_ENDED_SHUTDOWN;
 		ws_client_end(l, c, WS_CLOSE_GOING_AWAY, "shutdown");
-	else if (has_expired(l, c, &expires))
+	} else if (has_expired(l, c, &expires)) {
+		c->reason = WS_ENDED_EXPIRED;
 		ws_resume_close(l, c, WS_CLOSE_UNAUTHORIZED, "token expired");
-	else if (c->resume != NULL && l->now < c->resume->due)
+	} else if (c->resume != NULL && l->now < c->resume->due)
 		set_open_deadline(l, c, c->resume->due);
 	else if (c->pinged)
 		pong_timeout(l, c);
@@ -685,6 +698,7 @@ ws_client_timeout(struct ws_timer *deadline, void *arg)
 		open_timeout(l, c);
 		break;
 	case AWAY:
+		c->reason = WS_ENDED_LATE;
 		ws_client_end_away(l, c, WS_LATE, "away for too long");
 		break;
 	case ENDING:

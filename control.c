@@ -38,10 +38,15 @@ enum { CLOSED, AFTER_ERROR, AFTER_OBJECT };
 
 enum action {
 	MULTICAST, SEND_TO_CHANNEL, SEND_TO_DEVICE, SUBSCRIBE, UNSUBSCRIBE,
+	COUNT, LIST, CHANNELS, INFO, KICK, STATS, WATCH,
 	ACTIONS
 };
 
-enum { NEEDS_DATA = 1, NEEDS_DEVICE = 2, NEEDS_CHANNEL = 4 };
+/* What an action needs, and what it may have. */
+enum {
+	NEEDS_DATA = 1, NEEDS_DEVICE = 2, NEEDS_CHANNEL = 4, MAY_DEVICE = 8,
+	MAY_CHANNEL = 16, MAY_EXCEPT = 32, MAY_CLOSE = 64, MAY_WATCH = 128
+};
 
 struct name {
 	unsigned char len;
@@ -53,19 +58,32 @@ static const struct {
 	struct name name;
 	unsigned char needs;
 } actions[ACTIONS] = {
-	{ NAME("multicast"), NEEDS_DATA },
-	{ NAME("sendToChannel"), NEEDS_DATA | NEEDS_CHANNEL },
+	{ NAME("multicast"), NEEDS_DATA | MAY_EXCEPT },
+	{ NAME("sendToChannel"), NEEDS_DATA | NEEDS_CHANNEL | MAY_EXCEPT },
 	{ NAME("sendToDevice"), NEEDS_DATA | NEEDS_DEVICE },
 	{ NAME("subscribe"), NEEDS_DEVICE | NEEDS_CHANNEL },
 	{ NAME("unsubscribe"), NEEDS_DEVICE | NEEDS_CHANNEL },
+	{ NAME("count"), MAY_CHANNEL },
+	{ NAME("list"), MAY_CHANNEL },
+	{ NAME("channels"), MAY_DEVICE },
+	{ NAME("info"), NEEDS_DEVICE },
+	{ NAME("kick"), NEEDS_DEVICE | MAY_CLOSE },
+	{ NAME("stats"), 0 },
+	{ NAME("watch"), MAY_WATCH },
 };
 
-enum field { ACTION, DEVICE, CHANNEL, DATA, FIELDS };
+enum field {
+	ACTION, DEVICE, CHANNEL, DATA, EXCEPT, CODE, REASON, EVENTS, SNAPSHOT,
+	FIELDS
+};
 
 static const struct name fields[FIELDS] = {
-	NAME("action"), NAME("device"), NAME("channel"), NAME("data")
+	NAME("action"), NAME("device"), NAME("channel"), NAME("data"),
+	NAME("except"), NAME("code"), NAME("reason"), NAME("events"),
+	NAME("snapshot")
 };
-#define FIELD_MAX 7 /* bytes of the longest of these */
+#define FIELD_MAX 8 /* bytes of the longest of these */
+#define CLOSE_REASON_MAX (WS_CONTROL_MAX - 2) /* RFC 6455 section 5.5.1 */
 
 /*
  * Writes an error message that quotes the backend's input as written. JSON has
@@ -88,8 +106,11 @@ fail_quoting(char detail[WS_ERROR_MAX], const char *what,
 /* A command. The strings point into the input or the two buffers. */
 struct command {
 	int action;
-	struct ws_text value[FIELDS], device, channel;
+	struct ws_text value[FIELDS], device, channel, except;
 	char device_buf[WS_NAME_MAX], channel_buf[WS_NAME_MAX];
+	char except_buf[WS_NAME_MAX], reason[CLOSE_REASON_MAX + 1];
+	unsigned code, events; /* of kick and watch */
+	int snapshot;
 	char detail[WS_ERROR_MAX]; /* an error message */
 	int newline; /* a newline follows it */
 };
@@ -167,6 +188,84 @@ read_action(struct command *cmd)
 	return fail_quoting(cmd->detail, "unknown action", value);
 }
 
+/* The same; without the field, name->len is 0. */
+static int
+read_optional(struct command *cmd, enum field field, char buf[WS_NAME_MAX],
+    struct ws_text *name)
+{
+	name->len = 0;
+	return cmd->value[field].s == NULL ? 0 :
+	    read_name(cmd, field, buf, name);
+}
+
+/* Reads the Close code and reason of kick: RFC 6455 section 7.4.2. */
+static int
+read_close(struct command *cmd)
+{
+	struct ws_text code = cmd->value[CODE], reason = cmd->value[REASON];
+	struct ws_text text = { cmd->reason, 0 };
+	ssize_t n;
+	size_t i;
+
+	cmd->code = WS_CLOSE_POLICY;
+	if (code.s != NULL) {
+		cmd->code = 0;
+		for (i = 0; i < code.len && code.len == 4; i++)
+			if (code.s[i] >= '0' && code.s[i] <= '9')
+				cmd->code = 10 * cmd->code +
+				    (unsigned)(code.s[i] - '0');
+			else
+				cmd->code = 10000;
+		if (cmd->code != WS_CLOSE_POLICY &&
+		    (cmd->code < 4000 || cmd->code > 4999))
+			return ws_fail(cmd->detail,
+			    "\"code\" is not 1008 or 4000 to 4999");
+	}
+	strcpy(cmd->reason, "kicked");
+	if (reason.s == NULL)
+		return 0;
+	n = ws_json_string(cmd->reason, CLOSE_REASON_MAX, reason);
+	if (n < 0 || memchr(text.s, '\0', (size_t)n) != NULL)
+		return ws_fail(cmd->detail, "\"reason\" is not a string of at "
+		    "most %d bytes", CLOSE_REASON_MAX);
+	cmd->reason[n] = '\0';
+	return 0;
+}
+
+/* Reads which events to watch. */
+static int
+read_watch(struct command *cmd)
+{
+	struct ws_text rest = cmd->value[EVENTS], element;
+	struct ws_text snapshot = cmd->value[SNAPSHOT];
+	char name[32];
+	ssize_t n;
+	int event;
+
+	cmd->events = ~0u;
+	cmd->snapshot = 0;
+	if (snapshot.s != NULL) {
+		cmd->snapshot = *snapshot.s == 't';
+		if (*snapshot.s != 't' && *snapshot.s != 'f')
+			return ws_fail(cmd->detail,
+			    "\"snapshot\" is not true or false");
+	}
+	if (rest.s == NULL)
+		return 0;
+	if (*rest.s != '[')
+		return ws_fail(cmd->detail, "\"events\" is not an array");
+	cmd->events = 0;
+	while (ws_json_element(&rest, &element)) {
+		n = ws_json_string(name, sizeof name, element);
+		event = n < 0 ? -1 : ws_watch_event(name, (size_t)n);
+		if (event == -1)
+			return fail_quoting(cmd->detail, "unknown event",
+			    element);
+		cmd->events |= 1u << event;
+	}
+	return 0;
+}
+
 /* Parses a complete JSON text: 0, or -1 with an error message in detail. */
 static int
 read_command(struct command *cmd, struct ws_text object)
@@ -174,7 +273,7 @@ read_command(struct command *cmd, struct ws_text object)
 	int needs;
 
 	cmd->newline = 0;
-	cmd->device.len = 0;
+	cmd->device.len = cmd->channel.len = cmd->except.len = 0;
 	if (*object.s != '{')
 		return ws_fail(cmd->detail, "not an object");
 	find_fields(object, cmd->value);
@@ -189,37 +288,94 @@ read_command(struct command *cmd, struct ws_text object)
 		return -1;
 	if ((needs & NEEDS_DATA) != 0 && cmd->value[DATA].s == NULL)
 		return ws_fail(cmd->detail, "no \"data\"");
-	return 0;
+	if (needs <= (NEEDS_DATA | NEEDS_DEVICE | NEEDS_CHANNEL))
+		return 0;
+	if ((needs & MAY_DEVICE) != 0)
+		return read_optional(cmd, DEVICE, cmd->device_buf,
+		    &cmd->device);
+	if ((needs & MAY_CHANNEL) != 0)
+		return read_optional(cmd, CHANNEL, cmd->channel_buf,
+		    &cmd->channel);
+	if ((needs & MAY_EXCEPT) != 0)
+		return read_optional(cmd, EXCEPT, cmd->except_buf,
+		    &cmd->except);
+	return (needs & MAY_CLOSE) != 0 ? read_close(cmd) : read_watch(cmd);
 }
 
-/* Executes a command: the count for the OK reply, or -1 with detail. */
+/* Sends data to devices: how many it was queued for, or -1: no memory. */
 static ssize_t
-execute(struct ws_hub *h, struct command *cmd)
+send_data(struct ws_hub *h, const struct command *cmd)
 {
-	struct ws_frame *f = NULL;
-	struct ws_device *d = NULL;
-	ssize_t done = -1;
+	struct ws_frame *f = ws_frame_json(cmd->value[DATA]);
+	const struct ws_device *except = cmd->except.len == 0 ? NULL :
+	    ws_hub_find(h, cmd->except);
+	size_t done;
 
-	if ((actions[cmd->action].needs & NEEDS_DATA) != 0) {
-		f = ws_frame_json(cmd->value[DATA]);
-		if (f == NULL)
-			return ws_fail(cmd->detail, "out of memory");
-	} else {
+	if (f == NULL)
+		return -1;
+	if (cmd->action == MULTICAST)
+		done = ws_hub_multicast(h, f, except);
+	else if (cmd->action == SEND_TO_CHANNEL)
+		done = ws_hub_publish(h, cmd->channel, f, except);
+	else
+		done = ws_hub_send(h, cmd->device, f);
+	ws_frame_release(f);
+	h->budget -= (int64_t)done;
+	return (ssize_t)done;
+}
+
+/* Ends all sessions of a device, and returns their number. */
+static ssize_t
+kick(struct ws_hub *h, struct ws_device *d, const struct command *cmd)
+{
+	struct ws_session *s = ws_device_sessions(d), *next;
+	ssize_t n = 0;
+
+	for (; s != NULL; s = next, n++) {
+		next = s->next; /* with the last one, the device ends */
+		h->owner->kick(s, cmd->code, cmd->reason, h->arg);
+	}
+	h->budget -= n;
+	return n;
+}
+
+/* Begins to watch, or changes that: 1 if it begins, else 0. -1 with detail. */
+static ssize_t
+watch(struct ws_hub *h, struct ws_control *c, struct command *cmd)
+{
+	int begins = c->watcher == NULL;
+
+	if (begins && ws_watch_count(h) >= WS_WATCHERS_MAX)
+		return ws_fail(cmd->detail, "%d backends watch already",
+		    WS_WATCHERS_MAX);
+	if (ws_watch_begin(h, &c->watcher, &c->out, cmd->events,
+	    cmd->snapshot) != 0)
+		return ws_fail(cmd->detail, "out of memory");
+	return begins;
+}
+
+/*
+ * Executes a command: the count for the OK reply, or -1 with detail. Instead of
+ * the count, the reply to a question may have c->answer or c->list.
+ */
+static ssize_t
+execute(struct ws_hub *h, struct ws_control *c, struct command *cmd)
+{
+	const struct ws_channel *channel;
+	struct ws_device *d = NULL;
+	ssize_t done = 0;
+
+	if (cmd->device.len != 0 && cmd->action != SEND_TO_DEVICE) {
 		d = ws_hub_find(h, cmd->device);
 		if (d == NULL)
 			return fail_quoting(cmd->detail, "unknown device",
 			    cmd->value[DEVICE]);
 	}
-
 	switch (cmd->action) {
 	case MULTICAST:
-		done = (ssize_t)ws_hub_multicast(h, f);
-		break;
 	case SEND_TO_CHANNEL:
-		done = (ssize_t)ws_hub_publish(h, cmd->channel, f);
-		break;
 	case SEND_TO_DEVICE:
-		done = (ssize_t)ws_hub_send(h, cmd->device, f);
+		done = send_data(h, cmd);
 		break;
 	case SUBSCRIBE:
 		done = ws_hub_subscribe(h, d, cmd->channel);
@@ -227,43 +383,53 @@ execute(struct ws_hub *h, struct command *cmd)
 	case UNSUBSCRIBE:
 		done = ws_hub_unsubscribe(h, d, cmd->channel);
 		break;
+	case COUNT:
+		if (cmd->channel.len == 0)
+			return (ssize_t)h->count;
+		channel = ws_hub_find_channel(h, cmd->channel);
+		return channel == NULL ? 0 : (ssize_t)ws_channel_count(channel);
+	case LIST:
+	case CHANNELS:
+		if (d != NULL) {
+			ws_watch_channels(d, &c->answer);
+			break;
+		}
+		c->list = ws_list_new(cmd->action == CHANNELS, cmd->channel);
+		if (c->list == NULL)
+			done = -1;
+		break;
+	case INFO:
+		ws_watch_info(h, d, &c->answer);
+		break;
+	case KICK:
+		return kick(h, d, cmd);
+	case STATS:
+		ws_watch_stats(h, &c->answer);
+		break;
+	case WATCH:
+		return watch(h, c, cmd);
 	}
-	ws_frame_release(f);
-	if (f != NULL)
-		h->budget -= done;
+	if (c->answer.failed)
+		done = -1;
 	return done >= 0 ? done : ws_fail(cmd->detail, "out of memory");
 }
 
 /* -------------------------------------------------------------- the stream */
 
-/* Grows a buffer to at least len bytes, by doubling. */
-static int
-make_room(char **buf, size_t *room, size_t len)
-{
-	size_t n = *room == 0 ? 256 : *room;
-	char *more;
-
-	if (len <= *room)
-		return 0;
-	while (n < len)
-		n *= 2;
-	more = realloc(*buf, n);
-	if (more == NULL)
-		return -1;
-	*buf = more;
-	*room = n;
-	return 0;
-}
-
 static void
 append(struct ws_control *c, const char *text, size_t len)
 {
-	if (c->lost || make_room(&c->out, &c->outroom, c->outlen + len) != 0) {
-		c->lost = 1;
-		return;
-	}
-	memcpy(c->out + c->outlen, text, len);
-	c->outlen += len;
+	ws_output_add(&c->out, text, len);
+}
+
+/* Frees a detail that is not asked for, or has been sent. */
+static void
+free_answer(struct ws_control *c)
+{
+	ws_output_free(&c->answer);
+	c->answer.failed = 0;
+	free(c->list);
+	c->list = NULL;
 }
 
 static void
@@ -279,34 +445,74 @@ reply_ok(struct ws_control *c, size_t count)
 	append(c, "OK", 2);
 }
 
-/* c->detail has the error message. */
+/*
+ * Ends the reply's line, with its detail. A list is only begun, and c is busy
+ * until continue_output has ended it.
+ */
+static void
+end_line(struct ws_hub *h, struct ws_control *c)
+{
+	if (c->line_open == CLOSED)
+		return;
+	c->line_open = CLOSED;
+	append(c, " ", 1);
+	if (c->list != NULL) {
+		ws_list_begin(h, c->list, &c->out);
+		return;
+	}
+	if (c->answer.len != 0)
+		append(c, c->answer.s, c->answer.len);
+	else
+		append(c, c->detail, strlen(c->detail));
+	append(c, "\n", 1);
+	free_answer(c);
+}
+
+/* Handles a newline after a text. */
+static void
+take_newline(struct ws_hub *h, struct ws_control *c)
+{
+	if (c->line_open == AFTER_OBJECT)
+		c->lines = 1;
+	end_line(h, c);
+}
+
+/* Writes more of a list and of a snapshot: 1 if there is none any more. */
+static int
+continue_output(struct ws_hub *h, struct ws_control *c)
+{
+	if (c->list != NULL && c->list->out != NULL) {
+		if (!ws_list_continue(h, c->list))
+			return 0;
+		append(c, "\n", 1);
+		free_answer(c);
+	}
+	if (c->watcher != NULL && ws_watch_snapshotting(c->watcher))
+		ws_watch_continue(h, c->watcher);
+	return !ws_control_busy(c);
+}
+
+/*
+ * Replies with an error; c->detail has the message. A watcher gets the whole
+ * line at once, because an event may be the next.
+ */
 static void
 reply_error(struct ws_control *c)
 {
 	c->errors++;
 	append(c, "ERR", 3);
-}
-
-/* Handles a newline after a text: ends the reply's line, with its detail. */
-static void
-end_line(struct ws_control *c)
-{
-	if (c->line_open == CLOSED)
+	if (c->watcher == NULL)
 		return;
 	append(c, " ", 1);
 	append(c, c->detail, strlen(c->detail));
 	append(c, "\n", 1);
-	if (c->line_open == AFTER_OBJECT)
-		c->lines = 1;
-	c->line_open = CLOSED;
 }
 
 static void
 free_text(struct ws_control *c)
 {
-	free(c->text);
-	c->text = NULL;
-	c->len = c->room = 0;
+	ws_output_free(&c->text);
+	c->text.failed = 0;
 }
 
 /* Skips an invalid text, whose end is unknown. c->detail has the message. */
@@ -324,25 +530,31 @@ static void
 end_resync(struct ws_control *c)
 {
 	c->state = BETWEEN;
-	c->line_open = AFTER_ERROR;
 	if (!c->lines)
 		reply_error(c);
+	if (c->watcher == NULL)
+		c->line_open = AFTER_ERROR;
 }
 
 /* Replies to a text, which was an object or not. */
 static void
-reply(struct ws_control *c, const struct command *cmd, ssize_t count,
-    int object)
+reply(struct ws_hub *h, struct ws_control *c, const struct command *cmd,
+    ssize_t count, int object)
 {
+	c->line_open = object ? AFTER_OBJECT : AFTER_ERROR;
 	if (count >= 0) {
 		reply_ok(c, (size_t)count);
+		if (c->watcher != NULL)
+			end_line(h, c);
 	} else {
 		memcpy(c->detail, cmd->detail, sizeof c->detail);
 		reply_error(c);
+		free_answer(c);
+		if (c->watcher != NULL)
+			c->line_open = CLOSED;
 	}
-	c->line_open = object ? AFTER_OBJECT : AFTER_ERROR;
 	if (cmd->newline)
-		end_line(c);
+		take_newline(h, c);
 }
 
 /*
@@ -364,7 +576,7 @@ execute_pending(struct feed *f)
 
 	f->pending = NULL;
 	if (cmd != NULL)
-		reply(f->c, cmd, execute(f->h, cmd), 1);
+		reply(f->h, f->c, cmd, execute(f->h, f->c, cmd), 1);
 }
 
 /* Handles a text that ends after n bytes of piece and may begin in c->text. */
@@ -376,17 +588,16 @@ end_text(struct feed *f, const char *piece, size_t n)
 	struct ws_text text = { piece, n };
 	int bad;
 
-	if (c->len != 0) { /* and so no command is pending */
-		if (make_room(&c->text, &c->room, c->len + n) != 0) {
+	if (c->text.len != 0) { /* and so no command is pending */
+		ws_output_add(&c->text, piece, n);
+		if (c->text.failed) {
 			ws_fail(c->detail, "out of memory");
 			begin_resync(c);
 			end_resync(c); /* here the end is known */
 			return;
 		}
-		if (n != 0)
-			memcpy(c->text + c->len, piece, n);
-		text.s = c->text;
-		text.len = c->len + n;
+		text.s = c->text.s;
+		text.len = c->text.len;
 	}
 	c->objects++;
 	c->state = BETWEEN;
@@ -397,15 +608,16 @@ end_text(struct feed *f, const char *piece, size_t n)
 		ws_hub_prefetch_bucket(f->h, cmd->device);
 	execute_pending(f);
 	if (bad) {
-		reply(c, cmd, -1, *text.s == '{');
+		reply(f->h, c, cmd, -1, *text.s == '{');
 	} else {
 		f->next = &f->commands[cmd == &f->commands[0]];
 		f->pending = cmd;
 	}
-	if (c->len != 0) {
+	/* While it answers a question, no other command may be pending. */
+	if (c->text.len != 0 || (!bad && cmd->action >= COUNT))
 		execute_pending(f);
+	if (c->text.len != 0)
 		free_text(c);
-	}
 }
 
 /* Reads a text, or a part of it, from piece; returns the bytes used. */
@@ -418,26 +630,26 @@ take_text(struct feed *f, const char *piece, size_t len)
 
 	f->h->budget -= OBJECT_COST;
 	if (n == WS_BAD)
-		used = c->json.offset - c->len;
-	if (n >= 0 && c->len + used <= WS_TEXT_MAX) {
+		used = c->json.offset - c->text.len;
+	if (n >= 0 && c->text.len + used <= WS_TEXT_MAX) {
 		end_text(f, piece, used);
 		return used;
 	}
 	execute_pending(f);
-	if (c->len + used > WS_TEXT_MAX) {
-		used = WS_TEXT_MAX - c->len;
+	if (c->text.len + used > WS_TEXT_MAX) {
+		used = WS_TEXT_MAX - c->text.len;
 		ws_fail(c->detail, "longer than %d bytes", WS_TEXT_MAX);
 		begin_resync(c);
 	} else if (n == WS_BAD) {
 		ws_fail(c->detail, "not JSON at byte %zu: %s",
 		    c->json.offset, c->json.reason);
 		begin_resync(c);
-	} else if (make_room(&c->text, &c->room, c->len + used) != 0) {
-		ws_fail(c->detail, "out of memory");
-		begin_resync(c);
 	} else {
-		memcpy(c->text + c->len, piece, used);
-		c->len += used;
+		ws_output_add(&c->text, piece, used);
+		if (c->text.failed) {
+			ws_fail(c->detail, "out of memory");
+			begin_resync(c);
+		}
 	}
 	return used;
 }
@@ -455,19 +667,22 @@ ws_control_feed(struct ws_hub *h, struct ws_control *c, const char *data,
 	f.pending = NULL;
 	f.next = f.commands;
 	/* A newline belongs to the command before it, so it is always read. */
-	while (p < end && (h->budget > 0 || *p == '\n')) {
+	while (continue_output(h, c) && p < end &&
+	    (h->budget > 0 || *p == '\n')) {
 		switch (c->state) {
 		case BETWEEN:
 			if (*p == '\n') {
 				if (f.pending != NULL)
 					f.pending->newline = 1;
 				else
-					end_line(c);
+					take_newline(h, c);
 				p++;
 			} else if (*p == ' ' || *p == '\t' || *p == '\r') {
 				p++;
 			} else {
 				c->line_open = CLOSED;
+				if (c->list != NULL || c->answer.len != 0)
+					free_answer(c);
 				memset(&c->json, 0, sizeof c->json);
 				c->state = TEXT;
 			}
@@ -514,21 +729,31 @@ ws_control_end(struct ws_control *c)
 }
 
 /* see ws.h */
+int
+ws_control_busy(const struct ws_control *c)
+{
+	if (c->out.failed)
+		return 0;
+	return (c->list != NULL && c->list->out != NULL) ||
+	    (c->watcher != NULL && ws_watch_snapshotting(c->watcher));
+}
+
+/* see ws.h */
 void
 ws_control_sent(struct ws_control *c, size_t n)
 {
-	if (n == 0)
-		return; /* c->out may be NULL, which memmove does not allow */
-	c->outlen -= n;
-	if (c->outlen != 0)
-		memmove(c->out, c->out + n, c->outlen);
+	ws_output_remove(&c->out, n);
+	if (c->watcher != NULL)
+		ws_watch_sent(c->watcher);
 }
 
 /* see ws.h */
 void
 ws_control_free(struct ws_control *c)
 {
-	free(c->text);
-	free(c->out);
+	ws_watch_end(c->watcher);
+	free_answer(c);
+	ws_output_free(&c->out);
+	free_text(c);
 	memset(c, 0, sizeof *c);
 }

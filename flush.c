@@ -131,6 +131,7 @@ ws_client_flush(struct ws_loop *l, struct ws_client *c)
 	}
 	if (done < 0 && done != WS_WANT_OUT) {
 		ws_client_log(l, WS_LOG_INFO, c, "lost", ws_client_io_error(c));
+		c->reason = WS_ENDED_ERROR;
 		ws_resume_lose(l, c);
 	} else if (done == WS_WANT_OUT) {
 		ws_poll_events(&l->poll, &c->conn, POLLIN | POLLOUT);
@@ -233,6 +234,7 @@ evict_unfinished(struct ws_loop *l, struct ws_client *c)
 	}
 	ws_client_release(l, c);
 	c->reset = 1;
+	c->reason = WS_ENDED_SLOW;
 	ws_poll_kill(&l->poll, &c->conn);
 }
 
@@ -244,6 +246,7 @@ static void
 evict(struct ws_loop *l, struct ws_client *c)
 {
 	if (c->state == WS_CLIENT_AWAY) {
+		c->reason = WS_ENDED_MISSED;
 		ws_client_end_away(l, c, WS_CUT_OFF,
 		    "--queue-total is reached");
 		ws_client_release(l, c);

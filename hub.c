@@ -211,10 +211,10 @@ hash_pair(const struct ws_device *d, const struct ws_channel *c)
 
 /* see ws.h */
 int
-ws_hub_init(struct ws_hub *h, ws_deliver *deliver, void *arg)
+ws_hub_init(struct ws_hub *h, const struct ws_owner *owner, void *arg)
 {
 	memset(h, 0, sizeof *h);
-	h->deliver = deliver;
+	h->owner = owner;
 	h->arg = arg;
 	h->budget = INT64_MAX;
 	h->nbuckets = h->name_buckets = BUCKETS;
@@ -262,6 +262,27 @@ ws_device_name(const struct ws_device *d)
 		t.len = named(d)->len;
 	}
 	return t;
+}
+
+/* see ws.h */
+struct ws_session *
+ws_device_sessions(const struct ws_device *d)
+{
+	/* A device without a name is its session's first member. */
+	return d->named ? named(d)->sessions :
+	    (struct ws_session *)(uintptr_t)d;
+}
+
+/* see ws.h */
+unsigned
+ws_device_count(const struct ws_device *d)
+{
+	const struct ws_session *s;
+	unsigned n = 0;
+
+	for (s = ws_device_sessions(d); s != NULL; s = s->next)
+		n++;
+	return n;
 }
 
 static struct ws_device *
@@ -519,8 +540,11 @@ unlink_member(struct ws_hub *h, struct ws_link *k)
 	if (k->next != NULL)
 		k->next->prev = k->prev;
 	free(k);
-	if (c->count == 0)
-		end_channel(h, c);
+	if (c->count != 0)
+		return;
+	if (h->channel_event != NULL)
+		h->channel_event(h, c, 0);
+	end_channel(h, c);
 }
 
 /* see ws.h */
@@ -610,6 +634,8 @@ ws_hub_subscribe(struct ws_hub *h, struct ws_device *d, struct ws_text channel)
 	if (k->next != NULL)
 		k->next->prev = k;
 	d->links = k;
+	if (c->count == 1 && h->channel_event != NULL)
+		h->channel_event(h, c, 1);
 	return 1;
 }
 
@@ -627,6 +653,108 @@ ws_hub_unsubscribe(struct ws_hub *h, struct ws_device *d,
 	return 1;
 }
 
+/* ------------------------------------------------------------- questions */
+
+/* see ws.h */
+const struct ws_channel *
+ws_hub_find_channel(const struct ws_hub *h, struct ws_text name)
+{
+	return find_channel(h, name, hash_name(h, name));
+}
+
+/* see ws.h */
+struct ws_text
+ws_channel_name(const struct ws_channel *c)
+{
+	struct ws_text t = { c->name, c->len };
+
+	return t;
+}
+
+/* see ws.h */
+uint32_t
+ws_channel_count(const struct ws_channel *c)
+{
+	return c->count;
+}
+
+/* see ws.h */
+struct ws_device *
+ws_channel_device(const struct ws_channel *c, uint32_t i)
+{
+	return c->members[i].device;
+}
+
+/* see ws.h */
+int
+ws_hub_is_in(const struct ws_hub *h, const struct ws_device *d,
+    const struct ws_channel *c)
+{
+	return find_link(h, d, c) != NULL;
+}
+
+/* see ws.h */
+const struct ws_channel *
+ws_device_channel(const struct ws_device *d, const struct ws_link **at)
+{
+	*at = *at == NULL ? d->links : (*at)->next;
+	return *at == NULL ? NULL : (*at)->channel;
+}
+
+/*
+ * Bucket b of a table with n buckets has the hashes whose low bits are b. With
+ * the order of bits reversed, these are the range of 2^32 / n places that
+ * begins at the reversed b. So a table can be walked bucket by bucket, also if
+ * it is doubled meanwhile: each range becomes two.
+ */
+static uint32_t
+reverse_bits(uint32_t n)
+{
+	n = n >> 16 | n << 16;
+	n = (n >> 8 & 0x00ff00ff) | (n & 0x00ff00ff) << 8;
+	n = (n >> 4 & 0x0f0f0f0f) | (n & 0x0f0f0f0f) << 4;
+	n = (n >> 2 & 0x33333333) | (n & 0x33333333) << 2;
+	return (n >> 1 & 0x55555555) | (n & 0x55555555) << 1;
+}
+
+/* see ws.h */
+uint64_t
+ws_device_place(const struct ws_device *d)
+{
+	return d->named ? (uint64_t)1 << 32 | reverse_bits(named(d)->hash) :
+	    reverse_bits(hash_id(d->id));
+}
+
+/* see ws.h */
+uint64_t
+ws_channel_place(const struct ws_channel *c)
+{
+	return WS_WALK_CHANNELS | reverse_bits(c->hash);
+}
+
+/* see ws.h */
+void
+ws_hub_walk(struct ws_hub *h, struct ws_walk *w, void *arg)
+{
+	uint32_t place = reverse_bits((uint32_t)w->at), n;
+	struct ws_device *d;
+	struct ws_channel *c;
+
+	h->budget--;
+	if (w->at < WS_WALK_CHANNELS) {
+		n = w->at >> 32 == 0 ? h->nbuckets : h->name_buckets;
+		d = (w->at >> 32 == 0 ? h->buckets : h->names)[place & (n - 1)];
+		for (; d != NULL; d = d->chain, h->budget--)
+			w->device(h, d, arg);
+	} else {
+		n = h->channel_buckets;
+		c = h->channels[place & (n - 1)];
+		for (; c != NULL; c = c->chain, h->budget--)
+			w->channel(h, c, arg);
+	}
+	w->at += ((uint64_t)1 << 32) / n;
+}
+
 /* -------------------------------------------------------------- delivery */
 
 static size_t
@@ -635,35 +763,37 @@ deliver(const struct ws_hub *h, struct ws_device *d, struct ws_frame *f)
 	struct ws_session *s;
 	size_t queued = 0;
 
-	if (!d->named) /* it is the session's first member */
-		return h->deliver((struct ws_session *)d, f, h->arg) != 0;
-	for (s = named(d)->sessions; s != NULL; s = s->next)
-		queued += h->deliver(s, f, h->arg) != 0;
+	for (s = ws_device_sessions(d); s != NULL; s = s->next)
+		queued += h->owner->deliver(s, f, h->arg) != 0;
 	return queued;
 }
 
 /* see ws.h */
 size_t
-ws_hub_multicast(struct ws_hub *h, struct ws_frame *f)
+ws_hub_multicast(struct ws_hub *h, struct ws_frame *f,
+    const struct ws_device *except)
 {
 	size_t queued = 0;
 	uint32_t i;
 
 	for (i = 0; i < h->count; i++)
-		queued += deliver(h, h->devices[i], f);
+		if (h->devices[i] != except)
+			queued += deliver(h, h->devices[i], f);
 	return queued;
 }
 
 /* see ws.h */
 size_t
-ws_hub_publish(struct ws_hub *h, struct ws_text channel, struct ws_frame *f)
+ws_hub_publish(struct ws_hub *h, struct ws_text channel, struct ws_frame *f,
+    const struct ws_device *except)
 {
 	struct ws_channel *c = find_channel(h, channel, hash_name(h, channel));
 	size_t queued = 0;
 	uint32_t i;
 
 	for (i = 0; c != NULL && i < c->count; i++)
-		queued += deliver(h, c->members[i].device, f);
+		if (c->members[i].device != except)
+			queued += deliver(h, c->members[i].device, f);
 	return queued;
 }
 

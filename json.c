@@ -421,6 +421,27 @@ ws_json_member(struct ws_text *rest, struct ws_text *name,
 	return more;
 }
 
+/* see ws.h */
+int
+ws_json_element(struct ws_text *rest, struct ws_text *value)
+{
+	const char *p = skip_space(rest->s), *end = rest->s + rest->len;
+	int more;
+
+	/* p is at '[' or, after a value, at ',' or ']'. */
+	if (*p != ']')
+		p = skip_space(p + 1);
+	more = *p != ']';
+	if (more) {
+		value->s = p;
+		p = skip_value(p, end);
+		value->len = (size_t)(p - value->s);
+	}
+	rest->s = p;
+	rest->len = (size_t)(end - p);
+	return more;
+}
+
 static uint32_t
 hex4(const char *p)
 {

@@ -52,7 +52,7 @@ struct ws_listener {
 static const char *const counter_names[WS_COUNTERS] = {
 	"accepted", "refused", "bad requests", "TLS failures", "opened",
 	"protocol errors", "silent", "cut off", "lost for want of memory",
-	"undelivered frames", "unauthorized", "resumed", "missed", "late",
+	"undelivered frames", "unauthorized", "resumed", "missed", "late", "kicked",
 	"objects", "errors", "deliveries", "turns",
 	"long turns"
 };
@@ -237,7 +237,7 @@ send_heartbeat(struct ws_loop *l)
 	l->next_heartbeat = l->now + (int64_t)l->o.heartbeat * 1000;
 	if (f != NULL) {
 		f->heartbeat = 1;
-		ws_hub_multicast(&l->hub, f);
+		ws_hub_multicast(&l->hub, f, NULL);
 	} else {
 		l->counters[WS_LOST]++;
 	}
@@ -397,6 +397,8 @@ ws_loop_step(struct ws_loop *l, int timeout)
 		ws_client_log_omitted(l);
 	ws_client_flush_all(l);
 	sweep(l);
+	if (l->hub.watch != NULL)
+		ws_backend_send_events(l);
 	update_listeners(l);
 	count_turn(l, ws_clock() - began);
 	/* With no client left, backends still get their replies. */
@@ -468,6 +470,17 @@ ws_loop_stop(struct ws_loop *l)
 			    1 + ws_jitter(&l->jitter_seed, (uint32_t)window));
 }
 
+static size_t
+stats(char *out, size_t room, void *arg)
+{
+	(void)arg;
+	return (size_t)snprintf(out, room, "{}");
+}
+
+static const struct ws_owner owner = {
+	ws_client_deliver, ws_client_describe, ws_client_kick, stats
+};
+
 /* see ws.h */
 struct ws_loop *
 ws_loop_new(const struct ws_options *o)
@@ -514,7 +527,7 @@ ws_loop_new(const struct ws_options *o)
 		l->max_clients = o->max_clients;
 	if (ws_peer_init(l) != 0)
 		goto fail;
-	if (ws_hub_init(&l->hub, ws_client_deliver, l) != 0)
+	if (ws_hub_init(&l->hub, &owner, l) != 0)
 		goto fail;
 	return l;
 fail:

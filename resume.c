@@ -309,9 +309,12 @@ go_away(struct ws_loop *l, struct ws_client *c)
 		ws_resume_forget(l, c, 1);
 	ws_wheel_set(&l->wheel, &c->deadline,
 	    l->now + (int64_t)l->o.resume * 1000);
-	if (ws_queue_all(q) > l->o.keep)
-		ws_client_end_away(l, c, WS_MISSED,
-		    "more was sent than is kept");
+	ws_watch_session(&l->hub, &c->session, WS_EVENT_AWAY,
+	    (enum ws_reason)c->reason);
+	if (ws_queue_all(q) <= l->o.keep)
+		return;
+	c->reason = WS_ENDED_MISSED;
+	ws_client_end_away(l, c, WS_MISSED, "more was sent than is kept");
 }
 
 static int
@@ -389,5 +392,6 @@ ws_resume_take(struct ws_loop *l, struct ws_client *s, struct ws_client *c)
 	}
 	s->state = WS_CLIENT_OPEN;
 	s->asked = 0;
+	s->reason = WS_ENDED_ERROR;
 	s->queue.taken_at = (uint32_t)l->now;
 }

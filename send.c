@@ -186,6 +186,18 @@ ws_client_queue_ping(struct ws_loop *l, struct ws_client *c)
 
 /* see ws.h */
 void
+ws_client_leave(struct ws_loop *l, struct ws_client *c)
+{
+	if (c->session.device == NULL)
+		return;
+	l->ends[c->reason]++;
+	ws_watch_session(&l->hub, &c->session, WS_EVENT_DISCONNECT,
+	    (enum ws_reason)c->reason);
+	ws_hub_leave(&l->hub, &c->session);
+}
+
+/* see ws.h */
+void
 ws_client_end_away(struct ws_loop *l, struct ws_client *c,
     enum ws_counter counter, const char *reason)
 {
@@ -203,10 +215,12 @@ deliver_away(struct ws_loop *l, struct ws_client *c, struct ws_frame *f)
 	if (f->heartbeat)
 		return 0;
 	if (ws_queue_push(q, &l->queued, f) != 0) {
+		c->reason = WS_ENDED_ERROR;
 		ws_client_end_away(l, c, WS_LOST, "out of memory");
 		return 0;
 	}
 	if (ws_queue_all(q) > l->o.keep) {
+		c->reason = WS_ENDED_MISSED;
 		ws_client_end_away(l, c, WS_MISSED,
 		    "more was sent than is kept");
 		return 0;
@@ -218,13 +232,19 @@ deliver_away(struct ws_loop *l, struct ws_client *c, struct ws_frame *f)
 	return 1;
 }
 
+static struct ws_client *
+client_of(const struct ws_session *s)
+{
+	return (struct ws_client *)
+	    ((uintptr_t)s - offsetof(struct ws_client, session));
+}
+
 /* see ws.h */
 int
 ws_client_deliver(struct ws_session *s, struct ws_frame *f, void *arg)
 {
 	struct ws_loop *l = arg;
-	struct ws_client *c = (struct ws_client *)
-	    ((char *)s - offsetof(struct ws_client, session));
+	struct ws_client *c = client_of(s);
 
 	if (c->conn.dead)
 		return 0;
@@ -243,7 +263,7 @@ static void
 end_client(struct ws_loop *l, struct ws_client *c)
 {
 	c->state = WS_CLIENT_ENDING;
-	ws_hub_leave(&l->hub, &c->session);
+	ws_client_leave(l, c);
 	if (c->resume != NULL) {
 		ws_queue_forget(&c->queue, &l->queued, c->queue.kept);
 		ws_resume_free(l, c);
@@ -291,6 +311,7 @@ ws_client_disconnect_slow(struct ws_loop *l, struct ws_client *c)
 	ws_client_log(l, WS_LOG_NOTE, c, "cut off", "reads too slowly");
 	l->counters[WS_UNDELIVERED] += ws_queue_cut(&c->queue, &l->queued);
 	c->reset = 1;
+	c->reason = WS_ENDED_SLOW;
 	ws_client_end(l, c, WS_CLOSE_TRY_LATER, "too slow");
 }
 
@@ -303,4 +324,42 @@ ws_client_release(struct ws_loop *l, struct ws_client *c)
 	l->queued -= ws_client_unfinished(c);
 	ws_tls_free(c->tls);
 	c->tls = NULL;
+}
+
+/* see ws.h */
+void
+ws_client_describe(const struct ws_session *s, struct ws_about_session *about,
+    void *arg)
+{
+	const struct ws_loop *l = arg;
+	const struct ws_client *c = client_of(s);
+
+	about->away = c->state == WS_CLIENT_AWAY;
+	about->reason = (enum ws_reason)c->reason;
+	about->address[0] = '\0';
+	if (!about->away)
+		ws_client_address(c, about->address);
+	about->path = ws_client_path(c);
+	about->since = ws_wall_clock() - (l->now / 1000 - c->opened);
+	about->unsent = c->queue.unsent;
+	about->kept = ws_queue_kept(&c->queue);
+}
+
+/* see ws.h */
+void
+ws_client_kick(struct ws_session *s, unsigned code, const char *reason,
+    void *arg)
+{
+	struct ws_loop *l = arg;
+	struct ws_client *c = client_of(s);
+
+	c->reason = WS_ENDED_KICKED;
+	if (c->state == WS_CLIENT_AWAY) {
+		ws_client_end_away(l, c, WS_KICKED, reason);
+	} else {
+		l->counters[WS_KICKED]++;
+		ws_client_log(l, WS_LOG_INFO, c, "kicked", reason);
+		ws_client_end(l, c, code, reason);
+	}
+	ws_client_leave(l, c);
 }

@@ -9,6 +9,7 @@
  *   siphash.c  a hash for keys from outside            no I/O, no allocation
  *   hub.c      devices, channels, subscriptions        no descriptors
  *   queue.c    a session's send queue                  no descriptors
+ *   watch.c    events, lists and facts as JSON         no descriptors
  *   control.c  a backend's commands and the replies    no descriptors
  *   pem.c      PEM blocks and their labels             no I/O, no allocation
  *   tls.c      BearSSL: certificates, sessions
@@ -35,7 +36,7 @@
  *
  * A module calls only modules to its right:
  *
- * main -> keeper -> loop -> { backend -> { control -> { hub, json }, flush },
+ * main -> keeper -> loop -> { backend -> { control -> { watch -> hub, json }, flush },
  *                             client -> { admit -> { token, http }, flush } }
  * flush -> resume -> send -> { tls, queue, hub, ws, poll, wheel }
  *
@@ -94,6 +95,8 @@ enum { WS_WANT_IN = -1, WS_WANT_OUT = -2, WS_ERROR = -3 };
 #endif
 
 #define WS_ERROR_MAX 320 /* bytes of an error message, NUL included */
+#define WS_ADDRESS_MAX 128 /* bytes of an address in text, NUL included */
+#define WS_PATH_MAX 255 /* bytes of a request's path that are remembered */
 
 /* A string; the bytes are owned by someone else. */
 struct ws_text {
@@ -179,6 +182,7 @@ enum {
 	WS_CLOSE_PROTOCOL = 1002,
 	WS_CLOSE_NO_STATUS = 1005, /* never sent: the Close had no code */
 	WS_CLOSE_BAD_DATA = 1007,
+	WS_CLOSE_POLICY = 1008,
 	WS_CLOSE_TOO_BIG = 1009,
 	WS_CLOSE_TRY_LATER = 1013,
 	WS_CLOSE_UNAUTHORIZED = 3000
@@ -393,6 +397,9 @@ int ws_json_whole(const struct ws_json *j);
 int ws_json_member(struct ws_text *rest, struct ws_text *name,
     struct ws_text *value);
 
+/* The same for the elements of an array. */
+int ws_json_element(struct ws_text *rest, struct ws_text *value);
+
 /*
  * Decodes value, a string with its quotes, to UTF-8. Returns the length, or
  * WS_BAD if value is not a string, needs more than cap bytes, or contains half
@@ -580,9 +587,52 @@ struct ws_session {
  */
 typedef int ws_deliver(struct ws_session *s, struct ws_frame *f, void *arg);
 
-struct ws_hub {
+/* Why a session has ended or is away. */
+enum ws_reason {
+	WS_ENDED_ERROR,  /* protocol error, connection error, no memory */
+	WS_ENDED_CLOSED, /* by the peer */
+	WS_ENDED_SILENT, WS_ENDED_SLOW, WS_ENDED_KICKED, WS_ENDED_EXPIRED,
+	WS_ENDED_REPLACED, /* the peer has a new session instead */
+	WS_ENDED_SHUTDOWN,
+	WS_ENDED_MISSED, /* away, and more was sent than is kept */
+	WS_ENDED_LATE,   /* away for too long */
+	WS_REASONS
+};
+
+extern const char *const ws_reasons[WS_REASONS]; /* "error", "closed" ... */
+
+/* What backends can ask about a session. */
+struct ws_about_session {
+	char address[WS_ADDRESS_MAX]; /* NUL-terminated; "": it is away */
+	struct ws_text path; /* of its request */
+	long long since;     /* when it began, s since 1970 */
+	int away;
+	enum ws_reason reason; /* why it is away */
+	size_t unsent, kept; /* bytes of queued messages */
+};
+
+/* The owner of a hub's sessions. */
+struct ws_owner {
 	ws_deliver *deliver;
+	void (*describe)(const struct ws_session *s,
+	    struct ws_about_session *about, void *arg);
+	/* Ends s with a Close frame. s must leave the hub at once. */
+	void (*kick)(struct ws_session *s, unsigned code, const char *reason,
+	    void *arg);
+	/* Writes all counters as a JSON object of at most room bytes. */
+	size_t (*stats)(char *out, size_t room, void *arg);
+};
+
+struct ws_watch;
+
+struct ws_hub {
+	const struct ws_owner *owner;
 	void *arg;
+	struct ws_watch *watch; /* NULL: nobody watches */
+	/* Called if a channel gets its first device or has lost its last one.
+	   NULL if nobody watches. */
+	void (*channel_event)(struct ws_hub *h, const struct ws_channel *c,
+	    int occupied);
 	struct ws_device **devices; /* all of them, in no order */
 	uint32_t count, room;
 	struct ws_device **buckets; /* those with an id, by it */
@@ -599,8 +649,11 @@ struct ws_hub {
 	unsigned npool;
 };
 
-/* -1 with errno: no memory or entropy, and ws_hub_free need not be called. */
-int ws_hub_init(struct ws_hub *h, ws_deliver *deliver, void *arg);
+/*
+ * owner's functions get arg. -1 with errno: no memory or entropy, and
+ * ws_hub_free need not be called.
+ */
+int ws_hub_init(struct ws_hub *h, const struct ws_owner *owner, void *arg);
 
 /* All sessions must have left. */
 void ws_hub_free(struct ws_hub *h);
@@ -624,6 +677,12 @@ struct ws_device *ws_hub_find(const struct ws_hub *h, struct ws_text name);
 /* The name of a device, or its id if it has none. */
 struct ws_text ws_device_name(const struct ws_device *d);
 
+/* The first of a device's sessions; ->next is the next one. */
+struct ws_session *ws_device_sessions(const struct ws_device *d);
+
+/* How many sessions it has. */
+unsigned ws_device_count(const struct ws_device *d);
+
 /*
  * Load the hash bucket of a device id, and then the device, into the cache.
  * Among 10,000 devices neither is in it. Calling both some work ahead of
@@ -634,11 +693,13 @@ void ws_hub_prefetch_device(const struct ws_hub *h, struct ws_text id);
 
 /*
  * Deliver f to all sessions, to those in a channel, or to those of a device.
- * They return how many sessions it was queued for.
+ * The device except, if it is not NULL, gets nothing. They return how many
+ * sessions it was queued for.
  */
-size_t ws_hub_multicast(struct ws_hub *h, struct ws_frame *f);
+size_t ws_hub_multicast(struct ws_hub *h, struct ws_frame *f,
+    const struct ws_device *except);
 size_t ws_hub_publish(struct ws_hub *h, struct ws_text channel,
-    struct ws_frame *f);
+    struct ws_frame *f, const struct ws_device *except);
 size_t ws_hub_send(struct ws_hub *h, struct ws_text device,
     struct ws_frame *f);
 
@@ -647,6 +708,49 @@ int ws_hub_subscribe(struct ws_hub *h, struct ws_device *d,
     struct ws_text channel);
 int ws_hub_unsubscribe(struct ws_hub *h, struct ws_device *d,
     struct ws_text channel);
+
+/* The channel of that name, or NULL. */
+const struct ws_channel *ws_hub_find_channel(const struct ws_hub *h,
+    struct ws_text name);
+struct ws_text ws_channel_name(const struct ws_channel *c);
+uint32_t ws_channel_count(const struct ws_channel *c);
+struct ws_device *ws_channel_device(const struct ws_channel *c, uint32_t i);
+
+/* Whether a device is in a channel. */
+int ws_hub_is_in(const struct ws_hub *h, const struct ws_device *d,
+    const struct ws_channel *c);
+
+/*
+ * Iterates over the channels of a device. *at is NULL at first. Returns NULL
+ * after the last.
+ */
+const struct ws_channel *ws_device_channel(const struct ws_device *d,
+    const struct ws_link **at);
+
+/*
+ * A walk visits all devices, and then all channels, in an order of places that
+ * depend only on their names and on the hub's key. So it can pause, and others
+ * may come and go meanwhile: at every moment it has visited exactly those whose
+ * place is below the walk's.
+ */
+#define WS_WALK_CHANNELS ((uint64_t)2 << 32) /* here the channels begin */
+#define WS_WALK_END ((uint64_t)3 << 32)
+
+uint64_t ws_device_place(const struct ws_device *d);
+uint64_t ws_channel_place(const struct ws_channel *c);
+
+struct ws_walk {
+	uint64_t at; /* set to 0, or to WS_WALK_CHANNELS */
+	void (*device)(struct ws_hub *h, struct ws_device *d, void *arg);
+	void (*channel)(struct ws_hub *h, const struct ws_channel *c,
+	    void *arg);
+};
+
+/*
+ * Visits those at one place or a few, and sets w->at beyond them. It reduces
+ * h->budget.
+ */
+void ws_hub_walk(struct ws_hub *h, struct ws_walk *w, void *arg);
 
 /* ---------------------------------------------------------------- queue.c */
 
@@ -755,28 +859,120 @@ size_t ws_queue_kept(const struct ws_queue *q);
 /* Bytes of all frames, kept and waiting, and of their pointers. */
 size_t ws_queue_all(const struct ws_queue *q);
 
+/* ---------------------------------------------------------------- watch.c */
+
+#define WS_REPLIES_MAX 65536 /* bytes: then a list or snapshot pauses */
+#define WS_STATS_MAX 16384   /* bytes of all counters as JSON */
+#define WS_WATCHERS_MAX 64
+
+/* Bytes to be sent, in memory that grows. Zero it to begin. */
+struct ws_output {
+	char *s;
+	size_t len, room;
+	unsigned char failed; /* there was no memory: nothing is added */
+};
+
+void ws_output_add(struct ws_output *o, const char *s, size_t len);
+
+/* Removes n bytes from the front. */
+void ws_output_remove(struct ws_output *o, size_t n);
+void ws_output_free(struct ws_output *o);
+
+enum ws_event_kind {
+	WS_EVENT_CONNECT, WS_EVENT_AWAY, WS_EVENT_RESUME, WS_EVENT_DISCONNECT,
+	WS_EVENT_CHANNEL_OCCUPIED, WS_EVENT_CHANNEL_VACATED, WS_EVENTS
+};
+
+struct ws_watcher;
+
+/* All watchers of a hub. */
+struct ws_watch {
+	struct ws_hub *hub;
+	struct ws_watcher *first;
+	unsigned count;
+	struct ws_output line; /* the event that is being told */
+};
+
+/* The number of the event with that name, or -1. */
+int ws_watch_event(const char *name, size_t len);
+
+/*
+ * Begins to watch, if *w is NULL: events, a bit for each, are written to out.
+ * Otherwise changes which events are. With a snapshot, what there is is told
+ * first, by ws_watch_continue. -1: no memory.
+ */
+int ws_watch_begin(struct ws_hub *h, struct ws_watcher **w,
+    struct ws_output *out, unsigned events, int snapshot);
+void ws_watch_end(struct ws_watcher *w); /* NULL is allowed */
+
+/* How many there are. */
+unsigned ws_watch_count(const struct ws_hub *h);
+
+/* The output of watcher number i, from 0; NULL: there are not so many. */
+struct ws_output *ws_watch_output(const struct ws_hub *h, unsigned i);
+
+/* Whether a snapshot is being told; tells more of it, while there is room. */
+int ws_watch_snapshotting(const struct ws_watcher *w);
+void ws_watch_continue(struct ws_hub *h, struct ws_watcher *w);
+
+/* To be called when some of the watcher's output has been removed. */
+void ws_watch_sent(struct ws_watcher *w);
+
+/*
+ * Tells an event of a session, which is in the hub. Disconnect is told before
+ * the session leaves it. reason is for away and disconnect.
+ */
+void ws_watch_session(struct ws_hub *h, const struct ws_session *s,
+    enum ws_event_kind event, enum ws_reason reason);
+
+/* A list of devices or channels, which is written in pieces. */
+struct ws_list {
+	struct ws_walk walk;
+	uint64_t end;
+	struct ws_output *out; /* NULL: it has not begun */
+	int any;               /* it has an element */
+	struct ws_text channel; /* only devices in it; len 0: all */
+};
+
+/*
+ * A list of the devices in a channel, of all devices, or of all channels. The
+ * caller frees it. NULL: no memory.
+ */
+struct ws_list *ws_list_new(int channels, struct ws_text channel);
+void ws_list_begin(struct ws_hub *h, struct ws_list *l, struct ws_output *out);
+
+/* Writes more, while there is room. Returns 1 when the list is complete. */
+int ws_list_continue(struct ws_hub *h, struct ws_list *l);
+
+/* Write a device's channels, its sessions and channels, or all counters. */
+void ws_watch_channels(const struct ws_device *d, struct ws_output *o);
+void ws_watch_info(struct ws_hub *h, const struct ws_device *d,
+    struct ws_output *o);
+void ws_watch_stats(const struct ws_hub *h, struct ws_output *o);
+
 /* -------------------------------------------------------------- control.c */
 
 /* A backend's stream: commands in, replies out. Zero it to begin. */
 struct ws_control {
 	struct ws_json json;
-	char *text;        /* the first part of an incomplete object */
-	size_t len, room;
-	char *out;         /* replies, which the caller sends */
-	size_t outlen, outroom;
+	struct ws_output text; /* the first part of an incomplete object */
+	struct ws_output out; /* replies and events, which the caller sends */
 	uint64_t objects, errors; /* how many there were */
 	unsigned char state;
 	unsigned char line_open;  /* no newline has followed the last object */
 	unsigned char lines; /* the backend writes a newline after an object */
-	unsigned char lost;  /* no memory for a reply: close the connection */
 	char detail[WS_ERROR_MAX]; /* of the last reply, NUL-terminated */
+	struct ws_output answer;   /* its detail, if that is longer */
+	struct ws_list *list;      /* the same, if it is a list */
+	struct ws_watcher *watcher; /* NULL: it does not watch */
 };
 
 /*
  * Executes the complete objects in len more bytes and appends the replies to
  * c->out. Returns how many bytes it took. These are fewer than len if the work
- * has used up h->budget, which at most two more objects exceed; pass the rest
- * again later.
+ * has used up h->budget, which at most two more objects exceed, or if a list or
+ * snapshot is not complete; pass the rest again later. If c->out.failed is 1
+ * afterwards, there was no memory for a reply: close the connection.
  */
 size_t ws_control_feed(struct ws_hub *h, struct ws_control *c,
     const char *data, size_t len);
@@ -789,6 +985,9 @@ size_t ws_control_feed(struct ws_hub *h, struct ws_control *c,
  */
 int ws_control_resyncing(const struct ws_control *c);
 void ws_control_resync(struct ws_control *c);
+
+/* 1 while a list or a snapshot is not complete. */
+int ws_control_busy(const struct ws_control *c);
 
 /* The backend will send no more: an incomplete object gets an ERR reply. */
 void ws_control_end(struct ws_control *c);
@@ -946,7 +1145,6 @@ void ws_listen_remove(const char *path, const struct ws_file_id *id);
  * Writes a socket's own address (peer 0) or its peer's (peer 1), such as
  * "127.0.0.1:8080", "[::1]:8080", "unix:/run/hub" or "unix".
  */
-#define WS_ADDRESS_MAX 128
 void ws_address(int fd, int peer, char name[WS_ADDRESS_MAX]);
 
 /* ----------------------------------------------------------------- poll.c */
@@ -1103,7 +1301,6 @@ struct ws_ip {
 };
 
 /* More of a connection whose address or path is not the usual one. */
-#define WS_PATH_MAX 255
 struct ws_about {
 	struct ws_ip ip; /* forwarded by a proxy; family 0: the socket's */
 	unsigned char path_len; /* the path's bytes follow the struct */
@@ -1160,6 +1357,7 @@ enum ws_counter {
 	WS_ACCEPTED, WS_REFUSED, WS_BAD_REQUESTS, WS_TLS_FAILURES, WS_OPENED,
 	WS_PROTOCOL_ERRORS, WS_SILENT, WS_CUT_OFF, WS_LOST,
 	WS_UNDELIVERED, WS_UNAUTHORIZED, WS_RESUMED, WS_MISSED, WS_LATE,
+	WS_KICKED,
 	WS_OBJECTS,
 	WS_OBJECT_ERRORS, WS_DELIVERIES, WS_TURNS, WS_LONG_TURNS, WS_COUNTERS
 };
@@ -1202,6 +1400,7 @@ struct ws_loop {
 	int64_t log_window_end; /* lines about clients are limited until then */
 	unsigned log_lines, log_omitted; /* written, suppressed in this time */
 	uint64_t counters[WS_COUNTERS];
+	uint64_t ends[WS_REASONS]; /* of sessions, by reason */
 	unsigned char input[WS_HEAD_MAX + WS_READ_MAX];
 	unsigned char output[WS_FLAT_MAX]; /* for ws_queue_gather's copies */
 };
@@ -1227,6 +1426,7 @@ struct ws_client {
 	unsigned char reset;    /* close the socket with a TCP reset */
 	unsigned char asked;    /* a Ping has asked to confirm messages, and no
 	                           Pong has confirmed any since */
+	unsigned char reason;   /* enum ws_reason: why it ends or is away */
 	unsigned short partial_len; /* bytes in partial */
 	struct ws_queue queue;
 	uint32_t before_ping;   /* bytes that the peer still has to acknowledge
@@ -1384,8 +1584,12 @@ int ws_client_over_total(const struct ws_loop *l);
 /* Adds c to the clients that are flushed in this turn. */
 void ws_client_mark_dirty(struct ws_loop *l, struct ws_client *c);
 
-/* A ws_deliver; arg is the loop. */
+/* The functions of a struct ws_owner; arg is the loop. */
 int ws_client_deliver(struct ws_session *s, struct ws_frame *f, void *arg);
+void ws_client_describe(const struct ws_session *s,
+    struct ws_about_session *about, void *arg);
+void ws_client_kick(struct ws_session *s, unsigned code, const char *reason,
+    void *arg);
 
 /*
  * Queue a frame, with a reference of its own; a copy of bytes; or a Ping. If
@@ -1397,6 +1601,14 @@ int ws_client_queue(struct ws_loop *l, struct ws_client *c,
 int ws_client_queue_bytes(struct ws_loop *l, struct ws_client *c,
     const void *data, size_t len);
 int ws_client_queue_ping(struct ws_loop *l, struct ws_client *c);
+
+/* Its session, if it has one, leaves the hub: for the reason c->reason. */
+void ws_client_leave(struct ws_loop *l, struct ws_client *c);
+
+/*
+ * The functions from here to ws_client_end_away, and those of resume.c, end a
+ * session or make it go away for the reason c->reason.
+ */
 
 /* Ends a client with a Close frame, and its session with it. */
 void ws_client_end(struct ws_loop *l, struct ws_client *c, unsigned code,
@@ -1550,6 +1762,9 @@ uint32_t ws_backend_serve_all(struct ws_loop *l, uint32_t n);
  */
 int64_t ws_backend_yield_at(const struct ws_loop *l);
 void ws_backend_make_room(struct ws_loop *l);
+
+/* Sends backends that watch the events of this turn. */
+void ws_backend_send_events(struct ws_loop *l);
 
 /* Frees everything except the descriptor. */
 void ws_backend_free(struct ws_loop *l, struct ws_backend *b);

@@ -66,6 +66,7 @@ ws_entropy(void *buf, size_t n)
 
 #include "../hub.c"
 #include "../control.c"
+#include "../watch.c"
 #undef malloc
 #undef calloc
 #undef realloc
@@ -365,6 +366,8 @@ count(struct ws_session *d, struct ws_frame *f, void *arg)
 	return !t->dead[d - t->session];
 }
 
+static const struct ws_owner counter = { count, NULL, NULL, NULL };
+
 /* A hub and a frame for it to deliver. */
 static struct ws_frame *
 open_hub(struct ws_hub *h)
@@ -375,11 +378,11 @@ open_hub(struct ws_hub *h)
 	memset(crowd, 0, sizeof(crowd));
 	tally.session = crowd;
 	tally.frame = f;
-	if (f == NULL || ws_hub_init(h, count, &tally) != 0) {
+	if (f == NULL || ws_hub_init(h, &counter, &tally) != 0) {
 		perror("hub");
 		exit(1);
 	}
-	EXPECT(h->deliver == count && h->arg == &tally && h->count == 0 &&
+	EXPECT(h->owner == &counter && h->arg == &tally && h->count == 0 &&
 	    h->nbuckets == 64 && h->channel_buckets == 64 &&
 	    h->link_buckets == 64, "what a hub begins with");
 	return f;
@@ -496,7 +499,7 @@ ids(void)
 	    crowd[1].own.id[0] == '\0' && h.count == 1, "errno %d", errno);
 	whole(&h, 0, "no entropy");
 	ws_hub_leave(&h, &crowd[1]);
-	EXPECT(ws_hub_multicast(&h, f) == 1 && tally.hits[1] == 0,
+	EXPECT(ws_hub_multicast(&h, f, NULL) == 1 && tally.hits[1] == 0,
 	    "heard by one that could not join");
 	entropy = REAL;
 	EXPECT(ws_hub_join(&h, &crowd[1], no_name) == 0 && h.count == 2, "no join");
@@ -539,14 +542,14 @@ deliveries(void)
 	whole(&h, 0, "subscribed");
 
 	CASE("deliver: to all, to a channel, to a device; 0 is not counted");
-	EXPECT(ws_hub_multicast(&h, f) == 4, "multicast");
-	EXPECT(ws_hub_publish(&h, news, f) == 3, "publish");
-	EXPECT(ws_hub_publish(&h, nobody, f) == 0, "to no channel");
+	EXPECT(ws_hub_multicast(&h, f, NULL) == 4, "multicast");
+	EXPECT(ws_hub_publish(&h, news, f, NULL) == 3, "publish");
+	EXPECT(ws_hub_publish(&h, nobody, f, NULL) == 0, "to no channel");
 	EXPECT(ws_hub_send(&h, ws_device_name(&d[3].own), f) == 1, "send");
 	EXPECT(ws_hub_send(&h, nobody, f) == 0, "to no device");
 	tally.dead[1] = tally.dead[3] = 1;
-	EXPECT(ws_hub_multicast(&h, f) == 2, "multicast, two dead");
-	EXPECT(ws_hub_publish(&h, news, f) == 2, "publish, one dead");
+	EXPECT(ws_hub_multicast(&h, f, NULL) == 2, "multicast, two dead");
+	EXPECT(ws_hub_publish(&h, news, f, NULL) == 2, "publish, one dead");
 	EXPECT(ws_hub_send(&h, ws_device_name(&d[3].own), f) == 0, "send, dead");
 	EXPECT(tally.hits[0] == 4 && tally.hits[1] == 4 &&
 	    tally.hits[2] == 4 && tally.hits[3] == 4, "%d %d %d %d",
@@ -612,13 +615,13 @@ random_operations(void)
 			all--;
 			got = want = 0;
 		} else if (op < 970) {
-			got = ws_hub_publish(&h, name, f);
+			got = ws_hub_publish(&h, name, f, NULL);
 			for (i = 0, want = 0; i < FEW; i++) {
 				want += in[i][c] && !tally.dead[i];
 				tally.wrong += tally.hits[i] != in[i][c];
 			}
 		} else if (op < 980) {
-			got = ws_hub_multicast(&h, f);
+			got = ws_hub_multicast(&h, f, NULL);
 			for (i = 0, want = 0; i < FEW; i++) {
 				want += joined[i] && !tally.dead[i];
 				tally.wrong += tally.hits[i] != joined[i];
@@ -729,12 +732,12 @@ scale(void)
 	    h.channel_buckets, h.link_buckets);
 
 	CASE("scale: each message reaches whom it should, once");
-	EXPECT(ws_hub_multicast(&h, f) == CROWD && hits() == CROWD, "all");
-	EXPECT(ws_hub_publish(&h, all, f) == CROWD && hits() == CROWD, "all");
+	EXPECT(ws_hub_multicast(&h, f, NULL) == CROWD && hits() == CROWD, "all");
+	EXPECT(ws_hub_publish(&h, all, f, NULL) == CROWD && hits() == CROWD, "all");
 	for (i = 0; i < ROOMS; i += 499) {
 		unsigned want = i > 0 && i < 5000 ? 11 : 10;
 
-		EXPECT(ws_hub_publish(&h, channel_name(i), f) == want &&
+		EXPECT(ws_hub_publish(&h, channel_name(i), f, NULL) == want &&
 		    hits() == want, "channel %u", i);
 	}
 	for (i = 0; i < CROWD; i += 4999)
@@ -745,7 +748,7 @@ scale(void)
 	ws_hub_leave(&h, &crowd[0]);
 	EXPECT(h.nlinks == links - 5001 && h.count == CROWD - 1, "%u links",
 	    h.nlinks);
-	EXPECT(ws_hub_publish(&h, channel_name(4999), f) == 10, "channel");
+	EXPECT(ws_hub_publish(&h, channel_name(4999), f, NULL) == 10, "channel");
 	whole(&h, 0, "without the first");
 	/* 7,919 is a prime: every one, in no order. */
 	for (i = 0, ends = 0; i < CROWD; i++) {
@@ -830,6 +833,50 @@ hear(struct ws_session *d, struct ws_frame *f, void *arg)
 	return 1;
 }
 
+/* Device B was away; D does not hear; E, whose id has digits, has a path. */
+static void
+tell_about(const struct ws_session *d, struct ws_about_session *about, void *arg)
+{
+	static const char path[] = "/e\"\xff\xc3\xa9\xe2\x82";
+
+	if (arg != &hub)
+		abort();
+	memset(about, 0, sizeof(*about));
+	about->away = d == &cast[1];
+	about->reason = WS_ENDED_SILENT;
+	if (!about->away)
+		snprintf(about->address, sizeof(about->address), "10.0.0.%d:80",
+		    (int)(d - cast));
+	about->path.s = path;
+	about->path.len = d == &cast[4] ? sizeof(path) - 1 : 1;
+	about->since = 1700000000 + (d - cast);
+	about->unsent = 5;
+	about->kept = (size_t)(d - cast);
+}
+
+/* As a client hears a message, it hears of its end: K4001bye. */
+static void
+kick_one(struct ws_session *d, unsigned code, const char *reason, void *arg)
+{
+	if (arg != &hub)
+		abort();
+	note_heard();
+	heard_len += (size_t)snprintf(heard + heard_len,
+	    sizeof(heard) - heard_len, "K%u%s;", code, reason);
+	ws_watch_session(&hub, d, WS_EVENT_DISCONNECT, WS_ENDED_KICKED);
+	ws_hub_leave(&hub, d);
+}
+
+static size_t
+tell_stats(char *out, size_t room, void *arg)
+{
+	if (arg != &hub)
+		abort();
+	return (size_t)snprintf(out, room, "{\"a\":1}");
+}
+
+static const struct ws_owner hearer = { hear, tell_about, kick_one, tell_stats };
+
 static void
 set_up(void)
 {
@@ -840,7 +887,7 @@ set_up(void)
 	memset(&control, 0, sizeof(control));
 	heard_len = messages = deliveries_made = 0;
 	heard[0] = '\0';
-	bad += ws_hub_init(&hub, hear, &hub) != 0;
+	bad += ws_hub_init(&hub, &hearer, &hub) != 0;
 	for (i = 0; i < CAST; i++)
 		bad += ws_hub_join(&hub, &cast[i], no_name) != 0;
 	for (i = 0; i < 2; i++)
@@ -895,12 +942,12 @@ static const char *
 replies(void)
 {
 	static char out[16384];
-	size_t n = control.outlen;
+	size_t n = control.out.len;
 
 	if (n >= sizeof(out))
 		n = sizeof(out) - 1;
 	if (n != 0)
-		memcpy(out, control.out, n);
+		memcpy(out, control.out.s, n);
 	out[n] = '\0';
 	return out;
 }
@@ -969,8 +1016,8 @@ play_once(const char *in, size_t len, size_t a, size_t b, const char *out,
 	play(in, len, a, b);
 	for (p = out; (p = strstr(p, "ERR")) != NULL; p++)
 		errors++;
-	if (control.outlen != n || (n != 0 && memcmp(control.out, out, n) != 0)
-	    || control.lost)
+	if (control.out.len != n || (n != 0 && memcmp(control.out.s, out, n) != 0)
+	    || control.out.failed)
 		EXPECT(0, "`%s`, cut at %zd, %zd: \"%.300s\", not \"%.300s\"",
 		    show(in, len), (ssize_t)a, (ssize_t)b, replies(), out);
 	if (strcmp(heard, ears) != 0)
@@ -1285,6 +1332,164 @@ static const struct scene refusals[] = {
 	  "ERR unknown device 'n\\u006fb\xc3\xb6'\n", "" },
 	{ IN(LINE(SUB("'nobody'", "'x'")) LINE(SEND("'x'", "1"))),
 	  "ERR unknown device 'nobody'\nOK 0\n", "" },
+};
+
+/* What newer backends ask, in the order of hashes: D, 1, A, B, C. */
+#define ASK(action, more) "{'action':'" action "'" more "}"
+#define QUESTION(action, more) LINE(ASK(action, more))
+#define KICK(device, more) ASK("kick", ",'device':" device more)
+#define EVENT(event, what, more) "{'event':'" event "','" what "':" more "}\n"
+#define COMES(device, more) \
+	EVENT("connect", "device", "'" device "','sessions':1," more)
+#define OF_A COMES("<A>", "'address':'10.0.0.0:80','path':'/'")
+#define OF_B COMES("<B>", "'address':null,'path':'/'") \
+	EVENT("away", "device", "'<B>','sessions':1,'reason':'silent'")
+#define OF_C COMES("<C>", "'address':'10.0.0.2:80','path':'/'")
+#define OF_D COMES("<D>", "'address':'10.0.0.3:80','path':'/'")
+#define OF_E COMES("<1>", "'address':'10.0.0.4:80','path':'/e\\'" \
+	"\xef\xbf\xbd\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd'")
+#define OF_ALL OF_D OF_E OF_A OF_B OF_C
+#define OCCUPIED(channel) EVENT("channel_occupied", "channel", channel)
+#define VACATED(channel) EVENT("channel_vacated", "channel", channel)
+#define READY "{'event':'ready'}\n"
+#define NOT_CODE "ERR 'code' is not 1008 or 4000 to 4999\n"
+#define NOT_REASON "ERR 'reason' is not a string of at most 123 bytes\n"
+#define NOT_SNAPSHOT "ERR 'snapshot' is not true or false\n"
+#define TEN "0123456789"
+#define X120 TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
+
+static const struct scene asks[] = {
+	/* To others. */
+	{ IN(ASK("multicast", ",'data':1,'except':'<A>'") "\n"), "OK 3\n",
+	  "BC1=1;" },
+	{ IN(ASK("multicast", ",'except':<1>,'data':1") "\n"), "OK 3\n",
+	  "ABC=1;" },
+	{ IN(ASK("multicast", ",'data':1,'except':'nobody'")), "OK", ALL },
+	{ IN(ASK("sendToChannel", ",'channel':'news','data':1,'except':'<B>'")
+	    "\n"), "OK 1\n", "A=1;" },
+	{ IN(ASK("multicast", ",'data':1,'except':null") "\n"),
+	  NAMED("except"), "" },
+	{ IN(ASK("multicast", ",'data':1,'except':['<A>']") "\n"),
+	  NAMED("except"), "" },
+	{ IN(ASK("sendToChannel", ",'channel':'news','data':1,'except':''")
+	    "\n"), NAMED("except"), "" },
+	{ IN(ASK("sendToDevice", ",'device':'<A>','data':1,'except':'<A>'")
+	    "\n"), "OK 1\n", "A=1;" },
+
+	/* Questions; the details only for who writes a newline. */
+	{ IN(ASK("count", "")), "OK", "" },
+	{ IN(QUESTION("count", "")), "OK 5\n", "" },
+	{ IN(QUESTION("count", ",'channel':'news'")), "OK 2\n", "" },
+	{ IN(QUESTION("count", ",'channel':'olds'")), "OK 0\n", "" },
+	{ IN(QUESTION("count", ",'channel':null")), NAMED("channel"), "" },
+	{ IN(ASK("list", "")), "OK", "" },
+	{ IN(ASK("list", "") ASK("list", "") ONE), "OKOKOK", ALL },
+	{ IN(QUESTION("list", "")), "OK ['<D>','<1>','<A>','<B>','<C>']\n",
+	  "" },
+	{ IN(ASK("list", "") " \t\n" LINE(ONE)),
+	  "OK ['<D>','<1>','<A>','<B>','<C>']\nOK 4\n", ALL },
+	{ IN(QUESTION("list", ",'channel':'news'") LINE(ONE)),
+	  "OK ['<A>','<B>']\nOK 4\n", ALL },
+	{ IN(QUESTION("list", ",'channel':'olds'")), "OK []\n", "" },
+	{ IN(QUESTION("list", ",'channel':5,'device':[]")), "OK []\n", "" },
+	{ IN(QUESTION("list", ",'channel':[]")), NAMED("channel"), "" },
+	{ IN(QUESTION("channels", "")), "OK {'news':2}\n", "" },
+	{ IN(LINE(UNSUB("'<A>'", "'news'")) LINE(UNSUB("'<B>'", "'news'"))
+	    QUESTION("channels", "")), "OK 1\nOK 1\nOK {}\n", "" },
+	{ IN(LINE(SUB("'<A>'", "'\\u0000\\u0022\\n\xc3\xa9'"))
+	    QUESTION("channels", ",'device':'<A>'")),
+	  "OK 1\nOK {'\\u0000\\'\\u000a\xc3\xa9':1,'news':2}\n", "" },
+	{ IN(QUESTION("channels", ",'device':'<C>'")), "OK {}\n", "" },
+	{ IN(QUESTION("channels", ",'device':'nobody'")),
+	  "ERR unknown device 'nobody'\n", "" },
+	{ IN(QUESTION("channels", ",'device':{}")), NAMED("device"), "" },
+	{ IN(QUESTION("info", ",'device':'<A>'")),
+	  "OK {'sessions':[{'address':'10.0.0.0:80','path':'/','since':"
+	  "1700000000,'state':'open','unsent':5,'kept':0}],"
+	  "'channels':['news']}\n", "" },
+	{ IN(ASK("info", ",'device':'<A>'") ONE), "OKOK", ALL },
+	{ IN(QUESTION("info", ",'device':<1>")),
+	  "OK {'sessions':[{'address':'10.0.0.4:80','path':'/e\\'"
+	  "\xef\xbf\xbd\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd','since':1700000004,"
+	  "'state':'open','unsent':5,'kept':4}],'channels':[]}\n", "" },
+	{ IN(QUESTION("info", ",'device':'<B>'")),
+	  "OK {'sessions':[{'address':null,'path':'/','since':1700000001,"
+	  "'state':'away','unsent':5,'kept':1}],'channels':['news']}\n", "" },
+	{ IN(QUESTION("info", "")), "ERR no 'device'\n", "" },
+	{ IN(QUESTION("info", ",'device':'nobody'")),
+	  "ERR unknown device 'nobody'\n", "" },
+	{ IN(QUESTION("stats", ",'device':[]")), "OK {'a':1}\n", "" },
+
+	/* The end of a device. */
+	{ IN(LINE(KICK("'<A>'", "")) QUESTION("count", "")
+	    QUESTION("list", ",'channel':'news'")),
+	  "OK 1\nOK 4\nOK ['<B>']\n", "K1008kicked;" },
+	{ IN(KICK("'<A>'", ",'code':4001,'reason':'bye'")), "OK",
+	  "K4001bye;" },
+	{ IN(KICK("'<A>'", ",'code':4999,'reason':''")), "OK", "K4999;" },
+	{ IN(KICK("'<A>'", ",'code':1008,'reason':'" X120 "abc'")), "OK",
+	  "K1008" X120 "abc;" },
+	{ IN(LINE(KICK("'<A>'", ",'reason':'" X120 "abcd'"))), NOT_REASON,
+	  "" },
+	{ IN(LINE(KICK("'<A>'", ",'reason':null"))), NOT_REASON, "" },
+	{ IN(LINE(KICK("'<A>'", ",'reason':'a\\u0000'"))), NOT_REASON, "" },
+	{ IN(LINE(KICK("'<A>'", ",'reason':'\\ud800'"))), NOT_REASON, "" },
+	{ IN(LINE(KICK("'<A>'", ",'code':1000"))), NOT_CODE, "" },
+	{ IN(LINE(KICK("'<A>'", ",'code':3999"))), NOT_CODE, "" },
+	{ IN(LINE(KICK("'<A>'", ",'code':5000"))), NOT_CODE, "" },
+	{ IN(LINE(KICK("'<A>'", ",'code':400"))), NOT_CODE, "" },
+	{ IN(LINE(KICK("'<A>'", ",'code':40000"))), NOT_CODE, "" },
+	{ IN(LINE(KICK("'<A>'", ",'code':4.00"))), NOT_CODE, "" },
+	{ IN(LINE(KICK("'<A>'", ",'code':-400"))), NOT_CODE, "" },
+	{ IN(LINE(KICK("'<A>'", ",'code':'4000'"))), NOT_CODE, "" },
+	{ IN(LINE(KICK("'<A>'", ",'code':null"))), NOT_CODE, "" },
+	{ IN(LINE(KICK("'nobody'", ""))), "ERR unknown device 'nobody'\n",
+	  "" },
+	{ IN(QUESTION("kick", "")), "ERR no 'device'\n", "" },
+
+	/* Watchers: every reply is a line, whatever the backend writes. */
+	{ IN(ASK("watch", "")), "OK 1\n", "" },
+	{ IN(QUESTION("watch", "")), "OK 1\n", "" },
+	{ IN(ASK("watch", "") "\n\n" ONE ASK("watch", "") "\n" ONE),
+	  "OK 1\nOK 4\nOK 0\nOK 4\n", "ABC1=1;ABC1=1;" },
+	{ IN(ONE ASK("watch", ",'snapshot':false")), "OKOK 1\n", ALL },
+	{ IN(QUESTION("watch", ",'snapshot':true") LINE(ONE)),
+	  "OK 1\n" OF_ALL OCCUPIED("'news'") READY "OK 4\n", ALL },
+	{ IN(ASK("watch", ",'snapshot':true") LINE(SUB("'<A>'", "'x'"))
+	    SUB("'<B>'", "'x'") ASK("watch", ",'snapshot':true,'events':"
+	    "['channel_occupied','channel_vacated']")
+	    UNSUB("'<A>'", "'x'") KICK("'<B>'", "")),
+	  "OK 1\n" OF_ALL OCCUPIED("'news'") READY OCCUPIED("'x'")
+	  "OK 1\nOK 1\nOK 0\n" OCCUPIED("'x'") OCCUPIED("'news'") READY
+	  "OK 1\n" VACATED("'x'") "OK 1\n", "K1008kicked;" },
+	{ IN(ASK("watch", ",'events':['disconnect']") KICK("'<A>'", "")
+	    KICK("'<B>'", "")), "OK 1\n"
+	  EVENT("disconnect", "device", "'<A>','sessions':0,'reason':'kicked'")
+	  "OK 1\n"
+	  EVENT("disconnect", "device", "'<B>','sessions':0,'reason':'kicked'")
+	  "OK 1\n", "K1008kicked;K1008kicked;" },
+	{ IN(ASK("watch", ",'events':['away'],'snapshot':true")),
+	  "OK 1\n" EVENT("away", "device", "'<B>','sessions':1,'reason':"
+	  "'silent'") READY, "" },
+	{ IN(ASK("watch", ",'events':[ ],'snapshot':true")
+	    KICK("'<A>'", "")), "OK 1\n" READY "OK 1\n", "K1008kicked;" },
+	{ IN(ASK("watch", "") ASK("nope", "") ASK("list", "") "{]@" "{]\n"
+	    ASK("count", "")), "OK 1\nERR unknown action 'nope'\n"
+	  "OK ['<D>','<1>','<A>','<B>','<C>']\n"
+	  "ERR not JSON at byte 1: not a name in quotes\n"
+	  "ERR not JSON at byte 1: not a name in quotes\nOK 5\n", "" },
+	{ IN(ASK("watch", "") "{'x$"), "OK 1\nERR ends in the middle\n", "" },
+	{ IN(QUESTION("watch", ",'snapshot':1")), NOT_SNAPSHOT, "" },
+	{ IN(QUESTION("watch", ",'snapshot':'true'")), NOT_SNAPSHOT, "" },
+	{ IN(QUESTION("watch", ",'snapshot':null")), NOT_SNAPSHOT, "" },
+	{ IN(QUESTION("watch", ",'events':'away'")),
+	  "ERR 'events' is not an array\n", "" },
+	{ IN(QUESTION("watch", ",'events':['away','nope']")),
+	  "ERR unknown event 'nope'\n", "" },
+	{ IN(QUESTION("watch", ",'events':[['away']]")),
+	  "ERR unknown event ['away']\n", "" },
+	{ IN(QUESTION("watch", ",'events':['lost']")),
+	  "ERR unknown event 'lost'\n", "" },
 };
 
 static void
@@ -1632,8 +1837,8 @@ sizes(void)
 		feed_pieces(size + 1, 0, pieces[i]);
 		replied("OK 4\n", "900 kB");
 		same_string(large, size, pieces[i]);
-		EXPECT(control.room == 0 && control.len == 0 &&
-		    control.text == NULL, "%zu bytes kept", control.room);
+		EXPECT(control.text.room == 0 && control.text.len == 0 &&
+		    control.text.s == NULL, "%zu bytes kept", control.text.room);
 		tear_down();
 	}
 
@@ -1735,7 +1940,7 @@ endless(void)
 		set_up();
 		if (lines)
 			feed_text("{}\n");
-		ws_control_sent(&control, control.outlen);
+		ws_control_sent(&control, control.out.len);
 		largest = 0;
 		feed_text(how < 4 ? "{\"a\":\"" : "{\"a\":");
 		for (i = 0; i < all; i += piece) {
@@ -1743,18 +1948,18 @@ endless(void)
 			/* how 2, 3: the backend is slower than we are */
 			if (how == 2 || how == 3)
 				ws_control_resync(&control);
-			if (control.room > kept)
-				kept = control.room;
+			if (control.text.room > kept)
+				kept = control.text.room;
 		}
 		ws_control_resync(&control);
 		if (how != 2)
 			replied("ERR", "endless");
 		EXPECT(kept <= WS_TEXT_MAX && largest <= WS_TEXT_MAX,
 		    "%zu bytes kept, %zu asked for", kept, largest);
-		EXPECT(control.text == NULL && control.room == 0,
-		    "%zu bytes still kept", control.room);
+		EXPECT(control.text.s == NULL && control.text.room == 0,
+		    "%zu bytes still kept", control.text.room);
 		feed_text("\n");
-		ws_control_sent(&control, control.outlen);
+		ws_control_sent(&control, control.out.len);
 		feed_text(one);
 		feed_text("\n");
 		replied("OK 4\n", "after the endless one");
@@ -1793,7 +1998,7 @@ pipelines(void)
 
 		set_up();
 		ws_control_sent(&control, 0);
-		while (fed < len || control.outlen != 0) {
+		while (fed < len || control.out.len != 0) {
 			/* All at once, or a bit of this, a bit of that. */
 			n = pass == 0 ? len : 1 + random_to(pass * 700);
 			if (n > len - fed)
@@ -1801,10 +2006,10 @@ pipelines(void)
 			ws_control_feed(&hub, &control, large + fed, n);
 			fed += n;
 			n = 1 + random_to(pass == 3 ? 100000 : 97);
-			if (n > control.outlen)
-				n = control.outlen;
+			if (n > control.out.len)
+				n = control.out.len;
 			if (n != 0)
-				memcpy(got + taken, control.out, n);
+				memcpy(got + taken, control.out.s, n);
 			ws_control_sent(&control, n);
 			taken += n;
 		}
@@ -1849,7 +2054,7 @@ starve(unsigned n, int forever)
 	if (f == NULL)
 		return 0;
 	errno = 0;
-	if (ws_hub_init(&h, count, &tally) != 0) {
+	if (ws_hub_init(&h, &counter, &tally) != 0) {
 		EXPECT(errno == ENOMEM && live == 1, "init, call %u: errno "
 		    "%d, %ld blocks", n, errno, live);
 		ws_frame_release(f);
@@ -1888,13 +2093,13 @@ starve(unsigned n, int forever)
 		for (j = 0; j < MANY; j++) {
 			for (i = 0, members = 0; i < MANY; i++)
 				members += in[i][j];
-			EXPECT(ws_hub_publish(&h, channel_name(j), f) ==
+			EXPECT(ws_hub_publish(&h, channel_name(j), f, NULL) ==
 			    members, "call %u, channel %u: not %u", n, j,
 			    members);
 		}
 		for (i = 0, members = 0; i < MANY; i++)
 			members += crowd[i].own.id[0] != '\0';
-		EXPECT(ws_hub_multicast(&h, f) == members,
+		EXPECT(ws_hub_multicast(&h, f, NULL) == members,
 		    "call %u: not %u devices", n, members);
 		EXPECT(forever || pass == 1 || refused <= 1,
 		    "call %u: %u refusals", n, refused);
@@ -1966,7 +2171,7 @@ starve_lines(unsigned n, size_t piece, struct damage *sum)
 	}
 	set_up();
 	feed_text("{}\n");
-	ws_control_sent(&control, control.outlen);
+	ws_control_sent(&control, control.out.len);
 	ws_control_free(&control);
 	control.lines = 1;
 	calls = 0;
@@ -1980,7 +2185,7 @@ starve_lines(unsigned n, size_t piece, struct damage *sum)
 	fail_at = 0;
 	note_heard();
 	snprintf(out, sizeof(out), "%s", replies());
-	if (control.lost) {
+	if (control.out.failed) {
 		sum->lost++;
 	} else {
 		for (i = 0, at = out; i < LEN(talk); i++) {
@@ -2010,15 +2215,15 @@ starve_lines(unsigned n, size_t piece, struct damage *sum)
 	}
 	/* Another backend, and this one if it can be. */
 	whole(&hub, 1, "a backend without memory");
-	if (control.lost) {
-		i = control.outlen;
+	if (control.out.failed) {
+		i = control.out.len;
 		feed_text("{}\n");
-		EXPECT(control.outlen == i, "call %u: a reply after the loss",
+		EXPECT(control.out.len == i, "call %u: a reply after the loss",
 		    n);
 		ws_control_free(&control);
-		EXPECT(!control.lost, "still lost");
+		EXPECT(!control.out.failed, "still lost");
 	} else {
-		ws_control_sent(&control, control.outlen);
+		ws_control_sent(&control, control.out.len);
 	}
 	feed_text("{\"action\":\"multicast\",\"data\":[2]}\n");
 	replied("OK 4\n", "after no memory");
@@ -2060,7 +2265,7 @@ faults(void)
 	fail_from = 1; /* not even the ERR has any */
 	feed_text("{\"action\":\"multi");
 	ws_control_resync(&control);
-	EXPECT(control.lost && control.outlen == 0, "not lost");
+	EXPECT(control.out.failed && control.out.len == 0, "not lost");
 	tear_down();
 	set_up();
 	feed_text("{}");
@@ -2111,7 +2316,7 @@ faults(void)
 		entropy = REAL;
 		snprintf(want, sizeof(want), "entropy failed for %u", n);
 		whole(&h, 0, want);
-		EXPECT(ws_hub_multicast(&h, f) == (n % 16 == 0 ? 63u : 64u),
+		EXPECT(ws_hub_multicast(&h, f, NULL) == (n % 16 == 0 ? 63u : 64u),
 		    "failed at %u: %u devices", n, h.count);
 		EXPECT(crowd[n].own.id[0] != '\0' ||
 		    ws_hub_join(&h, &crowd[n], no_name) == 0, "join again");
@@ -2140,6 +2345,8 @@ main(void)
 	scenes(acts, LEN(acts));
 	CASE("what is refused, and the words for it");
 	scenes(refusals, LEN(refusals));
+	CASE("questions, kick, watch: answers, errors, at every split");
+	scenes(asks, LEN(asks));
 	names();
 	CASE("newlines, errors and what comes after them, the end");
 	scenes(streams, LEN(streams));

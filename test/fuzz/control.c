@@ -56,6 +56,8 @@ hear(struct ws_session *d, struct ws_frame *f, void *arg)
 	return 1;
 }
 
+static const struct ws_owner owner = { hear, NULL, NULL, NULL };
+
 static void
 feed(struct ws_hub *h, struct ws_control *c, const uint8_t *data, size_t len)
 {
@@ -87,7 +89,7 @@ play(struct said *s, const uint8_t *data, size_t len, unsigned most,
 	memset(&c, 0, sizeof c);
 	for (i = 0; i < DEVICES; i++)
 		s->heard[i].len = 0;
-	MUST(ws_hub_init(&h, hear, s) == 0, "no hub");
+	MUST(ws_hub_init(&h, &owner, s) == 0, "no hub");
 	for (i = 0; i < DEVICES; i++)
 		MUST(ws_hub_join(&h, &devices[i], no_name) == 0 &&
 		    devices[i].own.id[14] == 'A' + i, "device %d is %s", i,
@@ -114,9 +116,9 @@ play(struct said *s, const uint8_t *data, size_t len, unsigned most,
 		ws_control_end(&c);
 		break;
 	}
-	MUST(!c.lost, "lost");
+	MUST(!c.out.failed, "lost");
 	s->replies.len = 0;
-	note(&s->replies, c.out, c.outlen);
+	note(&s->replies, c.out.s, c.out.len);
 	ws_control_free(&c);
 	for (i = 0; i < DEVICES; i++)
 		ws_hub_leave(&h, &devices[i]);

@@ -76,6 +76,8 @@ hear(struct ws_session *d, struct ws_frame *f, void *arg)
 	return !deaf[d - devices];
 }
 
+static const struct ws_owner owner = { hear, NULL, NULL, NULL };
+
 int
 fuzz_hub(const uint8_t *data, size_t len)
 {
@@ -93,7 +95,7 @@ fuzz_hub(const uint8_t *data, size_t len)
 	memset(in, 0, sizeof in);
 	memset(devices, 0, sizeof devices);
 	memset(deaf, 0, sizeof deaf);
-	if (ws_hub_init(&h, hear, devices) != 0)
+	if (ws_hub_init(&h, &owner, devices) != 0)
 		return 0;
 	f = ws_frame_new(WS_TEXT, "1", 1);
 	MUST(f != NULL, "no memory");
@@ -143,7 +145,7 @@ fuzz_hub(const uint8_t *data, size_t len)
 				in[d][c] = op != 4;
 			break;
 		case 5:
-			got = ws_hub_publish(&h, name, f);
+			got = ws_hub_publish(&h, name, f, NULL);
 			for (k = 0, want = 0; k < DEVICES; k++) {
 				want += in[k][c] && !deaf[k];
 				MUST(hits[k] == in[k][c], "channel %u, device "
@@ -156,7 +158,7 @@ fuzz_hub(const uint8_t *data, size_t len)
 				deaf[d] ^= 1;
 				break;
 			}
-			got = ws_hub_multicast(&h, f);
+			got = ws_hub_multicast(&h, f, NULL);
 			for (k = 0, want = 0; k < DEVICES; k++) {
 				want += devices[k].own.id[0] != '\0' &&
 				    !deaf[k];

@@ -249,6 +249,10 @@ deliver(struct ws_session *to, struct ws_frame *f, void *arg)
 	return done;
 }
 
+static const struct ws_owner owner = {
+	deliver, ws_client_describe, ws_client_kick, NULL
+};
+
 /* Memory ran out since the last look: whoever it was may have ended. */
 static void
 forgive(void)
@@ -970,7 +974,7 @@ publish(unsigned size)
 	f = ws_frame_json(value);
 	forgive();
 	if (f != NULL)
-		ws_hub_multicast(ws_loop_hub(l), f);
+		ws_hub_multicast(ws_loop_hub(l), f, NULL);
 	ws_frame_release(f);
 }
 
@@ -1232,7 +1236,7 @@ fuzz_session(const uint8_t *data, size_t len)
 		o.heartbeat = 5;
 	l = ws_loop_new(&o);
 	MUST(l != NULL, "no loop");
-	l->hub.deliver = deliver;
+	l->hub.owner = &owner;
 	keys.n = 1;
 	ws_token_key(&keys.key[0], secret, sizeof secret - 1);
 	if ((first & 32) != 0)

@@ -19,7 +19,7 @@ publish(struct ws_loop *l, char *line, size_t len)
 
 	if (f != NULL)
 		printf("%lu\n", (unsigned long)ws_hub_multicast(
-		    ws_loop_hub(l), f));
+		    ws_loop_hub(l), f, NULL));
 	fflush(stdout);
 	ws_frame_release(f);
 }

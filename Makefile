@@ -76,7 +76,7 @@ B = test/build
 INCLUDE = $(B)/ws $(B)/json $(B)/siphash $(B)/queue $(B)/memory $(B)/poll \
     $(B)/wheel
 E2E = $(B)/service $(B)/e2e $(B)/e2e_limits $(B)/e2e_hostile $(B)/e2e_ops \
-    $(B)/e2e_calm
+    $(B)/e2e_calm $(B)/e2e_watch
 SIGN = $(B)/e2e_cli $(B)/e2e_sessions
 PROGRAMS = $(INCLUDE) $(E2E) $(SIGN) $(B)/http $(B)/token $(B)/hub $(B)/watch \
     $(B)/tls $(B)/conformance $(B)/fault $(B)/bounds $(B)/replay $(B)/sandbox \
@@ -140,6 +140,7 @@ $(E2E): test/hub.h test/group.h
 $(SIGN): test/hub.h test/group.h token.o json.o ws.o log.o
 	$(QUICK_LINK) test/$(@F).c token.o json.o ws.o log.o
 
+$(B)/e2e_watch: test/e2e_watch.c
 $(B)/e2e: test/e2e.c
 $(B)/e2e_limits: test/e2e_limits.c
 $(B)/e2e_hostile: test/e2e_hostile.c

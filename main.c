@@ -57,6 +57,7 @@ static const char usage_text[] =
     "             [--queue-total bytes] [--resume seconds]\n"
     "             [--subprotocol name] [--token-key file]\n"
     "       wshub ctl [-s path] [json ...]\n"
+    "       wshub ctl [-s path] verb [argument ...]\n"
     "       wshub token --token-key file [--channel name] [--sub name]\n"
     "             [--ttl seconds]\n";
 
@@ -93,7 +94,9 @@ static const char help_text[] =
     "  -V, -h                 version, this text\n"
     "\n"
     "  ctl sends JSON objects, from its arguments or standard input, to a\n"
-    "  running hub and prints the replies.\n"
+    "  running hub and prints the replies. Or a verb asks: list [CHANNEL],\n"
+    "  count [CHANNEL], channels [DEVICE], info DEVICE, stats, or tells:\n"
+    "  kick DEVICE [CODE [REASON]], watch [EVENT]...\n"
     "\n"
     "  token prints a JSON Web Token for a client, signed with the first\n"
     "  secret of the file: the device's name (--sub), channels (repeatable),\n"

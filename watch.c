@@ -2,11 +2,11 @@
 /*
  * What backends see: events, lists, and facts about a device, as JSON.
  *
- * Backends that watch are in a list. An event is written once, to h->watch->line,
- * and copied to the output of each watcher. If nobody watches, h->watch is NULL
- * and an event costs one comparison. Output that a watcher does not read is
- * limited: events beyond EVENTS_MAX are counted, and the watcher is told how
- * many it has lost as soon as it has read half.
+ * Backends that watch are in a list. An event is written once, to the line in
+ * h->watch, and copied to the output of each watcher. If nobody watches,
+ * h->watch is NULL and an event costs one comparison. Output that a watcher
+ * does not read is limited: events beyond EVENTS_MAX are counted, and the
+ * watcher is told how many it has lost as soon as it has read half.
  *
  * A snapshot is a walk through the hub, in pieces, as the watcher reads it. An
  * event about a device or a channel that the walk has not reached is not told:

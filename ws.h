@@ -36,9 +36,9 @@
  *
  * A module calls only modules to its right:
  *
- * main -> keeper -> loop -> { backend -> { control -> { watch -> hub, json }, flush },
+ * main -> keeper -> loop -> { backend -> { control -> { watch, json }, flush },
  *                             client -> { admit -> { token, http }, flush } }
- * flush -> resume -> send -> { tls, queue, hub, ws, poll, wheel }
+ * flush -> resume -> send -> { tls, queue, watch -> hub, ws, poll, wheel }
  *
  * All of them may call log.c, entropy.c and siphash.c. Another program can use
  * ws.c and http.c with this header for WebSocket framing, json.c for JSON, or
@@ -1773,9 +1773,10 @@ void ws_backend_free(struct ws_loop *l, struct ws_backend *b);
 
 /*
  * Sends args (NULL-terminated), or standard input if there are none, to the
- * control socket at path, and prints the replies. Returns the exit status: 0,
- * or 1 if a reply was ERR or another error occurred, which is written to
- * standard error.
+ * control socket at path, and prints the replies. If the first is a verb, such
+ * as "list", the others are its arguments, and the answer is printed as text.
+ * Returns the exit status: 0; 1 if a reply was ERR or another error occurred,
+ * which is written to standard error; or 2 if the arguments are wrong.
  */
 int ws_ctl(const char *path, char **args);
 

@@ -240,7 +240,7 @@ ctl_arguments(struct hub *h)
 	    "{\"action\":\"multicast\",\"data\":\"d\"}");
 	EXPECT(strcmp(did.out, "ERR unknown action \"x\"\nOK 1\n") == 0,
 	    "\"%s\"", did.out);
-	COMMAND(1, "ERR not JSON", NULL, "ctl", "-s", h->control, "nonsense");
+	COMMAND(1, "ERR not JSON", NULL, "ctl", "-s", h->control, "]nonsense");
 	TEXT(&c, "\"d\"");
 	leave(&c);
 

@@ -541,7 +541,8 @@ crowd(void)
 	CASE("100,000 devices: lists and snapshots in pieces of 64 KiB");
 	begin();
 	for (i = 0; i < CROWD; i++) {
-		EXPECT(ws_hub_join(&hub, &many[i].session, none) == 0, "no join");
+		EXPECT(ws_hub_join(&hub, &many[i].session, none) == 0,
+		    "no join");
 		(void)ws_hub_subscribe(&hub, many[i].session.device, room);
 	}
 	for (n = 0; n < 3; n++) {

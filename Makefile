@@ -74,9 +74,9 @@ TEST_DEBUG = -g0
 TEST_C = $(C) $(TEST_DEBUG)
 B = test/build
 INCLUDE = $(B)/ws $(B)/json $(B)/siphash $(B)/queue $(B)/memory $(B)/poll \
-    $(B)/wheel
+    $(B)/wheel $(B)/log
 E2E = $(B)/service $(B)/e2e $(B)/e2e_limits $(B)/e2e_hostile $(B)/e2e_ops \
-    $(B)/e2e_calm $(B)/e2e_watch
+    $(B)/e2e_calm $(B)/e2e_watch $(B)/e2e_metrics
 SIGN = $(B)/e2e_cli $(B)/e2e_sessions
 PROGRAMS = $(INCLUDE) $(E2E) $(SIGN) $(B)/http $(B)/token $(B)/hub $(B)/watch \
     $(B)/tls $(B)/conformance $(B)/fault $(B)/bounds $(B)/replay $(B)/sandbox \
@@ -115,6 +115,7 @@ $(B)/queue: test/queue.c test/alloc.h queue.c
 $(B)/memory: test/memory.c memory.c
 $(B)/poll: test/poll.c poll.c
 $(B)/wheel: test/wheel.c wheel.c
+$(B)/log: test/log.c log.c
 
 $(B)/http: test/http.c http.c ws.o
 	$(LINK) test/http.c ws.o
@@ -146,6 +147,7 @@ $(B)/e2e_limits: test/e2e_limits.c
 $(B)/e2e_hostile: test/e2e_hostile.c
 $(B)/e2e_ops: test/e2e_ops.c
 $(B)/e2e_calm: test/e2e_calm.c
+$(B)/e2e_metrics: test/e2e_metrics.c
 $(B)/e2e_cli: test/e2e_cli.c
 $(B)/e2e_sessions: test/e2e_sessions.c
 $(B)/service: test/service.c

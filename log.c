@@ -6,17 +6,21 @@
  * two processes do not mix. Control characters, which may come from a peer, are
  * escaped.
  */
+#define _POSIX_C_SOURCE 200809L
+#include <sys/types.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "ws.h"
 
 int ws_log_level = WS_LOG_NOTE;
+int ws_log_time;
 
 /*
  * The length of the control character that s begins with, or 0. Those of the C1
@@ -32,18 +36,47 @@ control_len(const char *s)
 	return c == 0xc2 && ((unsigned char)s[1] & 0xe0) == 0x80 ? 2 : 0;
 }
 
+/*
+ * Writes a time (s since 1970) as in "2026-11-26T19:05:00.123Z " and returns
+ * the length. gmtime(3) may read a file at its first call, which the hub
+ * cannot. Years are counted from March, so that the leap day is their last: then
+ * a month begins on day (153 * month + 2) / 5. 400 years have 146,097 days.
+ */
+static size_t
+write_time(char out[32], unsigned long long seconds, unsigned ms)
+{
+	/* Since 1 March of year 0. */
+	unsigned long long days = seconds / 86400 + 719468;
+	unsigned left = (unsigned)(seconds % 86400), year, day, month;
+
+	day = (unsigned)(days % 146097);
+	year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
+	day -= 365 * year + year / 4 - year / 100;
+	year += (unsigned)(days / 146097 % 25) * 400;
+	month = (5 * day + 2) / 153;
+	day -= (153 * month + 2) / 5;
+	return (size_t)snprintf(out, 32, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ ",
+	    (year + (month >= 10)) % 10000, month < 10 ? month + 3 : month - 9,
+	    day + 1, left / 3600, left / 60 % 60, left % 60, ms % 1000);
+}
+
 /* see ws.h */
 void
 ws_log_line(int level, const char *line)
 {
 	static unsigned long lost;
 	struct pollfd err = { STDERR_FILENO, POLLOUT, 0 };
-	char out[1024] = "wshub: ";
-	size_t n = strlen(out);
+	struct timespec t;
+	char out[1024];
+	size_t n = 0;
 	int control;
 
 	if (level > ws_log_level)
 		return;
+	if (ws_log_time && clock_gettime(CLOCK_REALTIME, &t) == 0)
+		n = write_time(out, (unsigned long long)t.tv_sec,
+		    (unsigned)(t.tv_nsec / 1000000));
+	n += (size_t)snprintf(out + n, 8, "wshub: ");
 	if (lost != 0 && poll(&err, 1, 0) == 1 && (err.revents & POLLOUT)) {
 		n += (size_t)snprintf(out + n, 64, "(%lu lines lost) ", lost);
 		lost = 0;

@@ -48,7 +48,7 @@ static int passed[3]; /* sockets from the service manager, by kind */
 /* ---------------------------------------------------------------- options */
 
 static const char usage_text[] =
-    "usage: wshub [-hnqVv] [-c cert] [-k key] [-L address] [-l address]\n"
+    "usage: wshub [-hnqtVv] [-c cert] [-k key] [-L address] [-l address]\n"
     "             [-s path] [-u user[:group]] [--control-group group]\n"
     "             [--control-mode mode] [--drain seconds]\n"
     "             [--health path] [--heartbeat seconds] [--keep bytes]\n"
@@ -90,7 +90,7 @@ static const char help_text[] =
     "  --drain SEC            how long shutdown may take (5)\n"
     "  -n                     check options, certificate, key and secrets,\n"
     "                         and exit\n"
-    "  -q, -v                 log less, more\n"
+    "  -q, -v, -t             log less, more, with the time (UTC)\n"
     "  -V, -h                 version, this text\n"
     "\n"
     "  ctl sends JSON objects, from its arguments or standard input, to a\n"
@@ -289,7 +289,7 @@ read_options(int argc, char **argv)
 	const char *group = NULL;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "c:hk:L:l:nqs:u:Vv", options,
+	while ((c = getopt_long(argc, argv, "c:hk:L:l:nqs:tu:Vv", options,
 	    NULL)) != -1)
 		switch (c) {
 		case 'l':
@@ -376,6 +376,9 @@ read_options(int argc, char **argv)
 			break;
 		case 'q':
 			ws_log_level--;
+			break;
+		case 't':
+			ws_log_time = 1;
 			break;
 		case 'v':
 			ws_log_level++;

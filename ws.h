@@ -1827,6 +1827,7 @@ void ws_service_notify(int fd, const char *state);
 /* ------------------------------------------------------------------ log.c */
 
 extern int ws_log_level; /* lines of a higher level are not written */
+extern int ws_log_time;  /* 1: each line begins with the time, in UTC */
 
 /*
  * Writes one line to standard error. If that would block, the line is dropped

@@ -39,7 +39,8 @@ MANDIR = $(PREFIX)/share/man
 DESTDIR =
 
 OBJ = main.o keeper.o privdrop.o sandbox.o log.o ctl.o mint.o service.o \
-    loop.o backend.o client.o send.o flush.o admit.o resume.o peer.o wheel.o poll.o listen.o \
+    loop.o metrics.o backend.o client.o send.o flush.o admit.o resume.o peer.o \
+    wheel.o poll.o listen.o \
     control.o watch.o hub.o queue.o json.o token.o siphash.o http.o ws.o pem.o tls.o \
     entropy.o memory.o
 C = $(CC) -std=c99 $(WARN) $(CFLAGS)
@@ -78,7 +79,7 @@ INCLUDE = $(B)/ws $(B)/json $(B)/siphash $(B)/queue $(B)/memory $(B)/poll \
 E2E = $(B)/service $(B)/e2e $(B)/e2e_limits $(B)/e2e_hostile $(B)/e2e_ops \
     $(B)/e2e_calm $(B)/e2e_watch $(B)/e2e_metrics
 SIGN = $(B)/e2e_cli $(B)/e2e_sessions
-PROGRAMS = $(INCLUDE) $(E2E) $(SIGN) $(B)/http $(B)/token $(B)/hub $(B)/watch \
+PROGRAMS = $(INCLUDE) $(E2E) $(SIGN) $(B)/http $(B)/token $(B)/hub $(B)/watch $(B)/metrics \
     $(B)/tls $(B)/conformance $(B)/fault $(B)/bounds $(B)/replay $(B)/sandbox \
     $(B)/e2e_tls $(B)/echo
 TRY = WSHUB_WRAP="$${WSHUB_WRAP:-$(RUN)}" RUN="$(RUN)" TESTS="$(TESTS)" \
@@ -122,6 +123,9 @@ $(B)/http: test/http.c http.c ws.o
 
 $(B)/token: test/token.c token.c json.o ws.o log.o
 	$(LINK) test/token.c json.o ws.o log.o
+
+$(B)/metrics: test/metrics.c metrics.c log.o
+	$(LINK) test/metrics.c log.o
 
 $(B)/hub: test/hub.c test/alloc.h hub.c control.c watch.c json.o siphash.o ws.o log.o
 	$(LINK) test/hub.c json.o siphash.o ws.o log.o
@@ -169,7 +173,8 @@ FAKE = $(B)/fake.o $(B)/w-queue.o $(B)/w-poll.o $(B)/w-client.o \
     $(B)/w-send.o $(B)/w-flush.o $(B)/w-admit.o $(B)/w-resume.o $(B)/w-peer.o \
     $(B)/w-backend.o $(B)/w-loop.o $(B)/w-control.o $(B)/w-watch.o \
     $(B)/w-tls.o
-PLAIN = http.o ws.o json.o token.o siphash.o listen.o wheel.o pem.o log.o
+PLAIN = http.o ws.o json.o token.o siphash.o listen.o wheel.o pem.o log.o \
+    metrics.o
 PART = @mkdir -p $(B); echo part $@; $(TEST_C) -c -o $@
 
 $(FAKE) $(B)/w-hub.o: test/fake.h test/part.c ws.h .flags

@@ -419,20 +419,45 @@ take_request(struct ws_loop *l, struct ws_client *c,
 	return c;
 }
 
+/* Answers a complete request on a listener for metrics. */
+static void
+answer_scraper(struct ws_loop *l, struct ws_client *c,
+    const struct ws_request *r)
+{
+	char *body = (char *)l->input; /* the request is not needed any more */
+	size_t n;
+
+	if (r->status == 200 && !r->metrics && l->stop_at != 0) {
+		ws_client_answer(l, c, 503, "shutting down");
+	} else if (r->status != 200 || !r->metrics) {
+		ws_client_answer(l, c, r->status, r->reason);
+	} else {
+		n = ws_metrics_text(l, body, WS_METRICS_MAX);
+		n = ws_answer_with((char *)l->output, &c->in.head,
+		    "text/plain; version=0.0.4; charset=utf-8", body, n);
+		ws_client_answer_bytes(l, c, l->output, n);
+	}
+}
+
 static void
 take_head(struct ws_loop *l, struct ws_client *c, unsigned char *data,
     size_t len)
 {
+	static const struct ws_http metrics = { "/health", NULL, NULL,
+	    "/metrics" };
+	int scraper = c->conn.kind == WS_CONN_SCRAPER;
 	struct ws_request r;
-	ssize_t n = ws_request(&c->in.head, &l->o.http, (const char *)data, len,
-	    &r);
+	ssize_t n = ws_request(&c->in.head, scraper ? &metrics : &l->o.http,
+	    (const char *)data, len, &r);
 
 	if (n == WS_MORE) {
 		ws_client_keep_partial(l, c, data, len);
 		return;
 	}
 	ws_client_keep_partial(l, c, NULL, 0);
-	if (n == WS_BAD || (r.status != 101 && l->stop_at == 0))
+	if (scraper)
+		answer_scraper(l, c, &r);
+	else if (n == WS_BAD || (r.status != 101 && l->stop_at == 0))
 		ws_client_answer(l, c, r.status, r.reason);
 	else if (l->stop_at != 0)
 		ws_client_answer(l, c, 503, "shutting down");

@@ -120,6 +120,8 @@ ws_client_flush(struct ws_loop *l, struct ws_client *c)
 		if (done > 0) {
 			ws_queue_advance(q, &l->queued, (size_t)done);
 			c->unacked += (uint32_t)done;
+			if (c->conn.kind == WS_CONN_CLIENT)
+				l->sent += (uint64_t)done;
 			c->queue.taken_at = (uint32_t)l->now;
 			if (q->keeps)
 				limit_kept(l, c);
@@ -219,14 +221,15 @@ client_at(struct ws_loop *l, uint32_t slot)
 {
 	struct ws_conn *conn = l->poll.conns[slot];
 
-	return conn->kind != WS_CONN_CLIENT || conn->dead ? NULL :
+	return conn->kind < WS_CONN_CLIENT || conn->dead ? NULL :
 	    (struct ws_client *)conn; /* its first member */
 }
 
 static void
 evict_unfinished(struct ws_loop *l, struct ws_client *c)
 {
-	if (c->state <= WS_CLIENT_OPEN) { /* else it is counted already */
+	/* A client in another state is counted already. */
+	if (c->state <= WS_CLIENT_OPEN && c->conn.kind == WS_CONN_CLIENT) {
 		l->counters[WS_CUT_OFF]++;
 		ws_client_log(l, WS_LOG_NOTE, c, "dropped", "--queue-total is "
 		    "reached, and a request, frame or TLS record of it is not "
@@ -320,7 +323,7 @@ evict_some(struct ws_loop *l)
 	uint64_t highest = 0;
 
 	for (dead = l->poll.dead; dead != NULL; dead = dead->next)
-		if (dead->kind == WS_CONN_CLIENT)
+		if (dead->kind >= WS_CONN_CLIENT)
 			ws_client_release(l, (struct ws_client *)dead);
 	(void)each_client(l, find_highest, &highest);
 	if (ws_client_over_total(l) && highest != 0)

@@ -4,7 +4,7 @@
  * responses.
  *
  * A state machine reads the head as it arrives. Its state is struct ws_head, of
- * 8 bytes. The head is
+ * 10 bytes. The head is
  *
  *   *(CR LF), METHOD SP TARGET SP VERSION CR LF, then for each field
  *   NAME ':' VALUE CR LF, then CR LF
@@ -50,13 +50,19 @@ static const struct status {
 	{ 200, "OK", "" },
 	{ 401, "Unauthorized", "WWW-Authenticate: Bearer\r\n" },
 	{ 403, "Forbidden", "" },
-	{ 405, "Method Not Allowed", "Allow: GET\r\n" },
+	{ 404, "Not Found", "" },
+	{ 405, "Method Not Allowed", NULL }, /* one of allows */
 	{ 408, "Request Timeout", "" },
 	{ 426, "Upgrade Required", "Upgrade: websocket\r\n"
 	    "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" },
 	{ 431, "Request Header Fields Too Large", "" },
 	{ 503, "Service Unavailable", "Retry-After: 5\r\n" },
 	{ 400, "Bad Request", "" }
+};
+
+static const char *const allows[] = {
+	"Allow: GET\r\n", "Allow: GET, HEAD\r\n",
+	"Allow: GET, HEAD, OPTIONS\r\n"
 };
 
 enum { OTHER, CONNECT, GET, HEAD, OPTIONS, PRI };
@@ -518,14 +524,33 @@ set_status(struct ws_request *r, int status, const char *reason)
 	return status;
 }
 
+/* Decides about a complete head where there is no WebSocket. */
+static int
+choose_metrics(struct ws_request *r, const struct fields *x,
+    const struct ws_http *o, struct ws_head *h)
+{
+	/* The target of a CONNECT is not a path. */
+	r->metrics = x->method != CONNECT && has_path(x->target, o->metrics);
+	if (x->method != CONNECT && !r->metrics &&
+	    !has_path(x->target, o->health))
+		return set_status(r, 404, "not found");
+	h->allow = r->metrics || x->method == CONNECT ? 1 : 2;
+	if (x->method == GET || x->method == HEAD ||
+	    (x->method == OPTIONS && !r->metrics))
+		return set_status(r, 200, "ok");
+	return set_status(r, 405, "only GET is served here");
+}
+
 /* Decides about a complete head. */
 static int
 choose_status(struct ws_request *r, const struct fields *x,
-    const struct ws_http *o, unsigned hosts)
+    const struct ws_http *o, struct ws_head *h)
 {
 	/* HTTP/1.0 does not need one: RFC 9112 section 3.2. */
-	if (hosts == 0 && x->minor > 0)
+	if (h->hosts == 0 && x->minor > 0)
 		return set_status(r, 400, "no Host header");
+	if (o != NULL && o->metrics != NULL)
+		return choose_metrics(r, x, o, h);
 	/*
 	 * WebSocket clients may use the same path. A GET with an upgrade is
 	 * theirs, unless it is HTTP/1.0, which has no upgrade.
@@ -676,13 +701,14 @@ ws_request(struct ws_head *h, const struct ws_http *o, const char *head,
 	unsigned char c;
 
 	r->key = r->subprotocol = NULL;
+	r->metrics = 0;
 	for (; h->at < len && h->at < WS_HEAD_MAX; h->at++) {
 		c = (unsigned char)head[h->at];
 		if (h->state == END && c == '\n') {
 			h->at++;
 			x.method = h->method;
 			read_fields(&x, o, head, head + h->at);
-			if (choose_status(r, &x, o, h->hosts) == 400)
+			if (choose_status(r, &x, o, h) == 400)
 				return WS_BAD;
 			return h->at;
 		}
@@ -779,28 +805,53 @@ ws_accept(char out[WS_ANSWER_MAX], const struct ws_request *r)
 	    name != NULL ? name : "", name != NULL ? "\r\n" : "");
 }
 
+/* Writes a response's head. */
+static size_t
+answer_head(char out[WS_ANSWER_MAX], const struct ws_head *h, int status,
+    const char *type, size_t length)
+{
+	const struct status *a = statuses;
+
+	while (a->status != status && a->status != 400)
+		a++;
+	/* The longest, of 426, has 191 bytes: 192 + 256 < 512. */
+	return (size_t)snprintf(out, WS_ANSWER_MAX,
+	    "HTTP/1.1 %d %s\r\n"
+	    "%s"
+	    "Connection: close\r\n"
+	    "Content-Type: %s\r\n"
+	    "Content-Length: %u\r\n"
+	    "\r\n", a->status, a->phrase, a->fields != NULL ? a->fields :
+	    allows[h != NULL ? h->allow : 0], type, (unsigned)length);
+}
+
 /* see ws.h */
 size_t
 ws_answer(char out[WS_ANSWER_MAX], const struct ws_head *h, int status,
     const char *reason)
 {
-	const struct status *a = statuses;
-	size_t length;
-	int n = 0;
+	size_t n = 0, head;
 
-	while (a->status != status && a->status != 400)
-		a++;
-	/* The longest head, of 426, has 191 bytes: 192 + 256 < 512. */
 	while (n < 256 && reason[n] != '\0')
 		n++;
-	length = (size_t)snprintf(out, WS_ANSWER_MAX,
-	    "HTTP/1.1 %d %s\r\n"
-	    "%s"
-	    "Connection: close\r\n"
-	    "Content-Type: text/plain\r\n"
-	    "Content-Length: %d\r\n"
-	    "\r\n"
-	    "%.*s\n", a->status, a->phrase, a->fields, n + 1, n, reason);
+	head = answer_head(out, h, status, "text/plain", n + 1);
 	/* HEAD gets the same head without the body: RFC 9110 section 9.3.2. */
-	return h != NULL && h->method == HEAD ? length - (size_t)n - 1 : length;
+	if (h != NULL && h->method == HEAD)
+		return head;
+	memcpy(out + head, reason, n);
+	out[head + n] = '\n';
+	return head + n + 1;
+}
+
+/* see ws.h */
+size_t
+ws_answer_with(char *out, const struct ws_head *h, const char *type,
+    const char *body, size_t len)
+{
+	size_t head = answer_head(out, h, 200, type, len);
+
+	if (h->method == HEAD)
+		return head;
+	memcpy(out + head, body, len);
+	return head + len;
 }

@@ -363,6 +363,10 @@ confine_hub(void)
 static void
 run_hub(int fd, struct ws_tls_config *tls)
 {
+	static const char *const listening[] = {
+		"listening on ws://", "listening on wss://", "",
+		"metrics on http://"
+	};
 	struct ws_loop *l;
 	char name[WS_ADDRESS_MAX];
 	unsigned char random;
@@ -389,11 +393,12 @@ run_hub(int fd, struct ws_tls_config *tls)
 	}
 	ws_privdrop(setup->uid, setup->gid, setup->control);
 	for (i = 0; i < setup->n; i++) {
-		if (ws_loop_listen(l, setup->fd[i], setup->tls[i]) != 0)
+		if ((setup->kind[i] == WS_SERVICE_METRICS ?
+		    ws_loop_metrics(l, setup->fd[i]) : ws_loop_listen(l,
+		    setup->fd[i], setup->kind[i] == WS_SERVICE_WSS)) != 0)
 			ws_die("%s", strerror(errno));
 		ws_address(setup->fd[i], 0, name);
-		ws_log(WS_LOG_NOTE, "listening on %s%s", setup->tls[i] ?
-		    "wss://" : "ws://", name);
+		ws_log(WS_LOG_NOTE, "%s%s", listening[setup->kind[i]], name);
 	}
 	if (ws_loop_control(l, setup->control_fd) != 0 ||
 	    fcntl(fd, F_SETFL, O_NONBLOCK) == -1 ||

@@ -49,14 +49,6 @@ struct ws_listener {
 	struct ws_listener *next;
 };
 
-static const char *const counter_names[WS_COUNTERS] = {
-	"accepted", "refused", "bad requests", "TLS failures", "opened",
-	"protocol errors", "silent", "cut off", "lost for want of memory",
-	"undelivered frames", "unauthorized", "resumed", "missed", "late", "kicked",
-	"objects", "errors", "deliveries", "turns",
-	"long turns"
-};
-
 /* Sets l->now; returns ws_clock's time. */
 static int64_t
 read_clock(struct ws_loop *l)
@@ -90,7 +82,7 @@ update_listeners(struct ws_loop *l)
 
 	for (p = l->listeners; p != NULL; p = p->next)
 		ws_poll_events(&l->poll, &p->conn,
-		    (p->conn.kind == WS_CONN_LISTENER ? clients : backends) ?
+		    (p->conn.kind == WS_CONN_CONTROL ? backends : clients) ?
 		    POLLIN : 0);
 }
 
@@ -173,12 +165,43 @@ new_client(struct ws_loop *l, int fd, int tls)
 		l->clients++;
 }
 
+/*
+ * A client of a listener for metrics. At the limit it takes the place of one
+ * that has been there for about the longest time: those that do nothing cannot
+ * keep others out.
+ */
+static void
+new_scraper(struct ws_loop *l, int fd)
+{
+	struct ws_client *c = ws_client_new(l, fd, 0, 0), **place;
+	int i;
+
+	if (c == NULL) {
+		l->counters[WS_LOST]++;
+		close(fd);
+		return;
+	}
+	c->conn.kind = WS_CONN_SCRAPER;
+	for (i = 0; i < WS_SCRAPERS; i++) {
+		place = &l->scrapers[l->next_scraper++ % WS_SCRAPERS];
+		if (*place == NULL)
+			break;
+	}
+	if (i == WS_SCRAPERS) {
+		place = &l->scrapers[l->next_scraper++ % WS_SCRAPERS];
+		ws_poll_kill(&l->poll, &(*place)->conn);
+	}
+	*place = c;
+}
+
 static void
 accept_some(struct ws_loop *l, struct ws_listener *p)
 {
 	int control = p->conn.kind == WS_CONN_CONTROL, fd, full, i;
+	int metrics = p->conn.kind == WS_CONN_METRICS;
+	int most = metrics ? WS_SCRAPERS : ACCEPTS_TURN;
 
-	for (i = 0; i < ACCEPTS_TURN && !p->conn.dead; i++) {
+	for (i = 0; i < most && !p->conn.dead; i++) {
 		full = control && l->backends >= l->max_backends;
 		if (full && l->now < ws_backend_yield_at(l))
 			return;
@@ -193,7 +216,9 @@ accept_some(struct ws_loop *l, struct ws_listener *p)
 			return;
 		if (full)
 			ws_backend_make_room(l);
-		if (!control) {
+		if (metrics) {
+			new_scraper(l, fd);
+		} else if (!control) {
 			new_client(l, fd, p->tls);
 		} else if (ws_backend_new(l, fd) != 0) {
 			l->counters[WS_LOST]++;
@@ -247,7 +272,13 @@ send_heartbeat(struct ws_loop *l)
 static void
 free_client(struct ws_loop *l, struct ws_client *c)
 {
-	if (c->refused)
+	int i;
+
+	if (c->conn.kind == WS_CONN_SCRAPER) {
+		for (i = 0; i < WS_SCRAPERS; i++)
+			if (l->scrapers[i] == c)
+				l->scrapers[i] = NULL;
+	} else if (c->refused)
 		l->refused--;
 	else
 		l->clients--;
@@ -259,7 +290,7 @@ free_conn(struct ws_loop *l, struct ws_conn *conn)
 {
 	int fd = conn->fd, kind = conn->kind;
 
-	if (kind == WS_CONN_CLIENT) {
+	if (kind >= WS_CONN_CLIENT) {
 		free_client(l, (struct ws_client *)conn);
 		return;
 	}
@@ -314,7 +345,7 @@ serve_clients(struct ws_loop *l, uint32_t n, int in_handshake, int64_t time,
 		}
 	for (i = 0; i < n; i++) {
 		c = (struct ws_client *)l->poll.ready[(first + i) % n];
-		if (c->conn.kind != WS_CONN_CLIENT || c->conn.dead ||
+		if (c->conn.kind < WS_CONN_CLIENT || c->conn.dead ||
 		    handshaking(c) != in_handshake)
 			continue;
 		ws_client_serve(l, c);
@@ -326,16 +357,19 @@ serve_clients(struct ws_loop *l, uint32_t n, int in_handshake, int64_t time,
 
 /*
  * Serves backends first, then open clients, which is quick, then TLS
- * handshakes, and new connections last. Returns how many backends and control
- * sockets were ready.
+ * handshakes, and new connections last. The turn has begun at that time (ns).
+ * Returns how many backends and control sockets were ready.
  */
 static uint32_t
-serve(struct ws_loop *l, uint32_t n)
+serve(struct ws_loop *l, uint32_t n, int64_t began)
 {
+	uint64_t deliveries = l->counters[WS_DELIVERIES];
 	struct ws_conn *c;
 	struct watch *w;
 	uint32_t i, backends = ws_backend_serve_all(l, n);
 
+	if (l->o.metrics && l->counters[WS_DELIVERIES] != deliveries)
+		ws_metrics_delivery(l, ws_clock() - began);
 	serve_clients(l, n, 0, CLIENTS_TURN, &l->open_slot);
 	ws_client_flush_all(l);
 	serve_clients(l, n, 1, HANDSHAKE_TURN, &l->handshake_slot);
@@ -345,7 +379,7 @@ serve(struct ws_loop *l, uint32_t n)
 			w = (struct watch *)c;
 			w->ready(l, c->fd, w->arg);
 		} else if (c->kind == WS_CONN_LISTENER ||
-		    c->kind == WS_CONN_CONTROL) {
+		    c->kind == WS_CONN_CONTROL || c->kind == WS_CONN_METRICS) {
 			accept_some(l, (struct ws_listener *)c);
 			backends += c->kind == WS_CONN_CONTROL;
 		}
@@ -387,7 +421,7 @@ ws_loop_step(struct ws_loop *l, int timeout)
 		l->suspended += late;
 		l->now -= late;
 	}
-	backends = serve(l, n);
+	backends = serve(l, n, began);
 	ws_wheel_expire(&l->wheel, l->now, ws_client_timeout, l);
 	if (l->o.heartbeat != 0 && l->now >= l->next_heartbeat)
 		send_heartbeat(l);
@@ -487,7 +521,8 @@ ws_loop_new(const struct ws_options *o)
 {
 	struct ws_loop *l = calloc(1, sizeof *l);
 	struct rlimit lim;
-	unsigned reserved = WS_BACKENDS_MAX + REFUSED_MAX + 48;
+	unsigned reserved = WS_BACKENDS_MAX + REFUSED_MAX + 48 +
+	    (o->metrics ? 2 * WS_SCRAPERS : 0); /* each may be replaced */
 
 	if (l == NULL)
 		return NULL;
@@ -498,6 +533,7 @@ ws_loop_new(const struct ws_options *o)
 	l->dirty_end = &l->dirty;
 	l->run_queue_end = &l->run_queue;
 	l->started = read_clock(l);
+	l->started_at = ws_wall_clock();
 	ws_wheel_init(&l->wheel, l->now);
 	l->next_heartbeat = l->now + (int64_t)o->heartbeat * 1000;
 	if (ws_entropy(&l->jitter_seed, sizeof l->jitter_seed) != 0)
@@ -510,7 +546,9 @@ ws_loop_new(const struct ws_options *o)
 	l->max_clients = 1u << 20;
 	l->max_refused = REFUSED_MAX;
 	l->max_backends = WS_BACKENDS_MAX;
-	if (getrlimit(RLIMIT_NOFILE, &lim) == 0 && lim.rlim_cur < 1u << 20)
+	if (getrlimit(RLIMIT_NOFILE, &lim) == 0)
+		l->max_descriptors = lim.rlim_cur;
+	if (l->max_descriptors != 0 && lim.rlim_cur < 1u << 20)
 		l->max_clients = lim.rlim_cur > 2 * reserved ?
 		    (uint32_t)lim.rlim_cur - reserved :
 		    (uint32_t)lim.rlim_cur / 2;
@@ -596,6 +634,13 @@ ws_loop_control(struct ws_loop *l, int fd)
 }
 
 /* see ws.h */
+int
+ws_loop_metrics(struct ws_loop *l, int fd)
+{
+	return add_listener(l, fd, WS_CONN_METRICS, 0);
+}
+
+/* see ws.h */
 void
 ws_loop_set_tls(struct ws_loop *l, struct ws_tls_config *c)
 {
@@ -653,7 +698,6 @@ void
 ws_loop_log_counters(struct ws_loop *l)
 {
 	int64_t up = ws_clock() - l->started, share;
-	int i;
 
 	ws_logf(&l->o, WS_LOG_ERROR, "up %lld s, %u clients (%u in the hub), "
 	    "%u channels, %u subscriptions, %u backends, limit %u clients",
@@ -661,18 +705,7 @@ ws_loop_log_counters(struct ws_loop *l)
 	    (unsigned)l->hub.count, (unsigned)l->hub.nchannels,
 	    (unsigned)l->hub.nlinks, (unsigned)l->backends,
 	    (unsigned)l->max_clients);
-	for (i = 0; i < WS_COUNTERS; i++)
-		ws_logf(&l->o, WS_LOG_ERROR, "%s: %llu", counter_names[i],
-		    (unsigned long long)l->counters[i]);
-	ws_logf(&l->o, WS_LOG_ERROR, "away: %u", (unsigned)l->away);
-	ws_logf(&l->o, WS_LOG_ERROR, "queued: %zu bytes", l->queued);
-	ws_logf(&l->o, WS_LOG_ERROR, "most queued: %zu bytes", l->most_queued);
-	ws_logf(&l->o, WS_LOG_ERROR, "longest turn: %lld ms",
-	    (long long)(l->longest_turn / 1000000));
-	ws_logf(&l->o, WS_LOG_ERROR, "longest unheard: %lld ms",
-	    (long long)(l->poll.longest_unheard / 1000000));
-	ws_logf(&l->o, WS_LOG_ERROR, "late scans: %llu",
-	    (unsigned long long)l->poll.late_scans);
+	ws_metrics_log(l);
 	share = l->poll.scan_time / (up / 10000 + 1);
 	ws_logf(&l->o, WS_LOG_ERROR, "full scans: %llu, %d.%02d %% of the time",
 	    (unsigned long long)l->poll.scans, (int)(share / 100),

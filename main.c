@@ -39,11 +39,12 @@ static struct {
 	const char *user;
 	mode_t control_mode;
 	gid_t control_group;
+	const char *metrics;
 	int check, queue_total;
 } o = { .control_mode = 0660, .control_group = (gid_t)-1 };
 
 static struct ws_setup setup; /* no initialiser: it would take 8 KB on disk */
-static int passed[3]; /* sockets from the service manager, by kind */
+static int passed[4]; /* sockets from the service manager, by kind */
 
 /* ---------------------------------------------------------------- options */
 
@@ -53,6 +54,7 @@ static const char usage_text[] =
     "             [--control-mode mode] [--drain seconds]\n"
     "             [--health path] [--heartbeat seconds] [--keep bytes]\n"
     "             [--max-clients number] [--max-per-ip number]\n"
+    "             [--metrics address]\n"
     "             [--origin origin] [--ping seconds] [--queue bytes]\n"
     "             [--queue-total bytes] [--resume seconds]\n"
     "             [--subprotocol name] [--token-key file]\n"
@@ -74,6 +76,8 @@ static const char help_text[] =
     "  -u, --user USER[:GROUP]  user if started as root, names or numbers\n"
     "                         (nobody)\n"
     "  --health PATH          GET, HEAD and OPTIONS of PATH get status 200\n"
+    "  --metrics ADDR         GET of /metrics is for Prometheus, /health as\n"
+    "                         above; an address as for -l\n"
     "  --subprotocol NAME     chosen if a client offers it; repeatable\n"
     "  --token-key FILE       secrets: clients need a token signed with one\n"
     "  --origin ORIGIN        allowed origin of pages; repeatable (any page)\n"
@@ -138,7 +142,7 @@ number(const char *option, const char *s, int base, unsigned long min,
 enum {
 	CONTROL_MODE = 256, CONTROL_GROUP, HEARTBEAT, PING, MAX_CLIENTS,
 	MAX_PER_IP, QUEUE, QUEUE_TOTAL, DRAIN, HEALTH, SUBPROTOCOL,
-	TOKEN_KEY, ORIGIN, RESUME, KEEP
+	TOKEN_KEY, ORIGIN, RESUME, KEEP, METRICS
 };
 
 static const struct option options[] = {
@@ -163,6 +167,7 @@ static const struct option options[] = {
 	{ "origin", required_argument, NULL, ORIGIN },
 	{ "resume", required_argument, NULL, RESUME },
 	{ "keep", required_argument, NULL, KEEP },
+	{ "metrics", required_argument, NULL, METRICS },
 	{ "version", no_argument, NULL, 'V' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 }
@@ -371,6 +376,9 @@ read_options(int argc, char **argv)
 			setup.loop.keep = number("keep", optarg, 10, 1,
 			    1ul << 30);
 			break;
+		case METRICS:
+			o.metrics = optarg;
+			break;
 		case 'n':
 			o.check = 1;
 			break;
@@ -405,13 +413,17 @@ read_options(int argc, char **argv)
 		usage("-c and -k are used only with -L");
 	if (*setup.control == '\0')
 		usage("-s needs a path");
-	if (o.nlisten == 0 && o.ntls_listen == 0 && setup.n == 0)
+	if (o.nlisten == 0 && o.ntls_listen == 0 &&
+	    passed[WS_SERVICE_WS] + passed[WS_SERVICE_WSS] == 0)
 		o.listen[o.nlisten++] = "127.0.0.1:8080";
 	if (group != NULL)
 		o.control_group = group_id("--control-group", group, group);
 	for (c = 0; c < o.nlisten + o.ntls_listen; c++)
 		check_address(c < o.nlisten ? o.listen[c] :
 		    o.tls_listen[c - o.nlisten]);
+	if (o.metrics != NULL)
+		check_address(o.metrics);
+	setup.loop.metrics = o.metrics != NULL || passed[WS_SERVICE_METRICS];
 	if (strlen(setup.control) >=
 	    sizeof ((struct sockaddr_un *)0)->sun_path)
 		ws_die("%s: %s", setup.control, strerror(ENAMETOOLONG));
@@ -548,7 +560,7 @@ add_file(const char *path, const struct ws_file_id *id)
 }
 
 static void
-open_listener(const char *address, int tls)
+open_listener(const char *address, enum ws_service_kind kind)
 {
 	char error[WS_ERROR_MAX];
 	int fd[WS_LISTEN_MAX], n, i;
@@ -560,7 +572,7 @@ open_listener(const char *address, int tls)
 	if (strncmp(address, "unix:", 5) == 0)
 		add_file(address + 5, &id);
 	for (i = 0; i < n; i++) {
-		setup.tls[setup.n] = tls;
+		setup.kind[setup.n] = (unsigned char)kind;
 		setup.fd[setup.n++] = fd[i];
 	}
 }
@@ -583,7 +595,7 @@ take_sockets(void)
 			setup.control_fd = s[i].fd;
 			continue;
 		}
-		setup.tls[setup.n] = s[i].kind == WS_SERVICE_WSS;
+		setup.kind[setup.n] = (unsigned char)s[i].kind;
 		setup.fd[setup.n++] = s[i].fd;
 	}
 }
@@ -596,9 +608,11 @@ open_sockets(void)
 	int i;
 
 	for (i = 0; i < o.nlisten; i++)
-		open_listener(o.listen[i], 0);
+		open_listener(o.listen[i], WS_SERVICE_WS);
 	for (i = 0; i < o.ntls_listen; i++)
-		open_listener(o.tls_listen[i], 1);
+		open_listener(o.tls_listen[i], WS_SERVICE_WSS);
+	if (o.metrics != NULL)
+		open_listener(o.metrics, WS_SERVICE_METRICS);
 	if (setup.control_fd != -1)
 		return;
 	setup.control_fd = ws_listen_unix(setup.control, o.control_mode,

@@ -42,7 +42,8 @@ ws_client_log(struct ws_loop *l, int level, const struct ws_client *c,
 	ws_client_address(c, address);
 	if (c->session.device != NULL)
 		name = ws_device_name(c->session.device);
-	ws_logf(&l->o, level, "client %s%s%.*s: %s: %s", address,
+	ws_logf(&l->o, level, "%s %s%s%.*s: %s: %s",
+	    c->conn.kind == WS_CONN_SCRAPER ? "scraper" : "client", address,
 	    name.len != 0 ? " " : "", (int)name.len, name.s, what, reason);
 }
 
@@ -59,7 +60,10 @@ ws_client_log_omitted(struct ws_loop *l)
 static void
 clear_queue(struct ws_loop *l, struct ws_client *c)
 {
-	l->counters[WS_UNDELIVERED] += ws_queue_clear(&c->queue, &l->queued);
+	uint32_t n = ws_queue_clear(&c->queue, &l->queued);
+
+	if (c->conn.kind != WS_CONN_SCRAPER)
+		l->counters[WS_UNDELIVERED] += n;
 }
 
 /* see ws.h */
@@ -286,21 +290,29 @@ ws_client_end(struct ws_loop *l, struct ws_client *c, unsigned code,
 
 /* see ws.h */
 void
+ws_client_answer_bytes(struct ws_loop *l, struct ws_client *c,
+    const void *answer, size_t len)
+{
+	if (ws_client_queue_bytes(l, c, answer, len) == 0)
+		end_client(l, c);
+}
+
+/* see ws.h */
+void
 ws_client_answer(struct ws_loop *l, struct ws_client *c, int status,
     const char *reason)
 {
 	char answer[WS_ANSWER_MAX];
 	size_t n = ws_answer(answer, &c->in.head, status, reason);
 
-	if (status == 200) {
+	if (status == 200)
 		ws_client_log(l, WS_LOG_DEBUG, c, "health", reason);
-	} else {
+	else
 		ws_client_log(l, WS_LOG_INFO, c, "refused", reason);
+	if (status != 200 && c->conn.kind != WS_CONN_SCRAPER)
 		l->counters[status == 503 ? WS_REFUSED : status == 401 ||
 		    status == 403 ? WS_UNAUTHORIZED : WS_BAD_REQUESTS]++;
-	}
-	if (ws_client_queue_bytes(l, c, answer, n) == 0)
-		end_client(l, c);
+	ws_client_answer_bytes(l, c, answer, n);
 }
 
 /* see ws.h */

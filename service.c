@@ -54,7 +54,8 @@ kind_of(const char *name, size_t len, int family)
 	} known[] = {
 		{ "ws", WS_SERVICE_WS },
 		{ "wss", WS_SERVICE_WSS },
-		{ "control", WS_SERVICE_CONTROL }
+		{ "control", WS_SERVICE_CONTROL },
+		{ "metrics", WS_SERVICE_METRICS }
 	};
 	size_t i;
 
@@ -100,8 +101,8 @@ inspect_socket(struct ws_service_socket *s, int fd, const char *name,
 #endif
 	kind = kind_of(name, len, a.ss_family);
 	if (kind == -1)
-		return ws_fail(error, "LISTEN_FDNAMES: \"%.*s\" is not ws, wss "
-		    "or control", len < 64 ? (int)len : 64, name);
+		return ws_fail(error, "LISTEN_FDNAMES: \"%.*s\" is not ws, "
+		    "wss, control or metrics", len < 64 ? (int)len : 64, name);
 	if (kind == WS_SERVICE_CONTROL && a.ss_family != AF_UNIX)
 		return ws_fail(error, "LISTEN_FDNAMES: descriptor %d is not a "
 		    "Unix socket: everyone could write to it", fd);

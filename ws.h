@@ -23,6 +23,7 @@
  *   flush.c    writing to clients, and eviction
  *   client.c   a client: handshake, reading, timeouts
  *   backend.c  a backend's connection: input, replies, fair shares
+ *   metrics.c  what is counted: for Prometheus, as JSON, in the log
  *   loop.c     the event loop: accepting, deadlines, shutdown
  *   ctl.c      "wshub ctl", which sends commands to a running hub
  *   mint.c     "wshub token", which prints a token
@@ -37,7 +38,8 @@
  * A module calls only modules to its right:
  *
  * main -> keeper -> loop -> { backend -> { control -> { watch, json }, flush },
- *                             client -> { admit -> { token, http }, flush } }
+ *                             client -> { admit -> { token, http }, flush,
+ *                                         metrics }, metrics }
  * flush -> resume -> send -> { tls, queue, watch -> hub, ws, poll, wheel }
  *
  * All of them may call log.c, entropy.c and siphash.c. Another program can use
@@ -276,6 +278,9 @@ struct ws_http {
 	                                    NULL: none */
 	const char *cookie; /* name of the cookie to look for, and for
 	                       credentials as well; NULL: neither */
+	const char *metrics; /* not NULL: there is no WebSocket here. GET and
+	                        HEAD of this path get 200, and paths other
+	                        than this and health get 404 */
 };
 
 /* State of the request head's parser. Zero it to begin. */
@@ -286,12 +291,14 @@ struct ws_head {
 	unsigned char method; /* once it is known */
 	unsigned char host;   /* the current field is Host */
 	unsigned char hosts;  /* number of Host fields */
+	unsigned char allow;  /* what the path allows, for a 405 response */
 };
 
 /* A parsed request: RFC 6455 section 4.2 and RFC 9112. */
 struct ws_request {
 	int status;      /* of the response: 101, or another */
 	const char *reason; /* static, for the response's body and the log */
+	int metrics;     /* if 200: it is for o->metrics, not for o->health */
 	const char *key; /* if 101: WS_KEY_LEN bytes in the head */
 	const char *subprotocol; /* if 101: the one chosen, or NULL */
 	/* If 101: parts of the head. s is NULL if there is none. */
@@ -308,7 +315,8 @@ struct ws_request {
  * client's list that is in o->subprotocols is chosen.
  *
  * > 0      the head's length, including the blank line. r->status is 101 (what
- *          follows are frames), 200 (for o->health), 405 or 426.
+ *          follows are frames), 200 (for o->health or o->metrics), 404, 405
+ *          or 426.
  * WS_MORE  valid so far, and len < WS_HEAD_MAX.
  * WS_BAD   r->status is 400 or 431. An invalid byte is reported as soon as it
  *          arrives; an invalid Host field or authority when its line ends or
@@ -338,14 +346,21 @@ size_t ws_accept(char out[WS_ANSWER_MAX], const struct ws_request *r);
 
 /*
  * Writes any other response, without a NUL, and returns its length. status is
- * 200, 400, 401, 403, 405, 408, 426, 431 or 503. The response has the header
- * fields that the status demands (Allow, Upgrade, Sec-WebSocket-Version,
+ * 200, 400, 401, 403, 404, 405, 408, 426, 431 or 503. The response has the
+ * header fields that the status demands (Allow, Upgrade, Sec-WebSocket-Version,
  * WWW-Authenticate, Retry-After), Connection: close, Content-Length, and a
  * text/plain body: reason, cut to 256 bytes, and a newline. The body is left
  * out if *h is the head of a HEAD request; h may be NULL.
  */
 size_t ws_answer(char out[WS_ANSWER_MAX], const struct ws_head *h, int status,
     const char *reason);
+
+/*
+ * Writes a 200 response with a body of that type, and returns its length. out
+ * has room for WS_ANSWER_MAX bytes and the body. The rest is as above.
+ */
+size_t ws_answer_with(char *out, const struct ws_head *h, const char *type,
+    const char *body, size_t len);
 
 /* 1 if s (NUL-terminated) is a token, RFC 9110 section 5.6.2. */
 int ws_is_token(const char *s);
@@ -1149,10 +1164,14 @@ void ws_address(int fd, int peer, char name[WS_ADDRESS_MAX]);
 
 /* ----------------------------------------------------------------- poll.c */
 
-/* The type of the struct of which a ws_conn is the first member. */
+/*
+ * The type of the struct of which a ws_conn is the first member: from
+ * WS_CONN_CLIENT on, struct ws_client.
+ */
 enum ws_conn_kind {
-	WS_CONN_WATCH, WS_CONN_LISTENER, WS_CONN_CONTROL, WS_CONN_BACKEND,
-	WS_CONN_CLIENT
+	WS_CONN_WATCH, WS_CONN_LISTENER, WS_CONN_CONTROL, WS_CONN_METRICS,
+	WS_CONN_BACKEND, WS_CONN_CLIENT,
+	WS_CONN_SCRAPER /* a client of a listener for metrics */
 };
 
 struct ws_conn {
@@ -1346,9 +1365,13 @@ struct ws_options {
 	const char *const *origins; /* allowed ones, NULL after the last;
 	                               NULL: all */
 	struct ws_http http;
+	int metrics;        /* 1: ws_loop_metrics will be called. Deliveries are
+	                       timed, and descriptors are reserved */
 };
 
 #define WS_BACKENDS_MAX 256 /* connections to the control sockets */
+#define WS_SCRAPERS 8       /* connections to the listeners for metrics */
+#define WS_DELIVERY_BUCKETS 10 /* of the histogram of delivery times */
 
 #define WS_READ_MAX 65536 /* bytes of one read */
 #define WS_FLAT_MAX 16384
@@ -1383,8 +1406,12 @@ struct ws_loop {
 	uint32_t clients; /* including sessions that are away */
 	uint32_t refused, backends, away;
 	uint32_t max_clients, max_refused, max_backends;
+	uint64_t max_descriptors; /* RLIMIT_NOFILE */
 	uint32_t jitter_seed;
+	struct ws_client *scrapers[WS_SCRAPERS]; /* NULL: no connection */
+	unsigned next_scraper; /* where to look for room first */
 	int64_t started;     /* ns */
+	int64_t started_at;  /* s since 1970 */
 	int64_t now;       /* the time of this turn: ws_clock less suspended */
 	int64_t suspended; /* ms for which the process was suspended, so that
 	                      no deadline passed */
@@ -1401,6 +1428,9 @@ struct ws_loop {
 	unsigned log_lines, log_omitted; /* written, suppressed in this time */
 	uint64_t counters[WS_COUNTERS];
 	uint64_t ends[WS_REASONS]; /* of sessions, by reason */
+	uint64_t sent;       /* bytes to clients, without TLS */
+	uint64_t delivery_buckets[WS_DELIVERY_BUCKETS];
+	int64_t delivery_time; /* ns, the sum of all in the buckets */
 	unsigned char input[WS_HEAD_MAX + WS_READ_MAX];
 	unsigned char output[WS_FLAT_MAX]; /* for ws_queue_gather's copies */
 };
@@ -1614,9 +1644,14 @@ void ws_client_leave(struct ws_loop *l, struct ws_client *c);
 void ws_client_end(struct ws_loop *l, struct ws_client *c, unsigned code,
     const char *reason);
 
-/* Ends a client with an HTTP response. */
+/*
+ * Ends a client with an HTTP response: with a status and a reason, or with the
+ * bytes of a response that the caller has written.
+ */
 void ws_client_answer(struct ws_loop *l, struct ws_client *c, int status,
     const char *reason);
+void ws_client_answer_bytes(struct ws_loop *l, struct ws_client *c,
+    const void *answer, size_t len);
 
 /* Ends a client that reads too slowly. */
 void ws_client_disconnect_slow(struct ws_loop *l, struct ws_client *c);
@@ -1682,6 +1717,23 @@ void ws_client_timeout(struct ws_timer *deadline, void *arg);
 /* Closes the connection of c, if it has one, and frees c. */
 void ws_client_free(struct ws_loop *l, struct ws_client *c);
 
+/* -------------------------------------------------------------- metrics.c */
+
+#define WS_METRICS_MAX (WS_FLAT_MAX - WS_ANSWER_MAX) /* bytes of all metrics */
+
+/*
+ * Write all metrics, as text for Prometheus or as one JSON object, and return
+ * the length without the NUL. room is WS_METRICS_MAX or more.
+ */
+size_t ws_metrics_text(const struct ws_loop *l, char *out, size_t room);
+size_t ws_metrics_json(const struct ws_loop *l, char *out, size_t room);
+
+/* Logs the counters, a line for each. */
+void ws_metrics_log(const struct ws_loop *l);
+
+/* Counts a turn whose deliveries took so long. */
+void ws_metrics_delivery(struct ws_loop *l, int64_t ns);
+
 /* ----------------------------------------------------------------- loop.c */
 
 /* NULL with errno; EMFILE: max_clients is more than RLIMIT_NOFILE allows. */
@@ -1694,11 +1746,12 @@ struct ws_loop *ws_loop_new(const struct ws_options *o);
 void ws_loop_free(struct ws_loop *l);
 
 /*
- * Add a listening socket for clients (tls is 0 or 1) or for backends; the loop
- * closes it. -1 with errno: the caller must close it.
+ * Add a listening socket for clients (tls is 0 or 1), for backends or for
+ * metrics by HTTP; the loop closes it. -1 with errno: the caller must close it.
  */
 int ws_loop_listen(struct ws_loop *l, int fd, int tls);
 int ws_loop_control(struct ws_loop *l, int fd);
+int ws_loop_metrics(struct ws_loop *l, int fd);
 
 /* Sets the configuration of new TLS sessions. The loop takes a reference. */
 void ws_loop_set_tls(struct ws_loop *l, struct ws_tls_config *c);
@@ -1792,7 +1845,9 @@ int ws_mint(const char *path, struct ws_token *t, long seconds);
 /* -------------------------------------------------------------- service.c */
 
 /* The use of a socket from the service manager: its FileDescriptorName=. */
-enum ws_service_kind { WS_SERVICE_WS, WS_SERVICE_WSS, WS_SERVICE_CONTROL };
+enum ws_service_kind {
+	WS_SERVICE_WS, WS_SERVICE_WSS, WS_SERVICE_CONTROL, WS_SERVICE_METRICS
+};
 
 struct ws_service_socket {
 	int fd;
@@ -1802,11 +1857,11 @@ struct ws_service_socket {
 /*
  * Finds the listening sockets that the service manager has opened, by the
  * environment variables of sd_listen_fds(3) (LISTEN_FDS, LISTEN_PID and
- * LISTEN_FDNAMES), which it then unsets. A socket whose name is not "ws", "wss"
- * or "control" is for backends if it is a Unix socket, otherwise for ws://.
- * Each is checked and made non-blocking and close-on-exec. Returns their
- * number; 0 if there are none, or LISTEN_PID is another process; or -1 with an
- * error message.
+ * LISTEN_FDNAMES), which it then unsets. A socket whose name is not "ws",
+ * "wss", "control" or "metrics" is for backends if it is a Unix socket,
+ * otherwise for ws://. Each is checked and made non-blocking and close-on-exec.
+ * Returns their number; 0 if there are none, or LISTEN_PID is another process;
+ * or -1 with an error message.
  */
 int ws_service_sockets(struct ws_service_socket *s, int room,
     char error[WS_ERROR_MAX]);
@@ -1897,7 +1952,8 @@ void ws_no_core(void);
 /* --------------------------------------------------------------- keeper.c */
 
 #define WS_SETUP_LISTENERS 32
-#define WS_SETUP_SOCKETS (WS_SETUP_LISTENERS * (1 + 2 * WS_LISTEN_MAX))
+#define WS_SETUP_SOCKETS \
+    (WS_SETUP_LISTENERS * (1 + 2 * WS_LISTEN_MAX) + WS_LISTEN_MAX)
 
 /* How a hub is started. */
 struct ws_setup {
@@ -1909,12 +1965,13 @@ struct ws_setup {
 	const char *control;    /* path of the control socket */
 	uid_t uid;              /* to change to, if started as root */
 	gid_t gid;
-	int fd[WS_SETUP_SOCKETS], tls[WS_SETUP_SOCKETS], n;
+	int fd[WS_SETUP_SOCKETS], n;
+	unsigned char kind[WS_SETUP_SOCKETS]; /* enum ws_service_kind */
 	int control_fd;
 	struct {
 		const char *path;
 		struct ws_file_id id;
-	} files[2 * WS_SETUP_LISTENERS + 1]; /* sockets' files to remove */
+	} files[2 * WS_SETUP_LISTENERS + 2]; /* sockets' files to remove */
 	int nfiles;
 	int notify_fd; /* the result of ws_service_open */
 };

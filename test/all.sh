@@ -18,7 +18,7 @@ if [ -n "$units" ]; then
 	for test in "& e2e_hostile ./wshub $tls" "& e2e_calm ./wshub $tls" \
 	    "& fault" "& e2e_watch ./wshub $tls" "& e2e_sessions ./wshub $tls" "& sandbox" hub watch http \
 	    "& e2e_ops ./wshub $tls" "& e2e_cli ./wshub $tls" \
-	    "& e2e_metrics ./wshub $tls" log \
+	    "& e2e_metrics ./wshub $tls" log metrics \
 	    "& replay test/fuzz/corpus" json ws ${tls:+tls} wheel token poll \
 	    siphash queue memory bounds "conformance $build/echo" \
 	    "service ./wshub $tls" "e2e ./wshub $tls" \

@@ -696,6 +696,148 @@ clocks(void)
 	tear_down("no descriptors", 1);
 }
 
+/* ---------------------------------------------------------------- scrapers */
+
+#define SCRAPERS 40
+
+static const char scrape[] = "GET /metrics HTTP/1.0\r\n\r\n";
+
+/* What a scraper has been sent so far. */
+static const char *
+answer_to(int h)
+{
+	static char text[ROOM];
+
+	text[fake_take(h, text, sizeof text - 1)] = '\0';
+	return text;
+}
+
+/* Ann, and a listener for metrics, which is returned. */
+static int
+begin_scraping(void)
+{
+	struct ws_options o = usual;
+	int metrics;
+
+	o.metrics = 1;
+	set_up(&o);
+	metrics = fake_listen();
+	if (ws_loop_metrics(l, metrics) != 0) {
+		printf("no listener\n");
+		exit(1);
+	}
+	first_peers();
+	return metrics;
+}
+
+/* A scraper gets its metrics, Ann a message, and nobody else was counted. */
+static void
+end_scraping(int metrics, const char *what, unsigned long n)
+{
+	int h = fake_connect(metrics);
+	const char *text;
+
+	fake_put(h, scrape, sizeof scrape - 1);
+	(void)turns(3);
+	text = answer_to(h);
+	EXPECT(strncmp(text, "HTTP/1.1 200 OK\r\n", 17) == 0 &&
+	    strstr(text, "\nwshub_clients 1\n") != NULL, "%s %lu: \"%s\"",
+	    what, n, text);
+	fake_leave(h);
+	EXPECT(publish_all(5) == 1 && peers[ANN].received > 0, "%s %lu: Ann: "
+	    "%s", what, n, reply);
+	EXPECT(l->counters[WS_ACCEPTED] == 1 && l->counters[WS_REFUSED] == 0 &&
+	    l->counters[WS_BAD_REQUESTS] == 0 && l->counters[WS_CUT_OFF] == 0 &&
+	    l->counters[WS_UNDELIVERED] == 0 && l->refused == 0,
+	    "%s %lu: counted as a client", what, n);
+	(void)turns(3);
+	EXPECT(l->queued == 0, "%s %lu: %zu bytes are queued", what, n,
+	    l->queued);
+	tear_down(what, n);
+}
+
+static void
+scrapers(void)
+{
+	int metrics = begin_scraping(), h[SCRAPERS], i, left;
+	unsigned open = fake_open();
+	unsigned long n;
+
+	CASE("scrapers: of many that say nothing the last eight stay");
+	for (i = 0; i < SCRAPERS; i++)
+		h[i] = fake_connect(metrics);
+	for (i = 0; i < SCRAPERS; i++) {
+		(void)turns(1);
+		EXPECT(fake_open() <= open + 2 * WS_SCRAPERS, "%u descriptors",
+		    fake_open() - open);
+	}
+	for (i = left = 0; i < SCRAPERS; i++)
+		left += fake_ended(h[i]) == 0;
+	EXPECT(left == WS_SCRAPERS && fake_ended(h[SCRAPERS - 1]) == 0 &&
+	    fake_ended(h[SCRAPERS - WS_SCRAPERS]) == 0, "%d stay", left);
+	end_scraping(metrics, "silent", 0);
+
+	CASE("scrapers: half a request gets 408 after ten seconds");
+	metrics = begin_scraping();
+	h[0] = fake_connect(metrics);
+	fake_put(h[0], scrape, 10);
+	sleep_for(9500);
+	EXPECT(*answer_to(h[0]) == '\0', "too early");
+	sleep_for(1000);
+	EXPECT(strncmp(answer_to(h[0]), "HTTP/1.1 408 ", 13) == 0, "no 408");
+	fake_leave(h[0]);
+	end_scraping(metrics, "half", 0);
+
+	CASE("scrapers: one that does not read is reset after five seconds");
+	metrics = begin_scraping();
+	h[0] = fake_connect(metrics);
+	fake_window(h[0], 100);
+	fake_put(h[0], scrape, sizeof scrape - 1);
+	sleep_for(4500);
+	EXPECT(fake_waiting(h[0]) == 100 && fake_ended(h[0]) == 0 &&
+	    l->queued > 1000, "%zu bytes, %d", fake_waiting(h[0]),
+	    fake_ended(h[0]));
+	sleep_for(1500);
+	EXPECT(fake_ended(h[0]) != 0, "still there");
+	end_scraping(metrics, "slow", 0);
+
+	CASE("scrapers: above --queue-total they go as clients do");
+	metrics = begin_scraping();
+	l->o.queue_total = 20000;
+	for (i = 0; i < WS_SCRAPERS; i++) {
+		h[i] = fake_connect(metrics);
+		fake_window(h[i], 100);
+		fake_put(h[i], scrape, sizeof scrape - 1);
+	}
+	(void)turns(5);
+	EXPECT(l->queued <= 20000, "%zu bytes", l->queued);
+	sleep_for(6000);
+	end_scraping(metrics, "total", 0);
+
+	CASE("scrapers: an allocation fails: nobody else notices");
+	for (n = 1; n < 100; n++) {
+		metrics = begin_scraping();
+		fake_fault.call = FAKE_ALLOC;
+		fake_fault.error = ENOMEM;
+		fake_fault.at = fake_calls[FAKE_ALLOC] + n;
+		fake_fault.many = 1;
+		fake_faults = 0;
+		h[0] = fake_connect(metrics);
+		fake_put(h[0], scrape, 5);
+		(void)turns(2);
+		fake_put(h[0], scrape + 5, sizeof scrape - 6);
+		(void)turns(3);
+		fake_leave(h[0]);
+		(void)turns(3);
+		left = (int)fake_faults;
+		fake_fault.many = 0;
+		end_scraping(metrics, "allocation", n);
+		if (left == 0)
+			break;
+	}
+	EXPECT(n > 3 && n < 100, "%lu allocations", n);
+}
+
 /* --------------------------------------------------------- real files */
 
 static void
@@ -758,6 +900,7 @@ main(void)
 	calls(tls);
 	jitter();
 	clocks();
+	scrapers();
 	files();
 	ws_tls_config_release(config);
 	return test_end();

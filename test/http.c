@@ -38,7 +38,7 @@ place(const void *data, size_t len)
 
 static const char *const speaks[] = { "chat", "v2.chat", "x!#$%&'*+-.^_`|~",
     NULL };
-static const struct ws_http serves = { "/health", speaks, NULL };
+static const struct ws_http serves = { "/health", speaks, NULL, NULL };
 static const struct ws_http *beside; /* what is served beside ws:// */
 
 /* A call with the input right before an unmapped page. */
@@ -424,7 +424,7 @@ static const char *const healthy[] = {
 static void
 health(void)
 {
-	static const struct ws_http root = { "/", NULL, NULL };
+	static const struct ws_http root = { "/", NULL, NULL, NULL };
 	struct ws_request r;
 	size_t i;
 
@@ -455,6 +455,82 @@ health(void)
 	}
 	read_head("GET / HTTP/1.0\r\n" END, 18, &r);
 	EXPECT(strcmp(r.reason, "ok") == 0, "%s", r.reason);
+	beside = NULL;
+}
+
+/* A listener for metrics: what it answers, and what a path there allows. */
+static const struct ws_http scraped = { "/health", NULL, NULL, "/metrics" };
+static const struct {
+	const char *line;
+	int status, metrics;
+	const char *allow;
+} scrapes[] = {
+	{ "GET /metrics", 200, 1, NULL }, { "HEAD /metrics", 200, 1, NULL },
+	{ "GET /metrics?a=b", 200, 1, NULL },
+	{ "GET http://h:9/metrics", 200, 1, NULL },
+	{ "GET /health", 200, 0, NULL }, { "HEAD /health", 200, 0, NULL },
+	{ "OPTIONS /health", 200, 0, NULL },
+	{ "POST /metrics", 405, 1, "GET, HEAD" },
+	{ "OPTIONS /metrics", 405, 1, "GET, HEAD" },
+	{ "get /metrics", 405, 1, "GET, HEAD" },
+	{ "CONNECT metrics:80", 405, 0, "GET, HEAD" },
+	{ "PUT /health", 405, 0, "GET, HEAD, OPTIONS" },
+	{ "GET /", 404, 0, NULL }, { "GET /metric", 404, 0, NULL },
+	{ "GET /metrics/", 404, 0, NULL }, { "GET //metrics", 404, 0, NULL },
+	{ "GET /Metrics", 404, 0, NULL }, { "GET /?/metrics", 404, 0, NULL },
+	{ "GET http://metrics", 404, 0, NULL },
+	{ "DELETE /healthy", 404, 0, NULL }, { "OPTIONS *", 404, 0, NULL }
+};
+
+static void
+metrics(void)
+{
+	static const char *const fields[] = {
+		" HTTP/1.1\r\n" HOST END, " HTTP/1.0\r\n" END,
+		" HTTP/1.1\r\n" ALL END
+	};
+	static const char body[] = "a 1\n";
+	char line[256], answer[WS_ANSWER_MAX + sizeof body], allow[64];
+	struct ws_head h;
+	struct ws_request r;
+	size_t i, k, n;
+
+	CASE("a listener for metrics: its paths and methods, and no WebSocket");
+	beside = &scraped;
+	for (i = 0; i < LEN(scrapes); i++)
+		for (k = 0; k < LEN(fields); k++) {
+			n = (size_t)snprintf(line, sizeof line, "%s%s",
+			    scrapes[i].line, fields[k]);
+			head_is(line, n, scrapes[i].status);
+			memset(&h, 0, sizeof h);
+			request(&h, line, n, &r);
+			EXPECT(r.metrics == scrapes[i].metrics, "%s: %d", line,
+			    r.metrics);
+			n = ws_answer(answer, &h, r.status, r.reason);
+			answer[n] = '\0';
+			snprintf(allow, sizeof allow, "\r\nAllow: %s\r\n",
+			    scrapes[i].allow);
+			EXPECT(scrapes[i].allow != NULL ?
+			    strstr(answer, allow) != NULL :
+			    strstr(answer, "Allow") == NULL, "%s: \"%s\"",
+			    scrapes[i].line, answer);
+		}
+	head_is("GET /metrics HTTP/1.1\r\n" END,
+	    strlen("GET /metrics HTTP/1.1\r\n" END), 400);
+
+	CASE("a body of another type; to HEAD only the head");
+	for (i = 0; i < 2; i++) {
+		memset(&h, 0, sizeof h);
+		n = (size_t)snprintf(line, sizeof line, "%s%s",
+		    scrapes[i].line, fields[1]);
+		request(&h, line, n, &r);
+		n = ws_answer_with(answer, &h, "x/y; z=1", body, 4);
+		answer[n] = '\0';
+		snprintf(line, sizeof line, "HTTP/1.1 200 OK\r\n"
+		    "Connection: close\r\nContent-Type: x/y; z=1\r\n"
+		    "Content-Length: 4\r\n\r\n%s", i == 0 ? body : "");
+		EXPECT(strcmp(answer, line) == 0, "\"%s\"", answer);
+	}
 	beside = NULL;
 }
 
@@ -564,6 +640,7 @@ requests(void)
 
 	authorities();
 	health();
+	metrics();
 	subprotocols();
 
 	CASE("the key comes out");
@@ -692,6 +769,7 @@ answers(void)
 		const char *why, *want;
 	} t[] = {
 		{ 400, "no", ANSWER("400 Bad Request", "", "3") "no\n" },
+		{ 404, "no", ANSWER("404 Not Found", "", "3") "no\n" },
 		{ 405, "not so", ANSWER("405 Method Not Allowed",
 		    "Allow: GET\r\n", "7") "not so\n" },
 		{ 408, "too late", ANSWER("408 Request Timeout", "", "9")

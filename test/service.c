@@ -189,6 +189,22 @@ passed_on(void)
 	end(&h, "clients.sock");
 	close(p.fd[0]);
 
+	CASE("sockets: one for metrics");
+	p.fd[0] = unix_socket("metrics.sock", SOCK_STREAM);
+	p.names = "metrics";
+	snprintf(own, sizeof own, "127.0.0.1:%d", free_port());
+	start_passed(&h, &p, ARGS("-l", own, "-s", "own.sock"));
+	EXPECT(await(h.log, "backends write to own.sock") &&
+	    file_has(h.log, "metrics on http://unix:metrics.sock"),
+	    "it does not say so");
+	other = dial_unix("metrics.sock");
+	put(other, "GET /metrics HTTP/1.0\r\n\r\n", 25);
+	EXPECT(recv(other, name, 12, MSG_WAITALL) == 12 &&
+	    memcmp(name, "HTTP/1.1 200", 12) == 0, "%.12s", name);
+	close(other);
+	end(&h, "metrics.sock");
+	close(p.fd[0]);
+
 	CASE("sockets: meant for another process, they are left alone");
 	p.fd[0] = p.fd[1];
 	p.pid = "1";

@@ -92,7 +92,8 @@ int
 fuzz_head(const uint8_t *data, size_t len)
 {
 	static const char *const names[] = { "chat", "a.b", NULL };
-	static const struct ws_http serves = { "/health", names, NULL };
+	static const struct ws_http serves = { "/health", names, NULL, NULL };
+	static const struct ws_http scraped = { "/health", NULL, NULL, "/m" };
 	const struct ws_http *o;
 	struct ws_head h = { 0 }, begun;
 	struct ws_request r, part;
@@ -106,7 +107,7 @@ fuzz_head(const uint8_t *data, size_t len)
 	if (len == 0)
 		return 0;
 	seed = data[0];
-	o = seed & 1 ? &serves : NULL;
+	o = (seed & 7) == 7 ? &scraped : seed & 1 ? &serves : NULL;
 	head = fuzz_copy(data + 1, --len);
 	n = ws_request(&h, o, head, len, &r);
 	MUST(n != WS_MORE || len < WS_HEAD_MAX, "more than is allowed");
@@ -114,8 +115,12 @@ fuzz_head(const uint8_t *data, size_t len)
 	    "%zd of %zu bytes", n, len);
 	if (n == WS_BAD)
 		MUST(r.status == 400 || r.status == 431, "%d", r.status);
+	if (n > 0 && o == &scraped)
+		MUST((r.status == 200 && (has(head, (size_t)n, "/m") ||
+		    has(head, (size_t)n, "/health"))) || r.status == 404 ||
+		    r.status == 405, "%d", r.status);
 	if (n > 0) {
-		MUST(r.status == 101 || r.status == 405 || r.status == 426 ||
+		MUST(o == &scraped || r.status == 101 || r.status == 405 || r.status == 426 ||
 		    (r.status == 200 && o != NULL), "%d", r.status);
 		MUST(memcmp(head + n - 4, "\r\n\r\n", 4) == 0,
 		    "ends elsewhere");

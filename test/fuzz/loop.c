@@ -15,7 +15,6 @@
 #define CHANNELS 4
 #define WAITING 512 /* numbers that one client has not read */
 #define QUEUE 2048
-#define KIND_CLIENT 4 /* loop.c's */
 
 struct client {
 	int named;
@@ -52,7 +51,7 @@ held(void)
 
 	for (i = 0; i < l->poll.n; i++) {
 		c = (const struct ws_client *)l->poll.conns[i];
-		if (c->conn.kind != KIND_CLIENT)
+		if (c->conn.kind != WS_CONN_CLIENT)
 			continue;
 		bytes += c->partial_len;
 		if (c->queue.ring != c->queue.small)
@@ -87,7 +86,7 @@ whole(void)
 		MUST(l->poll.conns[i]->slot == i && l->poll.fds[i].fd ==
 		    l->poll.conns[i]->fd && l->poll.fds[i].events ==
 		    l->poll.conns[i]->events, "slot %u", i);
-		if (l->poll.conns[i]->kind != KIND_CLIENT)
+		if (l->poll.conns[i]->kind != WS_CONN_CLIENT)
 			continue;
 		n++;
 		c = (struct ws_client *)l->poll.conns[i];

@@ -124,8 +124,8 @@ $(B)/http: test/http.c http.c ws.o
 $(B)/token: test/token.c token.c json.o ws.o log.o
 	$(LINK) test/token.c json.o ws.o log.o
 
-$(B)/metrics: test/metrics.c metrics.c log.o
-	$(LINK) test/metrics.c log.o
+$(B)/metrics: test/metrics.c metrics.c json.o ws.o log.o
+	$(LINK) test/metrics.c json.o ws.o log.o
 
 $(B)/hub: test/hub.c test/alloc.h hub.c control.c watch.c json.o siphash.o ws.o log.o
 	$(LINK) test/hub.c json.o siphash.o ws.o log.o

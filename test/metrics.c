@@ -50,6 +50,7 @@ check_lines(void)
 {
 	char family[80] = "", type[16] = "", name[80], value[40], want[200];
 	char copy[WS_METRICS_MAX], *line, *next, *at;
+	struct ws_json scanner = { 0 };
 	unsigned samples = 0;
 	size_t i;
 
@@ -94,6 +95,9 @@ check_lines(void)
 		    times(json, want), json);
 		samples++;
 	}
+	EXPECT(ws_json_scan(&scanner, json, strlen(json)) ==
+	    (ssize_t)strlen(json), "byte %zu: %s", scanner.offset,
+	    scanner.reason);
 	EXPECT(times(json, "\":") == samples && times(json, ",\"") ==
 	    samples - 1 && json[0] == '{', "%u samples, and %u in JSON",
 	    samples, times(json, "\":"));

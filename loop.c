@@ -507,8 +507,7 @@ ws_loop_stop(struct ws_loop *l)
 static size_t
 stats(char *out, size_t room, void *arg)
 {
-	(void)arg;
-	return (size_t)snprintf(out, room, "{}");
+	return ws_metrics_json(arg, out, room);
 }
 
 static const struct ws_owner owner = {

@@ -20,7 +20,8 @@ enum unit { NUMBER, BYTES, NANOSECONDS };
 
 /*
  * A value, which is an unsigned integer of 4 or 8 bytes in struct ws_loop. The
- * name is without "wshub_", and may have a label. Values of one family are
+ * name is without "wshub_", and may have a label; NULL: it is only logged, as a
+ * reason of disconnects_total says the same. Values of one family are
  * neighbours, and only the first of them has a help text.
  */
 struct metric {
@@ -34,6 +35,8 @@ struct metric {
     offsetof(struct ws_loop, member)
 #define COUNT(i) sizeof (uint64_t), \
     offsetof(struct ws_loop, counters) + (i) * sizeof (uint64_t)
+#define ENDS(i) sizeof (uint64_t), \
+    offsetof(struct ws_loop, ends) + (i) * sizeof (uint64_t)
 
 static const struct metric metrics[] = {
 	{ "start_time_seconds", "When the hub was started, since 1970.",
@@ -79,19 +82,35 @@ static const struct metric metrics[] = {
 	    "opened", COUNTER, NUMBER, COUNT(WS_OPENED) },
 	{ "sessions_resumed_total", "Sessions resumed by another connection.",
 	    "resumed", COUNTER, NUMBER, COUNT(WS_RESUMED) },
-	{ "disconnects_total{reason=\"protocol_error\"}", "Clients "
-	    "disconnected and sessions ended by the hub.",
-	    "protocol errors", COUNTER, NUMBER, COUNT(WS_PROTOCOL_ERRORS) },
+	{ "disconnects_total{reason=\"closed\"}", "Sessions that have ended.",
+	    NULL, COUNTER, NUMBER, ENDS(WS_ENDED_CLOSED) },
+	{ "disconnects_total{reason=\"error\"}", NULL,
+	    NULL, COUNTER, NUMBER, ENDS(WS_ENDED_ERROR) },
 	{ "disconnects_total{reason=\"silent\"}", NULL,
-	    "silent", COUNTER, NUMBER, COUNT(WS_SILENT) },
+	    NULL, COUNTER, NUMBER, ENDS(WS_ENDED_SILENT) },
 	{ "disconnects_total{reason=\"slow\"}", NULL,
-	    "cut off", COUNTER, NUMBER, COUNT(WS_CUT_OFF) },
-	{ "disconnects_total{reason=\"missed\"}", NULL,
-	    "missed", COUNTER, NUMBER, COUNT(WS_MISSED) },
-	{ "disconnects_total{reason=\"late\"}", NULL,
-	    "late", COUNTER, NUMBER, COUNT(WS_LATE) },
+	    NULL, COUNTER, NUMBER, ENDS(WS_ENDED_SLOW) },
 	{ "disconnects_total{reason=\"kicked\"}", NULL,
-	    "kicked", COUNTER, NUMBER, COUNT(WS_KICKED) },
+	    NULL, COUNTER, NUMBER, ENDS(WS_ENDED_KICKED) },
+	{ "disconnects_total{reason=\"expired\"}", NULL,
+	    NULL, COUNTER, NUMBER, ENDS(WS_ENDED_EXPIRED) },
+	{ "disconnects_total{reason=\"replaced\"}", NULL,
+	    NULL, COUNTER, NUMBER, ENDS(WS_ENDED_REPLACED) },
+	{ "disconnects_total{reason=\"shutdown\"}", NULL,
+	    NULL, COUNTER, NUMBER, ENDS(WS_ENDED_SHUTDOWN) },
+	{ "disconnects_total{reason=\"missed\"}", NULL,
+	    NULL, COUNTER, NUMBER, ENDS(WS_ENDED_MISSED) },
+	{ "disconnects_total{reason=\"late\"}", NULL,
+	    NULL, COUNTER, NUMBER, ENDS(WS_ENDED_LATE) },
+	{ "protocol_errors_total", "Clients that violated the protocol.",
+	    "protocol errors", COUNTER, NUMBER, COUNT(WS_PROTOCOL_ERRORS) },
+	{ "unanswered_pings_total", "Connections lost because of a Ping that "
+	    "was not answered.", "silent", COUNTER, NUMBER, COUNT(WS_SILENT) },
+	{ "cut_off_total", "Clients over --queue or --queue-total.",
+	    "cut off", COUNTER, NUMBER, COUNT(WS_CUT_OFF) },
+	{ NULL, NULL, "missed", COUNTER, NUMBER, COUNT(WS_MISSED) },
+	{ NULL, NULL, "late", COUNTER, NUMBER, COUNT(WS_LATE) },
+	{ NULL, NULL, "kicked", COUNTER, NUMBER, COUNT(WS_KICKED) },
 	{ "out_of_memory_total", "Clients, backends and heartbeats lost for "
 	    "want of memory.",
 	    "lost for want of memory", COUNTER, NUMBER, COUNT(WS_LOST) },
@@ -244,6 +263,8 @@ write_all(const struct ws_loop *l, char *out, size_t room, int json)
 	add_family(&o, GAUGE, "build_info", "The version of wshub.");
 	add_sample(&o, "build_info{version=\"" WS_VERSION "\"}", 1, NUMBER);
 	for (m = metrics; m < metrics + METRICS; m++) {
+		if (m->name == NULL)
+			continue;
 		if (m->help != NULL)
 			add_family(&o, m->type, m->name, m->help);
 		add_sample(&o, m->name, read_value(l, m), m->unit);

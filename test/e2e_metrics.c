@@ -99,8 +99,10 @@ static void
 values(const struct hub *h)
 {
 	int port = h->port[1], fd;
+	static char json[WS_STATS_MAX] = ",";
 	struct client a, b;
 	char text[200];
+	size_t n;
 
 	CASE("--metrics: scrapers are not counted as clients");
 	SAMPLE(port, "wshub_connections_total", 0);
@@ -142,14 +144,34 @@ values(const struct hub *h)
 	    sample(port, "wshub_descriptors") <= 7 + WS_SCRAPERS, "%f",
 	    sample(port, "wshub_descriptors"));
 
+	CASE("stats: a backend gets the same as JSON");
+	ASK(fd, "{\"action\":\"stats\"}\n",
+	    "OK {\"wshub_build_info{version=\\\"" WS_VERSION "\\\"}\":1,");
+	for (n = 1; n < sizeof json - 1 && json[n - 1] != '\n'; n++)
+		if (recv(fd, json + n, 1, 0) != 1)
+			break;
+	EXPECT(strstr(json, ",\"wshub_clients\":2,") != NULL &&
+	    strstr(json, ",\"wshub_commands_total\":3,") != NULL &&
+	    strcmp(json + n - 2, "}\n") == 0, "%zu bytes: %s", n, json);
+
 	CASE("--metrics: also where no client gets in any more");
 	exchange(dial(h->port[0], 0), REQUEST);
 	EXPECT(strncmp(answer, "HTTP/1.1 503 ", 13) == 0, "%s", answer);
 	SAMPLE(port, "wshub_refusals_total{reason=\"full\"}", 1);
+
+	CASE("--metrics: why sessions have ended");
+	snprintf(text, sizeof text, "{\"action\":\"kick\","
+	    "\"device\":\"%s\"}\n", a.id);
+	ASK(fd, text, "OK 1\n");
 	close(fd);
+	put_frame(&b, 0x88, "\x03\xe8", 2);
+	CLOSED(&b, 1000);
 	leave(&a);
 	leave(&b);
 	SAMPLE(port, "wshub_clients", 0);
+	SAMPLE(port, "wshub_disconnects_total{reason=\"kicked\"}", 1);
+	SAMPLE(port, "wshub_disconnects_total{reason=\"closed\"}", 1);
+	SAMPLE(port, "wshub_disconnects_total{reason=\"error\"}", 0);
 }
 
 static void

@@ -39,9 +39,9 @@ MANDIR = $(PREFIX)/share/man
 DESTDIR =
 
 OBJ = main.o keeper.o privdrop.o sandbox.o log.o ctl.o mint.o service.o \
-    loop.o metrics.o backend.o client.o send.o flush.o admit.o resume.o peer.o \
-    wheel.o poll.o listen.o \
-    control.o watch.o hub.o queue.o json.o token.o siphash.o http.o ws.o pem.o tls.o \
+    loop.o metrics.o backend.o client.o send.o flush.o admit.o resume.o \
+    peer.o proxy.o wheel.o poll.o listen.o control.o watch.o hub.o queue.o \
+    json.o token.o siphash.o http.o ws.o pem.o tls.o \
     entropy.o memory.o
 C = $(CC) -std=c99 $(WARN) $(CFLAGS)
 
@@ -75,9 +75,9 @@ TEST_DEBUG = -g0
 TEST_C = $(C) $(TEST_DEBUG)
 B = test/build
 INCLUDE = $(B)/ws $(B)/json $(B)/siphash $(B)/queue $(B)/memory $(B)/poll \
-    $(B)/wheel $(B)/log
+    $(B)/wheel $(B)/log $(B)/proxy
 E2E = $(B)/service $(B)/e2e $(B)/e2e_limits $(B)/e2e_hostile $(B)/e2e_ops \
-    $(B)/e2e_calm $(B)/e2e_watch $(B)/e2e_metrics
+    $(B)/e2e_calm $(B)/e2e_watch $(B)/e2e_metrics $(B)/e2e_proxy
 SIGN = $(B)/e2e_cli $(B)/e2e_sessions
 PROGRAMS = $(INCLUDE) $(E2E) $(SIGN) $(B)/http $(B)/token $(B)/hub $(B)/watch $(B)/metrics \
     $(B)/tls $(B)/conformance $(B)/fault $(B)/bounds $(B)/replay $(B)/sandbox \
@@ -117,6 +117,7 @@ $(B)/memory: test/memory.c memory.c
 $(B)/poll: test/poll.c poll.c
 $(B)/wheel: test/wheel.c wheel.c
 $(B)/log: test/log.c log.c
+$(B)/proxy: test/proxy.c proxy.c
 
 $(B)/http: test/http.c http.c ws.o
 	$(LINK) test/http.c ws.o
@@ -152,6 +153,7 @@ $(B)/e2e_hostile: test/e2e_hostile.c
 $(B)/e2e_ops: test/e2e_ops.c
 $(B)/e2e_calm: test/e2e_calm.c
 $(B)/e2e_metrics: test/e2e_metrics.c
+$(B)/e2e_proxy: test/e2e_proxy.c
 $(B)/e2e_cli: test/e2e_cli.c
 $(B)/e2e_sessions: test/e2e_sessions.c
 $(B)/service: test/service.c
@@ -173,8 +175,8 @@ FAKE = $(B)/fake.o $(B)/w-queue.o $(B)/w-poll.o $(B)/w-client.o \
     $(B)/w-send.o $(B)/w-flush.o $(B)/w-admit.o $(B)/w-resume.o $(B)/w-peer.o \
     $(B)/w-backend.o $(B)/w-loop.o $(B)/w-control.o $(B)/w-watch.o \
     $(B)/w-tls.o
-PLAIN = http.o ws.o json.o token.o siphash.o listen.o wheel.o pem.o log.o \
-    metrics.o
+PLAIN = http.o proxy.o ws.o json.o token.o siphash.o listen.o wheel.o pem.o \
+    log.o metrics.o
 PART = @mkdir -p $(B); echo part $@; $(TEST_C) -c -o $@
 
 $(FAKE) $(B)/w-hub.o: test/fake.h test/part.c ws.h .flags
@@ -232,7 +234,7 @@ $(B)/bounds: test/bounds.c $(FAKE) $(B)/w-hub.o $(PLAIN)
 
 FUZZ = test/fuzz/control.c test/fuzz/frames.c test/fuzz/head.c \
     test/fuzz/hub.c test/fuzz/json.c test/fuzz/loop.c test/fuzz/pem.c \
-    test/fuzz/session.c test/fuzz/tls.c test/fuzz/token.c
+    test/fuzz/proxy.c test/fuzz/session.c test/fuzz/tls.c test/fuzz/token.c
 
 $(B)/replay: test/fuzz/replay.c $(FUZZ) test/fuzz/fuzz.h test/fuzz/stream.h test/plain.h $(FAKE) hub.c $(PLAIN)
 	$(QUICK_LINK) $(BEAR) test/fuzz/replay.c $(FUZZ) $(FAKE) $(PLAIN) $(LIB)

@@ -3,9 +3,10 @@
  * A client: checks its input, queues its answers, and sets a deadline for each
  * state.
  *
+ *   PROXY    with --proxy-protocol: the PROXY header is to be received
  *   HELLO    on a TLS listener, nothing received yet. The TLS session is
  *            created at the first byte, so that an idle peer costs none.
- *   HEAD     TLS handshake and request head, with one deadline for both
+ *   HEAD     TLS handshake and request head, with one deadline for all
  *   OPEN     in the hub
  *   AWAY     in the hub, without a connection: its session can be resumed
  *   ENDING   its last frame or HTTP response is queued; input is discarded
@@ -50,9 +51,9 @@
 #define REFUSED_TIME 2000 /* ms to receive a request that will be refused */
 
 enum {
-	HELLO = WS_CLIENT_HELLO, HEAD = WS_CLIENT_HEAD, OPEN = WS_CLIENT_OPEN,
-	AWAY = WS_CLIENT_AWAY, ENDING = WS_CLIENT_ENDING,
-	LINGER = WS_CLIENT_LINGER
+	PROXY = WS_CLIENT_PROXY, HELLO = WS_CLIENT_HELLO,
+	HEAD = WS_CLIENT_HEAD, OPEN = WS_CLIENT_OPEN, AWAY = WS_CLIENT_AWAY,
+	ENDING = WS_CLIENT_ENDING, LINGER = WS_CLIENT_LINGER
 };
 
 /*
@@ -139,13 +140,22 @@ send_ping(struct ws_loop *l, struct ws_client *c)
 	set_open_deadline(l, c, l->now + WS_PONG_SECONDS * 1000);
 }
 
+/* Closes a connection that gets no answer. Returns -1. */
+static int
+drop(struct ws_loop *l, struct ws_client *c, const char *reason)
+{
+	ws_client_log(l, WS_LOG_INFO, c, "dropped", reason);
+	ws_poll_kill(&l->poll, &c->conn);
+	return -1;
+}
+
 static ssize_t
-plain_read(int fd, void *buf, size_t room)
+plain_read(int fd, void *buf, size_t room, int flags)
 {
 	ssize_t n;
 
 	do
-		n = recv(fd, buf, room, 0);
+		n = recv(fd, buf, room, flags);
 	while (n < 0 && errno == EINTR);
 	if (n >= 0)
 		return n;
@@ -369,15 +379,26 @@ end_replaced(struct ws_loop *l, struct ws_client *s)
 }
 
 /*
+ * Whether --max-per-ip allows c. Clients of proxies are counted only now, as
+ * their addresses were not known before.
+ */
+static int
+is_counted(struct ws_loop *l, struct ws_client *c)
+{
+	return c->peer != NULL ||
+	    ws_peer_count(l, c->conn.fd, c->about, &c->peer) == 0;
+}
+
+/*
  * Whether --max-per-ip allows c to resume session s. If not, c can still take
  * the place of s in that count, provided that both have the same address.
  */
 static int
 may_resume(struct ws_loop *l, struct ws_client *c, struct ws_client *s)
 {
-	if (c->peer != NULL || ws_peer_count(l, c->conn.fd, &c->peer) == 0)
+	if (is_counted(l, c))
 		return 1;
-	if (!ws_peer_is(s->peer, c->conn.fd))
+	if (!ws_peer_is(s->peer, c->conn.fd, c->about))
 		return 0;
 	c->peer = ws_peer_share(s->peer);
 	return 1;
@@ -391,13 +412,9 @@ static struct ws_client *
 take_request(struct ws_loop *l, struct ws_client *c,
     const struct ws_request *r)
 {
-	static const struct ws_ip none = { 0, { 0 }, 0 };
 	struct ws_admission a;
 
-	if (ws_about_set(c, &none, ws_path(r->target)) != 0) {
-		l->counters[WS_LOST]++;
-		ws_client_answer(l, c, 503, "out of memory");
-	} else if (ws_admit(l, r, &a) != 0) {
+	if (ws_admit(l, r, &a) != 0) {
 		ws_client_answer(l, c, a.status, a.reason);
 	} else if (a.session != NULL && !a.lost) {
 		if (!may_resume(l, c, a.session)) {
@@ -408,7 +425,7 @@ take_request(struct ws_loop *l, struct ws_client *c,
 			return a.session;
 		l->counters[WS_LOST]++;
 		ws_client_answer(l, c, 503, "out of memory");
-	} else if (c->refused) {
+	} else if (c->refused || !is_counted(l, c)) {
 		ws_client_answer(l, c, 503, "too many clients");
 	} else {
 		open_client(l, c, r, &a);
@@ -439,6 +456,26 @@ answer_scraper(struct ws_loop *l, struct ws_client *c,
 	}
 }
 
+/*
+ * Sets the address that a trusted proxy has forwarded in a head, and the path
+ * of the request: 0, or -1 if there is no memory.
+ */
+static int
+describe(struct ws_loop *l, struct ws_client *c, struct ws_text head,
+    struct ws_text path)
+{
+	struct ws_ip ip = { 0, { 0 }, 0 };
+	struct ws_text value;
+
+	if (c->about != NULL)
+		ip = c->about->ip;
+	if (ws_peer_trusted(l, c->conn.fd, c->about))
+		while (ws_field(&head, "x-forwarded-for", &value) &&
+		    ws_forwarded(&ip, l->o.trust, value))
+			;
+	return ws_about_set(c, &ip, path);
+}
+
 static void
 take_head(struct ws_loop *l, struct ws_client *c, unsigned char *data,
     size_t len)
@@ -446,6 +483,7 @@ take_head(struct ws_loop *l, struct ws_client *c, unsigned char *data,
 	static const struct ws_http metrics = { "/health", NULL, NULL,
 	    "/metrics" };
 	int scraper = c->conn.kind == WS_CONN_SCRAPER;
+	struct ws_text head = { (const char *)data, 0 }, path = { "/", 1 };
 	struct ws_request r;
 	ssize_t n = ws_request(&c->in.head, scraper ? &metrics : &l->o.http,
 	    (const char *)data, len, &r);
@@ -455,9 +493,17 @@ take_head(struct ws_loop *l, struct ws_client *c, unsigned char *data,
 		return;
 	}
 	ws_client_keep_partial(l, c, NULL, 0);
-	if (scraper)
+	if (scraper) {
 		answer_scraper(l, c, &r);
-	else if (n == WS_BAD || (r.status != 101 && l->stop_at == 0))
+		return;
+	}
+	head.len = c->in.head.at;
+	if (n > 0 && r.status == 101)
+		path = ws_path(r.target);
+	if (describe(l, c, head, path) != 0) {
+		l->counters[WS_LOST]++;
+		ws_client_answer(l, c, 503, "out of memory");
+	} else if (n == WS_BAD || (r.status != 101 && l->stop_at == 0))
 		ws_client_answer(l, c, r.status, r.reason);
 	else if (l->stop_at != 0)
 		ws_client_answer(l, c, 503, "shutting down");
@@ -468,6 +514,82 @@ take_head(struct ws_loop *l, struct ws_client *c, unsigned char *data,
 		if (!c->conn.dead && c->state != AWAY)
 			ws_client_flush(l, c);
 	}
+}
+
+/*
+ * The PROXY header has been read: its address counts for --max-per-ip, unless
+ * it is another proxy's. A client beyond the limit is like one that is refused
+ * when it is accepted. -1: it is dropped.
+ */
+static int
+begin_proxied(struct ws_loop *l, struct ws_client *c, const struct ws_ip *ip)
+{
+	static const struct ws_text root = { "/", 1 };
+	int tls = c->in.tls;
+
+	memset(&c->in, 0, sizeof c->in);
+	c->state = tls ? HELLO : HEAD;
+	if (ws_about_set(c, ip, root) != 0) {
+		l->counters[WS_LOST]++;
+		return drop(l, c, "out of memory");
+	}
+	if (c->refused || ws_peer_trusted(l, c->conn.fd, c->about) ||
+	    is_counted(l, c))
+		return 0;
+	if (l->refused >= l->max_refused + l->away) {
+		l->counters[WS_REFUSED]++;
+		if (!tls)
+			ws_client_refuse(l, c->conn.fd);
+		return drop(l, c, "too many clients");
+	}
+	c->refused = 1;
+	l->clients--;
+	l->refused++;
+	if (l->away == 0)
+		ws_wheel_set(&l->wheel, &c->deadline, l->now + REFUSED_TIME);
+	return 0;
+}
+
+/*
+ * Reads the PROXY header, and none of the bytes after it, which may be for the
+ * TLS session. 0: it is complete.
+ */
+static int
+take_proxy(struct ws_loop *l, struct ws_client *c)
+{
+	size_t len = c->partial_len;
+	unsigned char *at = l->input + len;
+	ssize_t n = plain_read(c->conn.fd, at, WS_PROXY_MAX, MSG_PEEK);
+	ssize_t used = WS_MORE;
+	struct ws_ip ip;
+
+	if (n > 0) {
+		if (len != 0)
+			memcpy(l->input, c->partial, len);
+		used = ws_proxy_header(&ip, l->input, len + (size_t)n);
+		if (used == WS_BAD) {
+			l->counters[WS_BAD_REQUESTS]++;
+			return drop(l, c, "no valid PROXY header");
+		}
+		if (used != WS_MORE)
+			n = used - (ssize_t)len;
+		n = plain_read(c->conn.fd, at, (size_t)n, 0);
+	}
+	if (n == WS_WANT_IN)
+		return -1;
+	if (n <= 0) {
+		ws_client_log(l, WS_LOG_INFO, c, "gone",
+		    n == 0 ? "closed by peer" : ws_client_io_error(c));
+		ws_poll_kill(&l->poll, &c->conn);
+		return -1;
+	}
+	len += (size_t)n;
+	if (used != (ssize_t)len) {
+		ws_client_keep_partial(l, c, l->input, len);
+		return -1;
+	}
+	ws_client_keep_partial(l, c, NULL, 0);
+	return begin_proxied(l, c, &ip);
 }
 
 /*
@@ -507,14 +629,18 @@ take_hello(struct ws_loop *l, struct ws_client *c)
 static void
 read_client(struct ws_loop *l, struct ws_client *c)
 {
-	unsigned char *at = l->input + c->partial_len;
-	size_t before = ws_client_unfinished(c);
+	unsigned char *at;
+	size_t before;
 	ssize_t n;
 
+	if (c->state == PROXY && take_proxy(l, c) != 0)
+		return;
+	at = l->input + c->partial_len;
+	before = ws_client_unfinished(c);
 	if (c->state == HELLO && take_hello(l, c) != 0)
 		return;
 	n = c->tls != NULL ? ws_tls_read(c->tls, at, READ_MAX) :
-	    plain_read(c->conn.fd, at, READ_MAX);
+	    plain_read(c->conn.fd, at, READ_MAX, 0);
 	ws_client_count_unfinished(l, c, before);
 	/* Reading a close_notify or a renegotiation request sends an answer. */
 	if (c->tls != NULL && c->state >= OPEN && ws_tls_unsent(c->tls))
@@ -586,7 +712,9 @@ ws_client_new(struct ws_loop *l, int fd, int tls, int refused)
 	}
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	c->refused = (unsigned char)(refused != 0);
-	c->state = tls ? HELLO : HEAD;
+	c->state = l->o.proxy_protocol ? PROXY : tls ? HELLO : HEAD;
+	if (c->state == PROXY)
+		c->in.tls = tls;
 	c->queue.taken_at = (uint32_t)l->now;
 	ws_queue_init(&c->queue);
 	/* A refused client may resume a session: then it gets the full time. */
@@ -690,6 +818,10 @@ ws_client_timeout(struct ws_timer *deadline, void *arg)
 	if (c->conn.dead)
 		return;
 	switch (c->state) {
+	case PROXY:
+		l->counters[WS_BAD_REQUESTS]++;
+		(void)drop(l, c, "the PROXY header took too long");
+		break;
 	case HELLO:
 	case HEAD:
 		/*

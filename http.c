@@ -774,6 +774,35 @@ ws_query(struct ws_text target, const char *name, struct ws_text *value)
 
 /* see ws.h */
 int
+ws_field(struct ws_text *head, const char *name, struct ws_text *value)
+{
+	struct ws_text line, field;
+	const char *s = head->s;
+
+	field.len = strlen(name);
+	for (;;) {
+		/* What follows the last line feed is not a line yet. */
+		while (head->len > 0 && s[head->len - 1] != '\n')
+			head->len--;
+		if (head->len == 0)
+			return 0;
+		line.len = --head->len;
+		while (head->len > 0 && s[head->len - 1] != '\n')
+			head->len--;
+		line.s = field.s = s + head->len;
+		line.len -= head->len;
+		if (line.len > 0 && line.s[line.len - 1] == '\r')
+			line.len--;
+		if (line.len > field.len && line.s[field.len] == ':' &&
+		    is_word(field, name))
+			break;
+	}
+	*value = trim(line.s + field.len + 1, line.len - field.len - 1);
+	return 1;
+}
+
+/* see ws.h */
+int
 ws_is_token(const char *s)
 {
 	size_t i;

@@ -108,18 +108,6 @@ accept_nonblocking(int fd)
 	return s;
 }
 
-/* Sends a 503 without reading the request: too many are refused now. */
-static void
-refuse_at_once(const struct ws_loop *l, int fd)
-{
-	char answer[WS_ANSWER_MAX];
-	size_t n = ws_answer(answer, NULL, 503, l->stop_at != 0 ?
-	    "shutting down" : "too many clients");
-
-	if (send(fd, answer, n, MSG_NOSIGNAL) == (ssize_t)n)
-		shutdown(fd, SHUT_WR);
-}
-
 /*
  * Whether one more client may have a descriptor. Sessions that are away have
  * none, but what remains of their last connections may have some.
@@ -131,6 +119,21 @@ has_room(const struct ws_loop *l)
 	    l->max_clients + l->max_refused;
 }
 
+/* Closes a connection that is not from a proxy, where only these connect. */
+static void
+refuse_stranger(struct ws_loop *l, int fd)
+{
+	char address[WS_ADDRESS_MAX];
+
+	if (l->o.log_level >= WS_LOG_INFO) {
+		ws_address(fd, 1, address);
+		ws_logf(&l->o, WS_LOG_INFO, "client %s: refused: not a trusted "
+		    "proxy", address);
+	}
+	l->counters[WS_REFUSED]++;
+	close(fd);
+}
+
 /*
  * A client beyond a limit may be the peer of a session that is away. Then it
  * only takes the place of that session. So its request is read.
@@ -139,19 +142,24 @@ static void
 new_client(struct ws_loop *l, int fd, int tls)
 {
 	int refused = l->stop_at != 0 || l->clients >= l->max_clients ||
-	    !has_room(l);
+	    !has_room(l), trusted = ws_peer_trusted(l, fd, NULL);
 	struct ws_peer *peer = NULL;
 	struct ws_client *c = NULL;
 
-	if (!refused)
-		refused = ws_peer_count(l, fd, &peer) != 0;
 	l->counters[WS_ACCEPTED]++;
+	if (l->o.proxy_protocol && !trusted) {
+		refuse_stranger(l, fd);
+		return;
+	}
+	/* Whose client a proxy's connection is has yet to be read. */
+	if (!refused && !trusted)
+		refused = ws_peer_count(l, fd, NULL, &peer) != 0;
 	if (!refused || (has_room(l) &&
 	    l->refused < l->max_refused + l->away))
 		c = ws_client_new(l, fd, tls, refused);
 	if (c == NULL) { /* too many are refused, or no memory */
 		if (refused && !tls)
-			refuse_at_once(l, fd);
+			ws_client_refuse(l, fd);
 		l->counters[refused ? WS_REFUSED : WS_LOST]++;
 		ws_peer_release(l, peer);
 		close(fd);
@@ -319,7 +327,7 @@ sweep(struct ws_loop *l)
 static int
 handshaking(const struct ws_client *c)
 {
-	return c->state == WS_CLIENT_HELLO || (c->state == WS_CLIENT_HEAD &&
+	return c->state <= WS_CLIENT_HELLO || (c->state == WS_CLIENT_HEAD &&
 	    c->tls != NULL);
 }
 

@@ -36,6 +36,7 @@ static struct {
 	int nsubprotocols;
 	const char *origins[ORIGINS_MAX + 1];
 	int norigins;
+	struct ws_trust trust;
 	const char *user;
 	mode_t control_mode;
 	gid_t control_group;
@@ -54,10 +55,10 @@ static const char usage_text[] =
     "             [--control-mode mode] [--drain seconds]\n"
     "             [--health path] [--heartbeat seconds] [--keep bytes]\n"
     "             [--max-clients number] [--max-per-ip number]\n"
-    "             [--metrics address]\n"
-    "             [--origin origin] [--ping seconds] [--queue bytes]\n"
-    "             [--queue-total bytes] [--resume seconds]\n"
-    "             [--subprotocol name] [--token-key file]\n"
+    "             [--metrics address] [--origin origin] [--ping seconds]\n"
+    "             [--proxy-protocol] [--queue bytes] [--queue-total bytes]\n"
+    "             [--resume seconds] [--subprotocol name] [--token-key file]\n"
+    "             [--trust address]\n"
     "       wshub ctl [-s path] [json ...]\n"
     "       wshub ctl [-s path] verb [argument ...]\n"
     "       wshub token --token-key file [--channel name] [--sub name]\n"
@@ -85,6 +86,10 @@ static const char help_text[] =
     "  --keep BYTES           unconfirmed messages kept for a session (65536)\n"
     "  --heartbeat SEC        the {\"action\":\"hb\"} period, 0: none (60)\n"
     "  --ping SEC             silence before a Ping, 0: none (25)\n"
+    "  --trust ADDR           a proxy, whose X-Forwarded-For counts: an address,\n"
+    "                         ADDRESS/BITS or unix; repeatable\n"
+    "  --proxy-protocol       only proxies connect, and begin with a PROXY\n"
+    "                         header; needs --trust\n"
     "  --max-clients N        more get status 503 (what RLIMIT_NOFILE allows)\n"
     "  --max-per-ip N         more get status 503; an IPv6 /64 counts as one\n"
     "                         address (no limit)\n"
@@ -142,7 +147,7 @@ number(const char *option, const char *s, int base, unsigned long min,
 enum {
 	CONTROL_MODE = 256, CONTROL_GROUP, HEARTBEAT, PING, MAX_CLIENTS,
 	MAX_PER_IP, QUEUE, QUEUE_TOTAL, DRAIN, HEALTH, SUBPROTOCOL,
-	TOKEN_KEY, ORIGIN, RESUME, KEEP, METRICS
+	TOKEN_KEY, ORIGIN, RESUME, KEEP, METRICS, TRUST, PROXY_PROTOCOL
 };
 
 static const struct option options[] = {
@@ -168,6 +173,8 @@ static const struct option options[] = {
 	{ "resume", required_argument, NULL, RESUME },
 	{ "keep", required_argument, NULL, KEEP },
 	{ "metrics", required_argument, NULL, METRICS },
+	{ "trust", required_argument, NULL, TRUST },
+	{ "proxy-protocol", no_argument, NULL, PROXY_PROTOCOL },
 	{ "version", no_argument, NULL, 'V' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 }
@@ -289,6 +296,16 @@ add_origin(const char *origin)
 }
 
 static void
+add_trust(const char *address)
+{
+	const char *reason = ws_trust_add(&o.trust, address);
+
+	if (reason != NULL)
+		usage("--trust %s: %s", address, reason);
+	setup.loop.trust = &o.trust;
+}
+
+static void
 read_options(int argc, char **argv)
 {
 	const char *group = NULL;
@@ -379,6 +396,12 @@ read_options(int argc, char **argv)
 		case METRICS:
 			o.metrics = optarg;
 			break;
+		case TRUST:
+			add_trust(optarg);
+			break;
+		case PROXY_PROTOCOL:
+			setup.loop.proxy_protocol = 1;
+			break;
 		case 'n':
 			o.check = 1;
 			break;
@@ -411,6 +434,8 @@ read_options(int argc, char **argv)
 	if (setup.cert != NULL && !o.check &&
 	    o.ntls_listen + passed[WS_SERVICE_WSS] == 0)
 		usage("-c and -k are used only with -L");
+	if (setup.loop.proxy_protocol && setup.loop.trust == NULL)
+		usage("--proxy-protocol needs --trust");
 	if (*setup.control == '\0')
 		usage("-s needs a path");
 	if (o.nlisten == 0 && o.ntls_listen == 0 &&

@@ -15,32 +15,51 @@
 #define BUCKETS 1024 /* a power of two */
 
 /*
- * The part of a peer's address that is compared: the IPv4 address, or the first
- * 64 bits of the IPv6 address. -1: it has neither.
+ * A connection's address, forwarded or its socket's: 0, or -1 if it is not
+ * known. The family is 0 if it is not an IP address.
  */
 static int
-address_key(int fd, unsigned char key[8])
+find_address(int fd, const struct ws_about *about, struct ws_ip *ip)
 {
 	struct sockaddr_storage a;
+	const struct sockaddr_in *four = (struct sockaddr_in *)&a;
+	const struct sockaddr_in6 *six = (struct sockaddr_in6 *)&a;
 	socklen_t len = sizeof a;
 
-	const void *four = &((struct sockaddr_in *)&a)->sin_addr;
-	const struct in6_addr *six = &((struct sockaddr_in6 *)&a)->sin6_addr;
-
-	memset(key, 0, 8);
-	if (getpeername(fd, (struct sockaddr *)&a, &len) != 0)
-		return -1;
-	if (a.ss_family != AF_INET && a.ss_family != AF_INET6)
-		return -1;
-	/* A dual-stack socket has ::ffff:a.b.c.d for IPv4 (RFC 4291). */
-	if (a.ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(six)) {
-		four = six->s6_addr + 12;
-	} else if (a.ss_family == AF_INET6) {
-		memcpy(key, six, 8);
+	ip->family = 0;
+	if (about != NULL && about->ip.family != 0) {
+		*ip = about->ip;
 		return 0;
 	}
-	key[2] = key[3] = 0xff; /* no routed IPv6 address begins like this */
-	memcpy(key + 4, four, 4);
+	memset(&a, 0, sizeof a);
+	if (getpeername(fd, (struct sockaddr *)&a, &len) != 0)
+		return -1;
+	if (a.ss_family == AF_INET)
+		ws_ip_set(ip, &four->sin_addr, 4, ntohs(four->sin_port));
+	else if (a.ss_family == AF_INET6)
+		ws_ip_set(ip, &six->sin6_addr, 16, ntohs(six->sin6_port));
+	else if (a.ss_family != AF_UNIX)
+		return -1;
+	return 0;
+}
+
+/*
+ * The part of an address that is compared: the IPv4 address, or the first 64
+ * bits of the IPv6 address. -1: it has neither.
+ */
+static int
+address_key(int fd, const struct ws_about *about, unsigned char key[8])
+{
+	struct ws_ip ip;
+
+	if (find_address(fd, about, &ip) != 0 || ip.family == 0)
+		return -1;
+	memcpy(key, ip.bytes, 8);
+	if (ip.family == 4) {
+		/* 0:ffff: no routed IPv6 address begins like this. */
+		key[2] = key[3] = 0xff;
+		memcpy(key + 4, ip.bytes + 12, 4);
+	}
 	return 0;
 }
 
@@ -67,13 +86,26 @@ ws_peer_init(struct ws_loop *l)
 
 /* see ws.h */
 int
-ws_peer_count(struct ws_loop *l, int fd, struct ws_peer **peer)
+ws_peer_trusted(const struct ws_loop *l, int fd, const struct ws_about *about)
+{
+	struct ws_ip ip;
+
+	if (l->o.trust == NULL || find_address(fd, about, &ip) != 0)
+		return 0;
+	return ip.family == 0 ? l->o.trust->unix_peers :
+	    ws_trusts(l->o.trust, &ip);
+}
+
+/* see ws.h */
+int
+ws_peer_count(struct ws_loop *l, int fd, const struct ws_about *about,
+    struct ws_peer **peer)
 {
 	unsigned char key[8];
 	struct ws_peer **p;
 
 	*peer = NULL;
-	if (l->peers == NULL || address_key(fd, key) != 0)
+	if (l->peers == NULL || address_key(fd, about, key) != 0)
 		return 0;
 	p = find_peer(l, key);
 	if (*p == NULL) {
@@ -91,11 +123,11 @@ ws_peer_count(struct ws_loop *l, int fd, struct ws_peer **peer)
 
 /* see ws.h */
 int
-ws_peer_is(const struct ws_peer *peer, int fd)
+ws_peer_is(const struct ws_peer *peer, int fd, const struct ws_about *about)
 {
 	unsigned char key[8];
 
-	return peer != NULL && address_key(fd, key) == 0 &&
+	return peer != NULL && address_key(fd, about, key) == 0 &&
 	    memcmp(peer->key, key, 8) == 0;
 }
 

@@ -3,7 +3,9 @@
  * Output to clients: queues frames, counts the memory that clients hold, and
  * ends clients. Nothing is written here: flush.c does that.
  */
+#define _GNU_SOURCE /* MSG_NOSIGNAL, on systems that have it */
 #include <sys/types.h>
+#include <sys/socket.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -313,6 +315,18 @@ ws_client_answer(struct ws_loop *l, struct ws_client *c, int status,
 		l->counters[status == 503 ? WS_REFUSED : status == 401 ||
 		    status == 403 ? WS_UNAUTHORIZED : WS_BAD_REQUESTS]++;
 	ws_client_answer_bytes(l, c, answer, n);
+}
+
+/* see ws.h */
+void
+ws_client_refuse(const struct ws_loop *l, int fd)
+{
+	char answer[WS_ANSWER_MAX];
+	size_t n = ws_answer(answer, NULL, 503, l->stop_at != 0 ?
+	    "shutting down" : "too many clients");
+
+	if (send(fd, answer, n, MSG_NOSIGNAL) == (ssize_t)n)
+		shutdown(fd, SHUT_WR);
 }
 
 /* see ws.h */

@@ -4,6 +4,8 @@
  *
  *   ws.c       RFC 6455: accept key, frames, UTF-8     no I/O, no allocation
  *   http.c     HTTP requests and responses             no I/O, no allocation
+ *   proxy.c    who a proxy's client is: PROXY headers, X-Forwarded-For
+ *                                                      no I/O, no allocation
  *   json.c     RFC 8259: scanner, members, strings     no I/O, no allocation
  *   token.c    RFC 7519: signed tokens                 no I/O, no allocation
  *   siphash.c  a hash for keys from outside            no I/O, no allocation
@@ -40,7 +42,8 @@
  * main -> keeper -> loop -> { backend -> { control -> { watch, json }, flush },
  *                             client -> { admit -> { token, http }, flush,
  *                                         metrics }, metrics }
- * flush -> resume -> send -> { tls, queue, watch -> hub, ws, poll, wheel }
+ * flush -> resume -> send -> { tls, queue, watch -> hub, ws, poll, wheel,
+ *                              peer -> { proxy, listen } }
  *
  * All of them may call log.c, entropy.c and siphash.c. Another program can use
  * ws.c and http.c with this header for WebSocket framing, json.c for JSON, or
@@ -340,6 +343,13 @@ struct ws_text ws_path(struct ws_text target);
 int ws_query(struct ws_text target, const char *name, struct ws_text *value);
 
 /*
+ * Finds the last field of that name, which is in lower case, in the bytes of a
+ * head, even if they are not complete or not valid: 1 and its value, or 0.
+ * *head becomes what precedes the field, for the next call.
+ */
+int ws_field(struct ws_text *head, const char *name, struct ws_text *value);
+
+/*
  * Writes the 101 response of section 4.2.2, without a NUL. Returns its length.
  */
 size_t ws_accept(char out[WS_ANSWER_MAX], const struct ws_request *r);
@@ -364,6 +374,63 @@ size_t ws_answer_with(char *out, const struct ws_head *h, const char *type,
 
 /* 1 if s (NUL-terminated) is a token, RFC 9110 section 5.6.2. */
 int ws_is_token(const char *s);
+
+/* ---------------------------------------------------------------- proxy.c */
+
+/* An IP address and a port. */
+struct ws_ip {
+	unsigned char family;    /* 4 or 6; 0: no address */
+	unsigned char bytes[16]; /* IPv4 as ::ffff:a.b.c.d, RFC 4291 */
+	uint16_t port;           /* 0: not known */
+};
+
+/* Sets *ip from the 4 or 16 bytes of an address in network order. */
+void ws_ip_set(struct ws_ip *ip, const void *bytes, size_t len, unsigned port);
+
+#define WS_TRUST_MAX 64
+
+/* The peers that are trusted to tell their clients' addresses. Zeroed: none. */
+struct ws_trust {
+	unsigned n;
+	int unix_peers; /* those of Unix sockets are */
+	struct ws_range {
+		struct ws_ip ip;
+		unsigned char bits; /* of the 128 */
+	} ranges[WS_TRUST_MAX];
+};
+
+/*
+ * Adds "ADDRESS", "ADDRESS/BITS" or "unix": NULL, or a static string that says
+ * why it is not valid.
+ */
+const char *ws_trust_add(struct ws_trust *t, const char *s);
+
+/* Whether an address is trusted. IPv4 and IPv6 are kept apart. */
+int ws_trusts(const struct ws_trust *t, const struct ws_ip *ip);
+
+/*
+ * Reads an X-Forwarded-For field from its end: each proxy has appended the
+ * address of its peer. Each address replaces *ip. Returns 0 after one that is
+ * not trusted, and at anything that is not an address; or 1 if what precedes
+ * the field has to be read, too.
+ */
+int ws_forwarded(struct ws_ip *ip, const struct ws_trust *trust,
+    struct ws_text value);
+
+/*
+ * Parses a PROXY header, version 1 or 2, at the beginning of len bytes.
+ *
+ * > 0      its length. *ip is the client's address; its family is 0 if the
+ *          header has none that is an IP stream's (LOCAL, UNKNOWN, AF_UNSPEC,
+ *          AF_UNIX): the socket's own address is to be used.
+ * WS_MORE  valid so far, and all len bytes belong to the header. This happens
+ *          only with fewer than WS_PROXY_MAX.
+ * WS_BAD   no header can begin like that.
+ *
+ * The TLVs of version 2 are skipped, with the checksum: that of TCP is as good.
+ */
+#define WS_PROXY_MAX 4096
+ssize_t ws_proxy_header(struct ws_ip *ip, const void *data, size_t len);
 
 /* ----------------------------------------------------------------- json.c */
 
@@ -1296,28 +1363,33 @@ struct ws_client;
 /* Allocates l->peers if max_per_ip is set. -1: no memory. */
 int ws_peer_init(struct ws_loop *l);
 
-/*
- * Counts one more connection for the address of fd's peer. Returns 0 and sets
- * *peer, which is for ws_peer_release (NULL if there is no limit), or returns
- * -1: too many connections, or no memory.
- */
-int ws_peer_count(struct ws_loop *l, int fd, struct ws_peer **peer);
+struct ws_about;
 
-/* Whether peer is not NULL and has the address of fd's peer. */
-int ws_peer_is(const struct ws_peer *peer, int fd);
+/*
+ * Whether the address of a connection is one that o.trust contains. This and
+ * the next two use the address in about if there is one, or else that of fd's
+ * peer; about may be NULL.
+ */
+int ws_peer_trusted(const struct ws_loop *l, int fd,
+    const struct ws_about *about);
+
+/*
+ * Counts one more connection for its address. Returns 0 and sets *peer, which
+ * is for ws_peer_release (NULL if there is no limit), or returns -1: too many
+ * connections, or no memory.
+ */
+int ws_peer_count(struct ws_loop *l, int fd, const struct ws_about *about,
+    struct ws_peer **peer);
+
+/* Whether peer is not NULL and has the address of the connection. */
+int ws_peer_is(const struct ws_peer *peer, int fd,
+    const struct ws_about *about);
 
 /* Counts one more, even above the limit; NULL is allowed. Returns peer. */
 struct ws_peer *ws_peer_share(struct ws_peer *peer);
 
 /* Counts one connection less; NULL is allowed. */
 void ws_peer_release(struct ws_loop *l, struct ws_peer *peer);
-
-/* An IP address and a port. */
-struct ws_ip {
-	unsigned char family;    /* 4 or 6; 0: no address */
-	unsigned char bytes[16]; /* IPv4 as ::ffff:a.b.c.d, RFC 4291 */
-	uint16_t port;           /* 0: not known */
-};
 
 /* More of a connection whose address or path is not the usual one. */
 struct ws_about {
@@ -1364,6 +1436,9 @@ struct ws_options {
 	                       a fourth of queue */
 	const char *const *origins; /* allowed ones, NULL after the last;
 	                               NULL: all */
+	const struct ws_trust *trust; /* proxies; NULL: none */
+	int proxy_protocol; /* connections begin with a PROXY header, and all
+	                       that are not from such proxies are closed */
 	struct ws_http http;
 	int metrics;        /* 1: ws_loop_metrics will be called. Deliveries are
 	                       timed, and descriptors are reserved */
@@ -1436,6 +1511,7 @@ struct ws_loop {
 };
 
 enum ws_client_state {
+	WS_CLIENT_PROXY,  /* the PROXY header is to be received */
 	WS_CLIENT_HELLO,  /* on a TLS listener, nothing received yet */
 	WS_CLIENT_HEAD,   /* TLS handshake and request head */
 	WS_CLIENT_OPEN,   /* has joined the hub */
@@ -1467,6 +1543,8 @@ struct ws_client {
 	struct ws_tls *tls;
 	/* A delivery does not use the others. */
 	union {
+		int tls;                 /* while in WS_CLIENT_PROXY: TLS
+		                            follows */
 		struct ws_head head;     /* until it is open */
 		struct ws_framer framer; /* afterwards */
 	} in;
@@ -1652,6 +1730,12 @@ void ws_client_answer(struct ws_loop *l, struct ws_client *c, int status,
     const char *reason);
 void ws_client_answer_bytes(struct ws_loop *l, struct ws_client *c,
     const void *answer, size_t len);
+
+/*
+ * Sends a 503 to a connection without TLS that will be closed without reading
+ * its request: too many are refused now.
+ */
+void ws_client_refuse(const struct ws_loop *l, int fd);
 
 /* Ends a client that reads too slowly. */
 void ws_client_disconnect_slow(struct ws_loop *l, struct ws_client *c);

@@ -1084,6 +1084,113 @@ certbot(void)
 	STOP(&h);
 }
 
+/* The handshake, with the ClientHello in one piece with bytes before it. */
+static int
+wss_shake_behind(struct wss *w, const void *bytes, size_t len)
+{
+	static unsigned char all[8192];
+	unsigned char *p;
+	size_t n;
+
+	if (!br_ssl_client_reset(&w->tls, "localhost", 0))
+		return br_ssl_engine_last_error(&w->tls.eng);
+	p = br_ssl_engine_sendrec_buf(&w->tls.eng, &n);
+	memcpy(all, bytes, len);
+	memcpy(all + len, p, n);
+	if (put(w->c.fd, all, len + n) != 0)
+		return -1;
+	br_ssl_engine_sendrec_ack(&w->tls.eng, n);
+	return run(w, BR_SSL_SENDAPP) == 0 ? 0 : -1;
+}
+
+static void
+proxied(void)
+{
+	static const struct {
+		const char *header;
+		size_t len;
+		const char *address;
+	} list[] = {
+#define HEADER(text, address) { text, sizeof text - 1, address }
+		HEADER("PROXY TCP4 192.0.2.1 127.0.0.1 5000 443\r\n",
+		    "192.0.2.1:5000"),
+		HEADER("\r\n\r\n\0\r\nQUIT\n\x21\x21\0\x2b\x20\1\xd\xb8\0\0\0\0"
+		    "\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1"
+		    "\x13\x88\1\xbb\3\0\4\0\0\0\0", "[2001:db8::1]:5000"),
+		HEADER("\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", "127.0.0.1:"),
+	};
+	struct hub h = { 0 };
+	char words[128], answer[1024];
+	struct wss *w;
+	size_t i, k;
+	ssize_t n;
+
+	load_anchor();
+	CASE("PROXY: before TLS, in one piece with it, and byte by byte");
+	START(&h, "-v", QUIET_HUB, "-L", "127.0.0.1:%2", PAIR("p256.pem",
+	    "p256.key"), "--trust", "127.0.0.1", "--proxy-protocol",
+	    "--max-per-ip", "1");
+	for (i = 0; i < 2 * sizeof list / sizeof *list; i++) {
+		w = wss_new(&h, 0);
+		for (k = 0; i % 2 != 0 && k < list[i / 2].len; k++) {
+			put(w->c.fd, list[i / 2].header + k, 1);
+			nap(1);
+		}
+		w->step = i % 2;
+		EXPECT((i % 2 != 0 ? wss_shake(w, 0) : wss_shake_behind(w,
+		    list[i / 2].header, list[i / 2].len)) == 0 &&
+		    wss_enter(w) == 0, "%s: it does not get in",
+		    list[i / 2].address);
+		snprintf(words, sizeof words, "wshub: client %s%s%s",
+		    list[i / 2].address, i / 2 == 2 ? "" : " ",
+		    i / 2 == 2 ? "" : w->c.id);
+		EXPECT(await(h.log, words), "the log is without \"%s\"",
+		    words);
+		wss_gone(&h, w);
+	}
+
+	CASE("PROXY: cut anywhere, TLS follows the rest");
+	for (k = 1; k < list[1].len; k++) {
+		w = wss_new(&h, 0);
+		put(w->c.fd, list[1].header, k);
+		nap(2);
+		EXPECT(wss_shake_behind(w, list[1].header + k, list[1].len -
+		    k) == 0 && wss_enter(w) == 0, "cut at %zu", k);
+		wss_gone(&h, w);
+	}
+
+	CASE("PROXY: the address counts, and a 503 comes through TLS");
+	w = wss_new(&h, 0);
+	EXPECT(wss_shake_behind(w, list[0].header, list[0].len) == 0 &&
+	    wss_enter(w) == 0, "it does not get in");
+	for (i = 0; i < 2; i++) {
+		struct wss *other = wss_new(&h, 0);
+
+		EXPECT(wss_shake_behind(other, list[i].header, list[i].len)
+		    == 0, "no handshake");
+		if (i == 1) {
+			EXPECT(wss_enter(other) == 0, "it does not get in");
+			wss_leave(other);
+			continue;
+		}
+		wss_put(other, REQUEST, sizeof REQUEST - 1);
+		n = wss_read(&other->c, answer, sizeof answer);
+		EXPECT(n > 12 && memcmp(answer, "HTTP/1.1 503", 12) == 0,
+		    "%zd bytes: no 503", n);
+		wss_leave(other);
+	}
+	wss_leave(w);
+
+	CASE("PROXY: TLS without it is closed without an answer");
+	w = wss_new(&h, 0);
+	EXPECT(wss_shake(w, 0) == -1 && w->tls.eng.err == 0, "BearSSL's error "
+	    "%d", br_ssl_engine_last_error(&w->tls.eng));
+	EXPECT(await(h.log, ": dropped: no valid PROXY header\n"), "not in "
+	    "the log");
+	wss_leave(w);
+	STOP(&h);
+}
+
 static struct test_group all_groups[] = {
 	{ .name = "kinds", .run = kinds, .for_tls = 1 },
 	{ .name = "sessions", .run = sessions, .for_tls = 1 },
@@ -1093,6 +1200,7 @@ static struct test_group all_groups[] = {
 	{ .name = "wrong_pairs", .run = wrong_pairs, .for_tls = 1 },
 	{ .name = "renewal", .run = renewal, .for_tls = 1 },
 	{ .name = "certbot", .run = certbot, .for_tls = 1 },
+	{ .name = "proxied", .run = proxied, .for_tls = 1 },
 };
 
 int

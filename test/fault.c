@@ -192,6 +192,23 @@ static const struct ws_options usual = {
 	.log_level = WS_LOG_DEBUG, .log = log_line
 };
 
+/* Of a hub behind a proxy, if the peers are. */
+static struct ws_options
+busy(void)
+{
+	static struct ws_trust trust;
+	struct ws_options o = usual;
+
+	o.max_per_ip = 10;
+	if (proxy_header == NULL)
+		return o;
+	if (trust.n == 0 && ws_trust_add(&trust, "127.0.0.1") != NULL)
+		exit(1);
+	o.trust = &trust;
+	o.proxy_protocol = 1;
+	return o;
+}
+
 /*
  * Lives with calls at, at + 1, ... at + many - 1 of that kind failing, for each
  * at (emulated: every fifth) until it is more than there are. Returns how many
@@ -201,10 +218,9 @@ static unsigned long
 every(enum fake_call call, unsigned long many, int error, size_t cut,
     unsigned cost, int tls, const char *what)
 {
-	struct ws_options o = usual;
+	struct ws_options o = busy();
 	unsigned long at, first;
 
-	o.max_per_ip = 10;
 	for (at = 1; at < 5000; at += test_emulated() ? 5 : 1) {
 		set_up(&o);
 		first_peers();
@@ -233,9 +249,8 @@ static void
 once(enum fake_call call, unsigned long many, int error, size_t cut,
     unsigned cost, int tls, const char *what)
 {
-	struct ws_options o = usual;
+	struct ws_options o = busy();
 
-	o.max_per_ip = 10;
 	set_up(&o);
 	first_peers();
 	fake_fault.call = call;
@@ -850,6 +865,55 @@ scrapers(void)
 	EXPECT(n > 3 && n < 100, "%lu allocations", n);
 }
 
+/* The same lives, with a PROXY header before each connection's bytes. */
+static void
+proxied(int tls)
+{
+	static const char four[] = "PROXY TCP4 192.0.2.1 192.0.2.2 3 4\r\n";
+	struct ws_options o;
+	unsigned i;
+
+	proxy_header = four;
+	CASE("PROXY: nothing fails, and everybody hears everything");
+	o = busy();
+	set_up(&o);
+	first_peers();
+	live(tls);
+	for (i = ANN; i <= (tls ? TOM : BOB); i++)
+		EXPECT(peers[i].up && peers[i].received == 6,
+		    "%s received %u", names[i], peers[i].received);
+	after(0, "nothing", 0);
+	tear_down("nothing", 0);
+
+	CASE("PROXY: the nth allocation fails, for every n");
+	every(FAKE_ALLOC, 1, ENOMEM, 0, 1, tls, "allocation");
+	CASE("PROXY: recv fails, or is short");
+	every(FAKE_RECV, 1, EINTR, 0, 0, 0, "EINTR at recv");
+	every(FAKE_RECV, 1, EAGAIN, 0, 0, tls, "EAGAIN at recv");
+	every(FAKE_RECV, 1, 0, 1, 0, tls, "a byte at recv");
+	every(FAKE_RECV, 1, ECONNRESET, 0, 1, tls, "ECONNRESET at recv");
+	CASE("PROXY: getpeername fails: one connection");
+	every(FAKE_PEERNAME, 1, ENOTCONN, 0, 1, tls, "getpeername");
+
+	CASE("PROXY: a header that is never whole has ten seconds");
+	o = busy();
+	set_up(&o);
+	first_peers();
+	proxy_header = NULL;
+	memset(&peers[EVE], 0, sizeof peers[EVE]);
+	peers[EVE].h = fake_connect(tls ? tls_listener : listener);
+	for (i = 0; i < 9; i++) {
+		send_bytes(&peers[EVE], four + i, 1);
+		sleep_for(1000);
+	}
+	EXPECT(!peers[EVE].gone, "gone too early");
+	send_bytes(&peers[EVE], four + i, 1);
+	sleep_for(1500);
+	EXPECT(peers[EVE].gone && fake_waiting(peers[EVE].h) == 0,
+	    "still there, or answered");
+	tear_down("PROXY", 0);
+}
+
 /* --------------------------------------------------------- real files */
 
 static void
@@ -910,6 +974,7 @@ main(void)
 	nothing(tls);
 	memory(tls);
 	calls(tls);
+	proxied(tls);
 	jitter();
 	clocks();
 	scrapers();

@@ -873,6 +873,50 @@ paths(void)
 	}
 }
 
+static void
+fields(void)
+{
+	/* A head, and the values of its fields "x-name", the last one first. */
+	static const char *const list[][4] = {
+		{ "", NULL }, { "GET / HTTP/1.1\r\n\r\n", NULL },
+		{ "GET / HTTP/1.1\r\nX-Name: a\r\n\r\n", "a" },
+		{ "GET / HTTP/1.1\r\nx-nAME:\t a b \t\r\n", "a b" },
+		{ "GET / HTTP/1.1\r\nX-Name:\r\n\r\n", "" },
+		{ "GET / HTTP/1.1\r\nX-Name: a\r\nHost: b\r\n"
+		    "X-Name: c, d\r\nx-name: e\r\n\r\n", "e", "c, d", "a" },
+		{ "X-Name: a\r\n", "a" },
+		/* Other names. */
+		{ "GET / HTTP/1.1\r\nX-Names: a\r\nX-Nam: b\r\n"
+		    "XX-Name: c\r\nX_Name: d\r\n\r\n", NULL },
+		{ "GET x-name:a HTTP/1.1\r\n X-Name: b\r\n\r\n", NULL },
+		/* The last line is not complete. */
+		{ "X-Name: a\r\nX-Name: b", "a" },
+		{ "X-Name: a\r\nX-Name: b\r", "a" },
+		{ "X-Name: a", NULL }, { "X-Name\r\n", NULL },
+		{ "\n\n\r\n\n", NULL }, { "\nX-Name:a\n\n", "a" }
+	};
+	struct ws_text head, value;
+	size_t i, k;
+	int more;
+
+	CASE("fields by name: from the last to the first, of any bytes");
+	for (i = 0; i < LEN(list); i++) {
+		head.len = strlen(list[i][0]);
+		head.s = place(list[i][0], head.len);
+		for (k = 1; k < 4 && list[i][k] != NULL; k++) {
+			more = ws_field(&head, "x-name", &value);
+			EXPECT(more && value.len == strlen(list[i][k]) &&
+			    memcmp(value.s, list[i][k], value.len) == 0,
+			    "\"%s\": no \"%s\"", list[i][0], list[i][k]);
+			if (!more)
+				break;
+		}
+		more = ws_field(&head, "x-name", &value);
+		EXPECT(!more && head.len == 0, "\"%s\": one more, or %zu "
+		    "bytes left", list[i][0], head.len);
+	}
+}
+
 int
 main(void)
 {
@@ -881,6 +925,7 @@ main(void)
 	arena = test_guard(nothing, ARENA);
 	requests();
 	paths();
+	fields();
 	answers();
 	test_unguard(arena, ARENA);
 	return test_end();

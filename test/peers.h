@@ -324,11 +324,20 @@ disconnect(struct peer *p)
 	p->h = -1;
 }
 
+/* What each begins with, in two reads; NULL: nothing. */
+static const char *proxy_header;
+
 static void
 dial(struct peer *p, int tls)
 {
 	memset(p, 0, sizeof *p);
 	p->h = fake_connect(tls ? tls_listener : listener);
+	if (p->h >= 0 && proxy_header != NULL) {
+		fake_put(p->h, proxy_header, 9);
+		(void)ws_loop_step(l, 0);
+		(void)ws_loop_step(l, 0);
+		fake_put(p->h, proxy_header + 9, strlen(proxy_header) - 9);
+	}
 #ifdef WITH_TLS
 	if (tls)
 		begin_tls(p);

@@ -40,8 +40,8 @@ copy() {
 # What a second look at the same sources runs of make check: all that depends on
 # compiler and machine, and one test of the whole. The other tests of the whole
 # prove what no compiler changes, and wait.
-brief="ws http json token siphash queue memory hub poll wheel log metrics tls bounds \
-sandbox conformance service e2e e2e_sessions"
+brief="ws http proxy json token siphash queue memory hub poll wheel log metrics \
+tls bounds sandbox conformance service e2e e2e_sessions"
 
 # causes FILE STATUS [SECONDS]: why a make check has failed, which timeout may
 # have ended after so many.

@@ -21,6 +21,7 @@ int fuzz_hub(const uint8_t *data, size_t len);
 int fuzz_loop(const uint8_t *data, size_t len);
 int fuzz_session(const uint8_t *data, size_t len);
 int fuzz_pem(const uint8_t *data, size_t len);
+int fuzz_proxy(const uint8_t *data, size_t len);
 int fuzz_token(const uint8_t *data, size_t len);
 int fuzz_tls(const uint8_t *data, size_t len);
 

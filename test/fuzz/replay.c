@@ -29,6 +29,7 @@ static const struct {
 	{ "loop", fuzz_loop, 60 },
 	{ "session", fuzz_session, 10 },
 	{ "pem", fuzz_pem, 2 },
+	{ "proxy", fuzz_proxy, 100 },
 	{ "tls", fuzz_tls, 15 }
 };
 

@@ -125,8 +125,8 @@ $(B)/http: test/http.c http.c ws.o
 $(B)/token: test/token.c token.c json.o ws.o log.o
 	$(LINK) test/token.c json.o ws.o log.o
 
-$(B)/metrics: test/metrics.c metrics.c json.o ws.o log.o
-	$(LINK) test/metrics.c json.o ws.o log.o
+$(B)/metrics: test/metrics.c metrics.c watch.o control.o hub.o json.o siphash.o ws.o log.o
+	$(LINK) test/metrics.c watch.o control.o hub.o json.o siphash.o ws.o log.o entropy.o wheel.o
 
 $(B)/hub: test/hub.c test/alloc.h hub.c control.c watch.c json.o siphash.o ws.o log.o
 	$(LINK) test/hub.c json.o siphash.o ws.o log.o

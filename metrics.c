@@ -35,14 +35,11 @@ struct metric {
     offsetof(struct ws_loop, member)
 #define COUNT(i) sizeof (uint64_t), \
     offsetof(struct ws_loop, counters) + (i) * sizeof (uint64_t)
-#define ENDS(i) sizeof (uint64_t), \
-    offsetof(struct ws_loop, ends) + (i) * sizeof (uint64_t)
 
 static const struct metric metrics[] = {
 	{ "start_time_seconds", "When the hub was started, since 1970.",
 	    NULL, GAUGE, NUMBER, AT(started_at) },
-	{ "clients", "Clients, in their handshakes or open, and sessions that "
-	    "are away.", NULL, GAUGE, NUMBER, AT(clients) },
+	{ "clients", "Clients and sessions that are away.", NULL, GAUGE, NUMBER, AT(clients) },
 	{ "clients_limit", "Clients that there may be (--max-clients).",
 	    NULL, GAUGE, NUMBER, AT(max_clients) },
 	{ "sessions_away", "Sessions that wait for their clients.",
@@ -61,8 +58,7 @@ static const struct metric metrics[] = {
 	    NULL, GAUGE, NUMBER, AT(poll.n) },
 	{ "descriptors_limit", "Descriptors that the hub may have "
 	    "(RLIMIT_NOFILE).", NULL, GAUGE, NUMBER, AT(max_descriptors) },
-	{ "queued_bytes", "Memory of unsent and kept messages and unfinished "
-	    "input.", "queued", GAUGE, BYTES, AT(queued) },
+	{ "queued_bytes", "Memory of messages and unfinished input.", "queued", GAUGE, BYTES, AT(queued) },
 	{ "queued_peak_bytes", "The most that wshub_queued_bytes has been.",
 	    "most queued", GAUGE, BYTES, AT(most_queued) },
 	{ "queued_limit_bytes", "Above it clients are disconnected "
@@ -82,37 +78,15 @@ static const struct metric metrics[] = {
 	    "opened", COUNTER, NUMBER, COUNT(WS_OPENED) },
 	{ "sessions_resumed_total", "Sessions resumed by another connection.",
 	    "resumed", COUNTER, NUMBER, COUNT(WS_RESUMED) },
-	{ "disconnects_total{reason=\"closed\"}", "Sessions that have ended.",
-	    NULL, COUNTER, NUMBER, ENDS(WS_ENDED_CLOSED) },
-	{ "disconnects_total{reason=\"error\"}", NULL,
-	    NULL, COUNTER, NUMBER, ENDS(WS_ENDED_ERROR) },
-	{ "disconnects_total{reason=\"silent\"}", NULL,
-	    NULL, COUNTER, NUMBER, ENDS(WS_ENDED_SILENT) },
-	{ "disconnects_total{reason=\"slow\"}", NULL,
-	    NULL, COUNTER, NUMBER, ENDS(WS_ENDED_SLOW) },
-	{ "disconnects_total{reason=\"kicked\"}", NULL,
-	    NULL, COUNTER, NUMBER, ENDS(WS_ENDED_KICKED) },
-	{ "disconnects_total{reason=\"expired\"}", NULL,
-	    NULL, COUNTER, NUMBER, ENDS(WS_ENDED_EXPIRED) },
-	{ "disconnects_total{reason=\"replaced\"}", NULL,
-	    NULL, COUNTER, NUMBER, ENDS(WS_ENDED_REPLACED) },
-	{ "disconnects_total{reason=\"shutdown\"}", NULL,
-	    NULL, COUNTER, NUMBER, ENDS(WS_ENDED_SHUTDOWN) },
-	{ "disconnects_total{reason=\"missed\"}", NULL,
-	    NULL, COUNTER, NUMBER, ENDS(WS_ENDED_MISSED) },
-	{ "disconnects_total{reason=\"late\"}", NULL,
-	    NULL, COUNTER, NUMBER, ENDS(WS_ENDED_LATE) },
 	{ "protocol_errors_total", "Clients that violated the protocol.",
 	    "protocol errors", COUNTER, NUMBER, COUNT(WS_PROTOCOL_ERRORS) },
-	{ "unanswered_pings_total", "Connections lost because of a Ping that "
-	    "was not answered.", "silent", COUNTER, NUMBER, COUNT(WS_SILENT) },
+	{ "unanswered_pings_total", "Pings that were not answered.", "silent", COUNTER, NUMBER, COUNT(WS_SILENT) },
 	{ "cut_off_total", "Clients over --queue or --queue-total.",
 	    "cut off", COUNTER, NUMBER, COUNT(WS_CUT_OFF) },
 	{ NULL, NULL, "missed", COUNTER, NUMBER, COUNT(WS_MISSED) },
 	{ NULL, NULL, "late", COUNTER, NUMBER, COUNT(WS_LATE) },
 	{ NULL, NULL, "kicked", COUNTER, NUMBER, COUNT(WS_KICKED) },
-	{ "out_of_memory_total", "Clients, backends and heartbeats lost for "
-	    "want of memory.",
+	{ "out_of_memory_total", "What was lost for want of memory.",
 	    "lost for want of memory", COUNTER, NUMBER, COUNT(WS_LOST) },
 
 	{ "commands_total", "Commands from backends.",
@@ -132,8 +106,7 @@ static const struct metric metrics[] = {
 	    "long turns", COUNTER, NUMBER, COUNT(WS_LONG_TURNS) },
 	{ "longest_turn_seconds", "The longest turn.",
 	    "longest turn", GAUGE, NANOSECONDS, AT(longest_turn) },
-	{ "longest_unheard_seconds", "The longest time that an idle client's "
-	    "input was not read.", "longest unheard", GAUGE, NANOSECONDS,
+	{ "longest_unheard_seconds", "The longest time without a scan.", "longest unheard", GAUGE, NANOSECONDS,
 	    AT(poll.longest_unheard) },
 	{ "scans_total", "Scans of idle clients.",
 	    NULL, COUNTER, NUMBER, AT(poll.scans) },
@@ -230,14 +203,29 @@ add_sample(struct output *o, const char *name, uint64_t value, enum unit unit)
 }
 
 static void
+add_ends(struct output *o, const struct ws_loop *l)
+{
+	char name[64];
+	size_t i;
+
+	add_family(o, COUNTER, "disconnects_total", "Sessions that have "
+	    "ended.");
+	for (i = 0; i < WS_REASONS; i++) {
+		snprintf(name, sizeof name, "disconnects_total{reason=\"%s\"}",
+		    ws_reasons[i]);
+		add_sample(o, name, l->ends[i], NUMBER);
+	}
+}
+
+static void
 add_deliveries(struct output *o, const struct ws_loop *l)
 {
 	uint64_t n = 0;
 	char name[64];
 	size_t i;
 
-	add_family(o, HISTOGRAM, "delivery_seconds", "Time from a backend's "
-	    "commands to their messages in the kernel, by turn.");
+	add_family(o, HISTOGRAM, "delivery_seconds", "Time from commands to "
+	    "the kernel, by turn.");
 	for (i = 0; i < WS_DELIVERY_BUCKETS; i++) {
 		n += l->delivery_buckets[i];
 		snprintf(name, sizeof name, "delivery_seconds_bucket"
@@ -271,9 +259,10 @@ write_all(const struct ws_loop *l, char *out, size_t room, int json)
 	}
 	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
 	add_family(&o, COUNTER, "cpu_seconds_total", "Processor time of the "
-	    "hub's process, of which it can use 1 second a second.");
+	    "hub's process.");
 	add_sample(&o, "cpu_seconds_total", (uint64_t)t.tv_sec * 1000000000 +
 	    (uint64_t)t.tv_nsec, NANOSECONDS);
+	add_ends(&o, l);
 	if (l->o.metrics)
 		add_deliveries(&o, l);
 	if (json)

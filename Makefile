@@ -125,13 +125,13 @@ $(B)/http: test/http.c http.c ws.o
 $(B)/token: test/token.c token.c json.o ws.o log.o
 	$(LINK) test/token.c json.o ws.o log.o
 
-$(B)/metrics: test/metrics.c metrics.c watch.o control.o hub.o json.o siphash.o ws.o log.o
+$(B)/metrics: test/metrics.c metrics.c watch.o control.o hub.o json.o siphash.o ws.o log.o entropy.o wheel.o
 	$(LINK) test/metrics.c watch.o control.o hub.o json.o siphash.o ws.o log.o entropy.o wheel.o
 
 $(B)/hub: test/hub.c test/alloc.h hub.c control.c watch.c json.o siphash.o ws.o log.o
 	$(LINK) test/hub.c json.o siphash.o ws.o log.o
 
-$(B)/watch: test/watch.c watch.o control.o hub.o json.o siphash.o ws.o log.o
+$(B)/watch: test/watch.c watch.o control.o hub.o json.o siphash.o ws.o log.o entropy.o wheel.o
 	$(LINK) test/watch.c watch.o control.o hub.o json.o siphash.o ws.o log.o entropy.o wheel.o
 
 $(B)/tls: test/tls.c test/alloc.h tls.c pem.o entropy.o log.o

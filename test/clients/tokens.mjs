@@ -84,7 +84,7 @@ async function device(token, channels = []) {
 
 const makers = {
 	"token.php": ["php", `${TOP}/examples/token.php`],
-	"token.py": ["python3", `${TOP}/examples/token.py`],
+	"make_token.py": ["python3", `${TOP}/examples/make_token.py`],
 	"token.mjs": [process.execPath, `${TOP}/examples/token.mjs`],
 	"wshub token": [HUB, "token"],
 };

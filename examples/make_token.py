@@ -9,7 +9,7 @@ wshub: ISC licence, see LICENSE.
 
 From a shell, like "wshub token":
 
-    token.py --token-key FILE [--sub NAME] [--channel NAME]... [--ttl SEC]
+    make_token.py --token-key FILE [--sub NAME] [--channel NAME]... [--ttl SEC]
 """
 import argparse
 import base64
@@ -52,7 +52,7 @@ def base64url(data):
 
 def main():
     parser = argparse.ArgumentParser(
-        prog="token.py", description="Prints a token for wshub.")
+        prog="make_token.py", description="Prints a token for wshub.")
     parser.add_argument("--token-key", metavar="FILE", required=True)
     parser.add_argument("--sub", metavar="NAME")
     parser.add_argument("--channel", metavar="NAME", action="append")
@@ -61,7 +61,7 @@ def main():
     try:
         key = read_key(options.token_key)
     except (OSError, ValueError) as error:
-        sys.exit("token.py: %s" % error)
+        sys.exit("make_token.py: %s" % error)
     print(make_token(key, options.sub, options.channel or (), options.ttl))
 
 

@@ -458,6 +458,8 @@ end_line(struct ws_hub *h, struct ws_control *c)
 	append(c, " ", 1);
 	if (c->list != NULL) {
 		ws_list_begin(h, c->list, &c->out);
+		if (c->watcher != NULL)
+			ws_watch_hold(c->watcher, 1);
 		return;
 	}
 	if (c->answer.len != 0)
@@ -486,6 +488,8 @@ continue_output(struct ws_hub *h, struct ws_control *c)
 			return 0;
 		append(c, "\n", 1);
 		free_answer(c);
+		if (c->watcher != NULL)
+			ws_watch_hold(c->watcher, 0);
 	}
 	if (c->watcher != NULL && ws_watch_snapshotting(c->watcher))
 		ws_watch_continue(h, c->watcher);

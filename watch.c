@@ -38,6 +38,8 @@ struct ws_watcher {
 	struct ws_watch *watch;
 	struct ws_output *out;
 	struct ws_walk walk; /* at WS_WALK_END: no snapshot is being sent */
+	struct ws_output held; /* events that wait for the end of a list */
+	int holding;
 	unsigned events;     /* a bit for each */
 	unsigned long long lost; /* events since it was last told */
 };
@@ -157,7 +159,7 @@ add_foreign(struct ws_output *o, struct ws_text t)
 static void
 tell_lost(struct ws_watcher *w)
 {
-	if (w->lost == 0 || w->out->len > EVENTS_MAX / 2)
+	if (w->lost == 0 || w->holding || w->out->len > EVENTS_MAX / 2)
 		return;
 	add(w->out, "{\"event\":\"lost\",\"count\":");
 	add_number(w->out, w->lost);
@@ -174,10 +176,11 @@ tell_one(struct ws_watcher *w, enum ws_event_kind event,
 		return;
 	tell_lost(w);
 	if (w->lost != 0 || line->failed ||
-	    w->out->len + line->len > EVENTS_MAX)
+	    w->out->len + w->held.len + line->len > EVENTS_MAX)
 		w->lost++;
 	else
-		ws_output_add(w->out, line->s, line->len);
+		ws_output_add(w->holding ? &w->held : w->out, line->s,
+		    line->len);
 }
 
 /* Begins a line: {"event":"connect","device":"name" */
@@ -379,6 +382,7 @@ ws_watch_end(struct ws_watcher *w)
 	for (p = &watch->first; *p != w; p = &(*p)->next)
 		;
 	*p = w->next;
+	ws_output_free(&w->held);
 	free(w);
 	if (--watch->count != 0)
 		return;
@@ -386,6 +390,20 @@ ws_watch_end(struct ws_watcher *w)
 	watch->hub->channel_event = NULL;
 	ws_output_free(&watch->line);
 	free(watch);
+}
+
+/* see ws.h */
+void
+ws_watch_hold(struct ws_watcher *w, int hold)
+{
+	w->holding = hold;
+	if (hold)
+		return;
+	if (w->held.failed)
+		w->out->failed = 1; /* events are missing */
+	if (w->held.len != 0)
+		ws_output_add(w->out, w->held.s, w->held.len);
+	ws_output_free(&w->held);
 }
 
 /* see ws.h */

@@ -997,6 +997,9 @@ struct ws_output *ws_watch_output(const struct ws_hub *h, unsigned i);
 int ws_watch_snapshotting(const struct ws_watcher *w);
 void ws_watch_continue(struct ws_hub *h, struct ws_watcher *w);
 
+/* Holds events back while a reply is incomplete; 0: they follow now. */
+void ws_watch_hold(struct ws_watcher *w, int hold);
+
 /* To be called when some of the watcher's output has been removed. */
 void ws_watch_sent(struct ws_watcher *w);
 

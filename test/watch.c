@@ -528,6 +528,48 @@ lists(void)
 }
 
 static void
+list_of_watcher(void)
+{
+	struct watcher *w = &watchers[0];
+	const struct ws_output *out = &w->control.out;
+	unsigned i, lists = 0, events = 0;
+	const char *line, *end_of_line;
+
+	CASE("a watcher's list is one line, and events follow it");
+	begin();
+	for (i = 0; i < SESSIONS; i++)
+		join(&clients[i]);
+	ask(w, "{\"action\":\"watch\"}");
+	ws_control_sent(&w->control, out->len);
+	for (i = 0; i < 2; i++) {
+		hub.budget = 1;
+		ask(w, "{\"action\":\"list\"}");
+		while (ws_control_busy(&w->control)) {
+			change(SESSIONS);
+			hub.budget = 100;
+			(void)ws_control_feed(&hub, &w->control, "", 0);
+		}
+	}
+	for (line = out->s; line < out->s + out->len; line = end_of_line + 1) {
+		end_of_line = memchr(line, '\n',
+		    (size_t)(out->s + out->len - line));
+		if (end_of_line == NULL) {
+			EXPECT(0, "\"%.40s\" has no end", line);
+			break;
+		}
+		if (*line == '{')
+			events += end_of_line[-1] == '}';
+		else
+			lists += strncmp(line, "OK [\"", 5) == 0 &&
+			    end_of_line[-1] == ']' && memchr(line, '{',
+			    (size_t)(end_of_line - line)) == NULL;
+	}
+	EXPECT(lists == 2 && events > 10, "%u lists and %u events", lists,
+	    events);
+	end();
+}
+
+static void
 crowd(void)
 {
 	static struct client many[CROWD];
@@ -585,6 +627,7 @@ main(void)
 	models();
 	lost();
 	lists();
+	list_of_watcher();
 	crowd();
 	return test_end();
 }

@@ -297,6 +297,22 @@ ws_watch_event(const char *name, size_t len)
 	return -1;
 }
 
+/*
+ * Copies a line of the snapshot. It cannot be lost, because the next snapshot
+ * would lose it again: a device may have more than EVENTS_MAX of sessions.
+ */
+static void
+tell_there(struct ws_watcher *w, enum ws_event_kind event,
+    const struct ws_output *line)
+{
+	if ((w->events & 1u << event) == 0)
+		return;
+	if (line->failed)
+		w->out->failed = 1;
+	else
+		ws_output_add(w->out, line->s, line->len);
+}
+
 /* Tells a watcher's snapshot about the sessions of a device. */
 static void
 tell_device(struct ws_hub *h, struct ws_device *d, void *arg)
@@ -307,14 +323,14 @@ tell_device(struct ws_hub *h, struct ws_device *d, void *arg)
 
 	for (s = ws_device_sessions(d); s != NULL; s = s->next) {
 		session_line(h, s, WS_EVENT_CONNECT, ++n, WS_ENDED_ERROR);
-		tell_one(arg, WS_EVENT_CONNECT, &h->watch->line);
+		tell_there(arg, WS_EVENT_CONNECT, &h->watch->line);
 	}
 	for (s = ws_device_sessions(d); s != NULL; s = s->next) {
 		h->owner->describe(s, &about, h->arg);
 		if (!about.away)
 			continue;
 		session_line(h, s, WS_EVENT_AWAY, n, about.reason);
-		tell_one(arg, WS_EVENT_AWAY, &h->watch->line);
+		tell_there(arg, WS_EVENT_AWAY, &h->watch->line);
 	}
 }
 
@@ -322,7 +338,7 @@ static void
 tell_occupied(struct ws_hub *h, const struct ws_channel *c, void *arg)
 {
 	channel_line(h, c, WS_EVENT_CHANNEL_OCCUPIED);
-	tell_one(arg, WS_EVENT_CHANNEL_OCCUPIED, &h->watch->line);
+	tell_there(arg, WS_EVENT_CHANNEL_OCCUPIED, &h->watch->line);
 }
 
 static struct ws_watcher *

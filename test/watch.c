@@ -617,6 +617,22 @@ crowd(void)
 	ws_control_free(&w->control);
 	for (i = 0; i < CROWD; i++)
 		ws_hub_leave(&hub, &many[i].session);
+
+	CASE("a snapshot of a device with 20,000 sessions loses none");
+	for (i = 0; i < 20000; i++) {
+		memset(&many[i], 0, sizeof many[i]);
+		EXPECT(ws_hub_join(&hub, &many[i].session, room) == 0, "no join");
+	}
+	ask(w, "{\"action\":\"watch\",\"snapshot\":true}");
+	s = answer(w, &len, &most, 0);
+	EXPECT(occurrences(s, "\"connect\"") == 20000 &&
+	    strstr(s, "\"lost\"") == NULL && strcmp(s + len - 18,
+	    "{\"event\":\"ready\"}\n") == 0, "%u sessions, and \"%s\"",
+	    occurrences(s, "\"connect\""), s + len - 18);
+	free(s);
+	ws_control_free(&w->control);
+	while (i-- > 0) /* the last one is the first of its device */
+		ws_hub_leave(&hub, &many[i].session);
 	EXPECT(hub.nchannels == 0 && hub.count == 0, "somebody is left");
 	end();
 }

@@ -30,9 +30,10 @@ enum { BETWEEN, TEXT, RESYNC };
 
 /*
  * Values of line_open: no line is open, or a newline would end the line of the
- * reply to an invalid text, or to an object.
+ * reply to an invalid text, or to an object. WATCHED: the reply to an object is
+ * a whole line already, because the backend watches.
  */
-enum { CLOSED, AFTER_ERROR, AFTER_OBJECT };
+enum { CLOSED, AFTER_ERROR, AFTER_OBJECT, WATCHED };
 
 /* ---------------------------------------------------------------- actions */
 
@@ -474,8 +475,10 @@ end_line(struct ws_hub *h, struct ws_control *c)
 static void
 take_newline(struct ws_hub *h, struct ws_control *c)
 {
-	if (c->line_open == AFTER_OBJECT)
+	if (c->line_open == AFTER_OBJECT || c->line_open == WATCHED)
 		c->lines = 1;
+	if (c->line_open == WATCHED)
+		c->line_open = CLOSED;
 	end_line(h, c);
 }
 
@@ -554,9 +557,9 @@ reply(struct ws_hub *h, struct ws_control *c, const struct command *cmd,
 		memcpy(c->detail, cmd->detail, sizeof c->detail);
 		reply_error(c);
 		free_answer(c);
-		if (c->watcher != NULL)
-			c->line_open = CLOSED;
 	}
+	if (c->watcher != NULL)
+		c->line_open = object ? WATCHED : CLOSED;
 	if (cmd->newline)
 		take_newline(h, c);
 }

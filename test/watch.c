@@ -570,6 +570,32 @@ list_of_watcher(void)
 }
 
 static void
+feed(struct ws_control *c, const char *text)
+{
+	hub.budget = 1000;
+	(void)ws_control_feed(&hub, c, text, strlen(text));
+	ws_control_resync(c); /* nothing more has been received */
+}
+
+static void
+invalid_line_of_watcher(void)
+{
+	static const char wanted[] = "OK 1\nERR not JSON at byte 1: "
+	    "not a name in quotes\nOK 0\n";
+	struct ws_control *c = &watchers[0].control;
+
+	CASE("a watcher that writes lines gets one ERR for an invalid one");
+	begin();
+	feed(c, "{\"action\":\"watch\"}\n");
+	feed(c, "{bad ");
+	feed(c, "rest}\n{\"action\":\"count\"}\n");
+	EXPECT(c->out.len == sizeof wanted - 1 &&
+	    memcmp(c->out.s, wanted, sizeof wanted - 1) == 0, "\"%.*s\"",
+	    (int)c->out.len, c->out.s);
+	end();
+}
+
+static void
 crowd(void)
 {
 	static struct client many[CROWD];
@@ -644,6 +670,7 @@ main(void)
 	lost();
 	lists();
 	list_of_watcher();
+	invalid_line_of_watcher();
 	crowd();
 	return test_end();
 }

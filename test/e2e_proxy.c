@@ -562,7 +562,7 @@ crowd(void)
 
 	CASE("PROXY: 40 at once beyond --max-per-ip, and others get in");
 	START(&h, QUIET_HUB, TRUST, "--max-per-ip", "1", "--max-clients",
-	    "20", "--proxy-protocol");
+	    "60", "--proxy-protocol");
 	in(&c, call(&h, V1("192.0.2.1"), "/", NULL));
 	for (i = 0; i < 40; i++) { /* without requests */
 		fd[i] = dial(h.port[0], 0);
@@ -580,6 +580,11 @@ crowd(void)
 	EXPECT(counter(&h, "refused") == 40, "%lld are counted",
 	    counter(&h, "refused"));
 	leave(&c);
+	for (end = now() + patience; now() < end; nap(5))
+		if (counter(&h, "away") == 0 &&
+		    file_has(h.log, " s, 0 clients (0 in the hub)"))
+			break;
+	EXPECT(now() < end, "some are still counted as clients");
 	STOP(&h);
 }
 

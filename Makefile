@@ -139,11 +139,11 @@ $(B)/tls: test/tls.c test/alloc.h tls.c pem.o entropy.o log.o
 	test "$(TLS)" = no || $(C) $(LDFLAGS) -o $@ $(BEAR) test/tls.c pem.o entropy.o log.o $(LIB)
 
 # Those that start wshub.
-$(E2E): test/hub.h test/group.h
+$(E2E): test/hub.h test/client.h test/group.h
 	$(QUICK_LINK) test/$(@F).c
 
 # And make tokens.
-$(SIGN): test/hub.h test/group.h token.o json.o ws.o log.o
+$(SIGN): test/hub.h test/client.h test/group.h token.o json.o ws.o log.o
 	$(QUICK_LINK) test/$(@F).c token.o json.o ws.o log.o
 
 $(B)/e2e_watch: test/e2e_watch.c
@@ -158,7 +158,7 @@ $(B)/e2e_cli: test/e2e_cli.c
 $(B)/e2e_sessions: test/e2e_sessions.c
 $(B)/service: test/service.c
 
-$(B)/e2e_tls: test/e2e_tls.c test/hub.h test/group.h
+$(B)/e2e_tls: test/e2e_tls.c test/hub.h test/client.h test/group.h
 	$(QUICK_LINK) $(BEAR) test/e2e_tls.c $(LIB)
 
 $(B)/sandbox: test/sandbox.c sandbox.o
@@ -167,8 +167,8 @@ $(B)/sandbox: test/sandbox.c sandbox.o
 $(B)/echo: test/echo.c http.o ws.o
 	$(QUICK_LINK) test/echo.c http.o ws.o
 
-$(B)/conformance: test/conformance.c test/plain.h ws.o
-	$(QUICK_LINK) test/conformance.c ws.o
+$(B)/conformance: test/conformance.c test/client.h test/plain.h
+	$(QUICK_LINK) test/conformance.c
 
 # The hub's files on a fake kernel: test/fake.h.
 FAKE = $(B)/fake.o $(B)/w-queue.o $(B)/w-poll.o $(B)/w-client.o \
@@ -226,7 +226,7 @@ $(B)/w-loop.o: loop.c
 $(B)/w-tls.o: tls.c notls.c
 	$(PART) `sed -n 's/^tls:\(.*\) \([^ ]*\)$$/\1 -DPART="..\/\2"/p' .flags | sed 's/"/\\"/g'` test/part.c
 
-$(B)/fault: test/fault.c test/peers.h $(FAKE) $(B)/w-hub.o $(PLAIN)
+$(B)/fault: test/fault.c test/peers.h test/client.h $(FAKE) $(B)/w-hub.o $(PLAIN)
 	$(QUICK_LINK) $(BEAR) test/fault.c $(FAKE) $(B)/w-hub.o $(PLAIN) $(LIB)
 
 $(B)/bounds: test/bounds.c $(FAKE) $(B)/w-hub.o $(PLAIN)
@@ -249,7 +249,7 @@ bench: wshub $(B)/bench
 BENCH = test/bench/bench.c test/bench/hostile.c test/bench/sessions.c \
     test/bench/clients.c test/bench/servers.c
 
-$(B)/bench: $(BENCH) test/bench/bench.h .flags
+$(B)/bench: $(BENCH) test/bench/bench.h test/client.h .flags
 	$(LINK) $(BEAR) $(BENCH) $(LIB)
 
 # libFuzzer on each target for SECONDS (60).

@@ -43,15 +43,10 @@ static struct {
 	int check, queue_total;
 } o = { .control_mode = 0660, .control_group = (gid_t)-1 };
 
-<<<<<<< HEAD
-static struct ws_setup setup; /* no initialiser: it would take 8 KB on disk */
-static int passed[4]; /* sockets from the service manager, by kind */
-=======
 /* No initialisers: they would take 9 KB on disk. */
 static struct ws_setup setup;
 static struct ws_trust trust;
-static int passed[3]; /* sockets from the service manager, by kind */
->>>>>>> 5099907 (Keep the trusted addresses out of the binary, and test who still counts)
+static int passed[4]; /* sockets from the service manager, by kind */
 
 /* ---------------------------------------------------------------- options */
 

@@ -21,19 +21,14 @@
  */
 #define _GNU_SOURCE
 #include <sys/types.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdint.h>
 #include <time.h>
 
 #include "../ws.h"
+#include "client.h"
 #include "plain.h"
 #include "test.h"
 
@@ -43,11 +38,9 @@
 #define ROOM (18u << 20)
 #define WHOLE ROOM
 
-static const unsigned char mask[4] = { 0x37, 0xfa, 0x21, 0x3d };
-
 static unsigned port;
-static unsigned char script[ROOM], heard[ROOM], data[ROOM];
-static size_t script_len, heard_len;
+static unsigned char script[ROOM], data[ROOM];
+static size_t script_len;
 static size_t pauses[16], npauses;
 static char got[65536], want[65536];
 static size_t got_len, want_len;
@@ -72,10 +65,8 @@ raw(const void *bytes, size_t len)
 static void
 part(unsigned first, const void *payload, size_t there, uint64_t len)
 {
-	script_len += ws_frame_head(script + script_len, first, len, mask);
-	memcpy(script + script_len, payload, there);
-	ws_mask(script + script_len, there, mask, 0);
-	script_len += there;
+	script_len += frame_part(script + script_len, first, payload, there,
+	    len);
 }
 
 static void
@@ -176,42 +167,39 @@ give_up(const char *what)
 	exit(1);
 }
 
-/* Connects and shakes hands, and reads not a byte more. */
-static int
+/* Connects and shakes hands. */
+static struct client
 dial(void)
 {
 	static const char request[] = "GET /?case=1 HTTP/1.1\r\n"
 	    "Host: localhost\r\nUpgrade: WebSocket\r\n"
 	    "User-Agent: conformance\r\n"
 	    "Connection: keep-alive, Upgrade\r\n"
-	    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+	    "Sec-WebSocket-Key: " KEY "\r\n"
 	    "Sec-WebSocket-Version: 13\r\n\r\n";
-	struct sockaddr_in in;
-	char head[512];
-	size_t n = 0;
-	int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+	struct client c = { 0 };
+	char *head, text[512];
+	int n;
 
-	memset(&in, 0, sizeof in);
-	in.sin_family = AF_INET;
-	in.sin_port = htons((unsigned short)port);
-	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if (fd == -1 || connect(fd, (struct sockaddr *)&in, sizeof in) != 0 ||
-	    send(fd, request, sizeof request - 1, 0) == -1)
+	c.fd = client_connect((int)port, 0);
+	if (c.fd == -1 || client_put(&c, request, sizeof request - 1) != 0)
 		give_up("connect");
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	while (n < sizeof head - 1 && recv(fd, head + n, 1, 0) == 1) {
-		head[++n] = '\0';
-		if (n > 4 && strcmp(head + n - 4, "\r\n\r\n") == 0)
-			break;
-	}
-	head[n] = '\0';
-	EXPECT(strncmp(head, "HTTP/1.1 101 ", 13) == 0 && strstr(head,
-	    "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n") != NULL,
-	    "the answer to the handshake is \"%s\"", head);
-	fcntl(fd, F_SETFL, O_NONBLOCK);
-	heard_len = got_len = 0;
+	n = get_head(&c, &head);
+	snprintf(text, sizeof text, "%.*s", n > 0 ? n : 0, n > 0 ? head : "");
+	EXPECT(strncmp(text, "HTTP/1.1 101 ", 13) == 0 &&
+	    strstr(text, ACCEPT) != NULL, "the answer to the handshake is "
+	    "%d, \"%s\"", n, text);
+	fcntl(c.fd, F_SETFL, O_NONBLOCK);
+	got_len = 0;
 	got[0] = '\0';
-	return fd;
+	return c;
+}
+
+static void
+leave(struct client *c)
+{
+	close(c->fd);
+	client_free(c);
 }
 
 static void
@@ -221,62 +209,49 @@ said(const char *words)
 }
 
 /*
- * Takes a frame off heard, if it is whole, and notes it. 1 for a Close, -1 if
- * nothing more can be understood, 2 for another; 0: none is whole.
+ * Notes a frame, if one is whole: 1 for a Close, 2 for another. LATE: none is;
+ * AT_END; or what came is noted as words, and nothing more is understood.
  */
 static int
-take_frame(unsigned *code)
+take_frame(struct client *c)
 {
-	unsigned char *p = heard;
-	uint64_t len = heard_len < 2 ? 0 : p[1] & 0x7f;
-	size_t head = 2, at;
-	unsigned opcode = p[0] & 15;
+	unsigned char *p;
+	size_t len, at;
+	int first = get_frame(c, &p, &len);
+	unsigned opcode = (unsigned)first & 15;
 	char words[32];
 
-	if (heard_len < 2)
-		return 0;
-	if ((p[0] & 0xf0) != 0x80 || p[1] >> 7 != 0) {
-		said(p[1] >> 7 ? " masked" : " bits or fragments");
-		return -1;
+	if (first < 0) {
+		if (first == RESET || first == WRONG)
+			said(first == RESET ? " reset" : " a bad head");
+		return first;
 	}
-	if (len >= 126) {
-		head = len == 126 ? 4 : 10;
-		if (heard_len < head)
-			return 0;
-		for (len = 0, at = 2; at < head; at++)
-			len = len << 8 | p[at];
-		if (len < (head == 4 ? 126u : 65536u) || len > ROOM - head ||
-		    opcode >= WS_CLOSE) {
-			said(" bad length");
-			return -1;
-		}
+	if ((first & 0xf0) != 0x80) {
+		said(" bits or fragments");
+		return WRONG;
 	}
-	if (heard_len - head < len)
-		return 0;
-	p += head;
+	if (opcode >= WS_CLOSE && len > 125) {
+		said(" bad length");
+		return WRONG;
+	}
 	if (opcode == WS_TEXT || opcode == WS_BINARY) {
 		note_message(got, &got_len, opcode == WS_TEXT ? 'T' : 'B', p,
-		    (size_t)len);
+		    len);
 	} else if (opcode == WS_PING || opcode == WS_PONG) {
 		said(opcode == WS_PING ? "(ping " : "(pong ");
-		note(got, &got_len, (char *)p, (size_t)len);
+		note(got, &got_len, (char *)p, len);
 		said(")");
 	} else if (opcode == WS_CLOSE) {
-		*code = WS_CLOSE_NO_STATUS;
-		if (len >= 2)
-			*code = (unsigned)p[0] << 8 | p[1];
 		snprintf(words, sizeof words, len == 1 ? "close half" :
-		    len == 0 ? "close -" : "close %u", *code);
+		    len == 0 ? "close -" : "close %u",
+		    len < 2 ? 0 : (unsigned)p[0] << 8 | p[1]);
 		said(words);
-		if (len > 2 && plain_utf8(p + 2, (size_t)len - 2, &at) !=
-		    PLAIN_WHOLE)
+		if (len > 2 && plain_utf8(p + 2, len - 2, &at) != PLAIN_WHOLE)
 			said(" with a bad reason");
 	} else {
 		said(" bad opcode");
-		return -1;
+		return WRONG;
 	}
-	heard_len -= head + (size_t)len;
-	memmove(heard, p + len, heard_len);
 	return opcode == WS_CLOSE ? 1 : 2;
 }
 
@@ -284,14 +259,14 @@ take_frame(unsigned *code)
 static void
 play(size_t piece)
 {
-	int fd = dial(), closed = 0, r;
+	struct client c = dial();
+	int closed = 0, r;
 	size_t at = 0, upto, mark = 0, end = script_len;
 	struct pollfd p;
-	unsigned code = 0;
 	ssize_t n;
 	long long limit = now() + PATIENCE;
 
-	p.fd = fd;
+	p.fd = c.fd;
 	for (;;) {
 		p.events = (short)(at < end ? POLLIN | POLLOUT : POLLIN);
 		if (poll(&p, 1, mark < npauses && pauses[mark] == at ? QUIET :
@@ -312,25 +287,17 @@ play(size_t piece)
 			break;
 		}
 		if ((p.revents & (POLLIN | POLLHUP | POLLERR)) != 0) {
-			n = recv(fd, heard + heard_len, ROOM - heard_len, 0);
-			if (n == 0)
-				break;
-			if (n < 0) {
-				said(" reset");
-				break;
-			}
 			if (closed) {
-				said(" and more");
+				if ((r = need(&c, 1)) == AT_END)
+					break;
+				said(r == 0 ? " and more" : " reset");
 				break;
 			}
-			heard_len += (size_t)n;
-			while (!closed && (r = take_frame(&code)) != 0) {
-				if (r == -1)
-					goto out;
-				closed = r == 1;
-			}
-			if (closed && heard_len != 0)
-				said(" and more");
+			while ((r = take_frame(&c)) == 2)
+				;
+			if (r < 0 && r != LATE)
+				break;
+			closed = r == 1;
 			if (closed && at < end && npauses == 0)
 				end = at; /* it may not want the rest */
 		}
@@ -342,12 +309,11 @@ play(size_t piece)
 			upto = at + piece < end ? at + piece : end;
 			if (mark < npauses && upto > pauses[mark])
 				upto = pauses[mark];
-			n = send(fd, script + at, upto - at, 0);
+			n = send(c.fd, script + at, upto - at, MSG_NOSIGNAL);
 			at += n > 0 ? (size_t)n : 0;
 		}
 	}
-out:
-	close(fd);
+	leave(&c);
 }
 
 /*
@@ -830,36 +796,28 @@ message(unsigned kind, size_t len, size_t fragment, size_t piece)
 static void
 round_trips(unsigned kind, size_t len)
 {
-	int fd = dial(), i, r = 2;
+	struct client c = dial();
+	int i, r = 2;
 	struct pollfd p;
-	unsigned code;
-	ssize_t n;
 
 	begin();
 	frame(WS_FIN | kind, data, len);
-	p.fd = fd;
+	p.fd = c.fd;
 	p.events = POLLIN;
 	wish_message(kind == WS_TEXT ? 'T' : 'B', data, len);
 	for (i = 0; i < 1000 && r == 2; i++) {
-		if (send(fd, script, script_len, 0) != (ssize_t)script_len)
+		if (client_put(&c, script, script_len) != 0)
 			break;
 		got_len = 0;
-		while ((r = take_frame(&code)) == 0) {
-			n = -1;
-			if (poll(&p, 1, PATIENCE) == 1)
-				n = recv(fd, heard + heard_len, 65536, 0);
-			if (n <= 0) {
-				r = -1;
+		while ((r = take_frame(&c)) == LATE)
+			if (poll(&p, 1, PATIENCE) != 1)
 				break;
-			}
-			heard_len += (size_t)n;
-		}
 		if (strcmp(got, want) != 0)
 			break;
 	}
 	EXPECT(i == 1000, "%zu bytes: message %d has come back as \"%.100s\"",
 	    len, i, got);
-	close(fd);
+	leave(&c);
 }
 
 static void

@@ -8,7 +8,6 @@
 #include "hub.h"
 
 #ifdef WITH_TLS
-#include <bearssl.h>
 
 /* A file of test/certs; what was returned four calls ago is overwritten. */
 static char *
@@ -24,211 +23,77 @@ cert(const char *name)
 
 /* ------------------------------------------------------- a client's TLS */
 
-struct wss {
-	struct client c; /* the first: its arg is this */
-	br_ssl_client_context tls;
-	br_x509_minimal_context x509;
-	unsigned char buffers[BR_SSL_BUFSIZE_BIDI];
-	size_t step;  /* bytes of a send; 0: all there are */
-	int notified; /* the end came with close_notify */
-};
-
 static br_x509_trust_anchor anchor;
-
-static void
-append(void *arg, const void *data, size_t len)
-{
-	struct ws_der {
-		unsigned char bytes[4096];
-		size_t len;
-	} *der = arg;
-
-	if (len <= sizeof der->bytes - der->len)
-		memcpy(der->bytes + der->len, data, len);
-	der->len += len;
-}
 
 /* The CA, whom clients trust. */
 static void
 load_anchor(void)
 {
-	static struct {
-		unsigned char bytes[4096];
-		size_t len;
-	} der, dn;
-	static unsigned char q[BR_EC_KBUF_PUB_MAX_SIZE];
-	static br_x509_decoder_context d;
-	br_pem_decoder_context pem;
-	size_t len, n, at = 0;
-	char *p = slurp(cert("ca.pem"), &len);
+	static struct client_der der, dn;
 
-	br_pem_decoder_init(&pem);
-	while (at < len) {
-		n = br_pem_decoder_push(&pem, p + at, len - at);
-		at += n;
-		if (br_pem_decoder_event(&pem) == BR_PEM_BEGIN_OBJ)
-			br_pem_decoder_setdest(&pem, append, &der);
-	}
-	free(p);
-	br_x509_decoder_init(&d, append, &dn);
-	br_x509_decoder_push(&d, der.bytes, der.len);
-	if (br_x509_decoder_get_pkey(&d) == NULL)
-		give_up("ca.pem");
+	dn.len = 0;
+	anchor.pkey = *client_certificate(cert("ca.pem"), &der, &dn);
 	anchor.dn.data = dn.bytes;
 	anchor.dn.len = dn.len;
 	anchor.flags = BR_X509_TA_CA;
-	anchor.pkey = *br_x509_decoder_get_pkey(&d);
-	memcpy(q, anchor.pkey.key.ec.q, anchor.pkey.key.ec.qlen);
-	anchor.pkey.key.ec.q = q;
-}
-
-/*
- * Runs the engine until it is in one of the wanted states: 0. -1: closed, or
- * with errno, 0 for the end of the stream.
- */
-static int
-run(struct wss *w, unsigned wanted)
-{
-	br_ssl_engine_context *e = &w->tls.eng;
-	unsigned char *p;
-	unsigned state;
-	size_t len;
-	ssize_t n;
-
-	for (;;) {
-		state = br_ssl_engine_current_state(e);
-		errno = 0;
-		if ((state & BR_SSL_CLOSED) != 0)
-			return -1;
-		if ((state & BR_SSL_SENDREC) != 0) {
-			p = br_ssl_engine_sendrec_buf(e, &len);
-			if (w->step != 0 && len > w->step)
-				len = w->step;
-			n = send(w->c.fd, p, len, MSG_NOSIGNAL);
-			if (n <= 0)
-				return -1;
-			br_ssl_engine_sendrec_ack(e, (size_t)n);
-			continue;
-		}
-		if ((state & wanted) != 0)
-			return 0;
-		if ((state & BR_SSL_RECVREC) == 0)
-			return -1;
-		p = br_ssl_engine_recvrec_buf(e, &len);
-		n = recv(w->c.fd, p, len, 0);
-		if (n <= 0) {
-			errno = n == 0 ? 0 : errno;
-			return -1;
-		}
-		br_ssl_engine_recvrec_ack(e, (size_t)n);
-	}
-}
-
-static ssize_t
-wss_read(struct client *c, void *buf, size_t room)
-{
-	struct wss *w = c->arg;
-	br_ssl_engine_context *e = &w->tls.eng;
-	unsigned char *p;
-	size_t len;
-
-	if (run(w, BR_SSL_RECVAPP) != 0) {
-		if (br_ssl_engine_current_state(e) == BR_SSL_CLOSED) {
-			w->notified = br_ssl_engine_last_error(e) == BR_ERR_OK;
-			errno = EPROTO;
-			return w->notified ? 0 : -1;
-		}
-		return errno == 0 ? 0 : -1;
-	}
-	p = br_ssl_engine_recvapp_buf(e, &len);
-	len = len < room ? len : room;
-	memcpy(buf, p, len);
-	br_ssl_engine_recvapp_ack(e, len);
-	return (ssize_t)len;
-}
-
-static int
-wss_put(struct wss *w, const void *data, size_t len)
-{
-	br_ssl_engine_context *e = &w->tls.eng;
-	const unsigned char *at = data;
-	unsigned char *p;
-	size_t n;
-
-	while (len > 0) {
-		if (run(w, BR_SSL_SENDAPP) != 0)
-			return -1;
-		p = br_ssl_engine_sendapp_buf(e, &n);
-		n = n < len ? n : len;
-		memcpy(p, at, n);
-		br_ssl_engine_sendapp_ack(e, n);
-		at += n;
-		len -= n;
-		br_ssl_engine_flush(e, 0);
-	}
-	return run(w, BR_SSL_SENDAPP);
 }
 
 /* A client's beginning: it may still be configured. */
-static struct wss *
+static struct client *
 wss_new(const struct hub *h, int rcvbuf)
 {
-	struct wss *w = calloc(1, sizeof *w);
+	struct client *w = calloc(1, sizeof *w);
 
 	if (w == NULL)
 		give_up("memory");
-	w->c.fd = dial(h->port[1], rcvbuf);
-	w->c.read = wss_read;
-	w->c.arg = w;
-	br_ssl_client_init_full(&w->tls, &w->x509, &anchor, 1);
-	br_x509_minimal_set_time(&w->x509, 740000, 0); /* in 2026 */
-	br_ssl_engine_set_buffer(&w->tls.eng, w->buffers, sizeof w->buffers,
-	    1);
+	w->fd = dial(h->port[1], rcvbuf);
+	w->tls = client_tls_trusting(&anchor);
+	br_x509_minimal_set_time(&w->tls->x509.minimal, 740000, 0); /* 2026 */
 	return w;
 }
 
 /* The handshake: 0, or BearSSL's error, or -1. */
 static int
-wss_shake(struct wss *w, int resume)
+wss_shake(struct client *w, int resume)
 {
-	if (!br_ssl_client_reset(&w->tls, "localhost", resume))
-		return br_ssl_engine_last_error(&w->tls.eng);
-	if (run(w, BR_SSL_SENDAPP) == 0)
+	if (!br_ssl_client_reset(&w->tls->ssl, "localhost", resume))
+		return br_ssl_engine_last_error(&w->tls->ssl.eng);
+	if (client_run(w, BR_SSL_SENDAPP) == 0)
 		return 0;
-	return br_ssl_engine_current_state(&w->tls.eng) == BR_SSL_CLOSED ?
-	    br_ssl_engine_last_error(&w->tls.eng) : -1;
+	return br_ssl_engine_current_state(&w->tls->ssl.eng) == BR_SSL_CLOSED ?
+	    br_ssl_engine_last_error(&w->tls->ssl.eng) : -1;
 }
 
 static int
-wss_enter(struct wss *w)
+wss_enter(struct client *w)
 {
-	return wss_put(w, REQUEST, sizeof REQUEST - 1) == 0 &&
-	    take_opening(&w->c) == 0 ? 0 : -1;
+	return client_put(w, REQUEST, sizeof REQUEST - 1) == 0 &&
+	    take_opening(w) == 0 ? 0 : -1;
 }
 
 static void
-wss_leave(struct wss *w)
+wss_leave(struct client *w)
 {
-	leave(&w->c);
+	leave(w);
 	free(w);
 }
 
 /* The same, and the hub knows. */
 static void
-wss_gone(const struct hub *h, struct wss *w)
+wss_gone(const struct hub *h, struct client *w)
 {
 	char id[16];
 
-	memcpy(id, w->c.id, sizeof id);
+	memcpy(id, w->id, sizeof id);
 	wss_leave(w);
 	EXPECT(await_gone(h, id), "it does not leave");
 }
 
 /* One that is in; the group ends if it does not get in. */
-static struct wss *
+static struct client *
 wss_join(const struct hub *h)
 {
-	struct wss *w = wss_new(h, 0);
+	struct client *w = wss_new(h, 0);
 	int error = wss_shake(w, 0);
 
 	EXPECT(error == 0, "handshake: error %d", error);
@@ -239,24 +104,13 @@ wss_join(const struct hub *h)
 
 /* What the peer's key is, of a full handshake: BR_KEYTYPE_EC or _RSA. */
 static int
-key_type(const struct wss *w)
+key_type(const struct client *w)
 {
 	unsigned usages;
-	const br_x509_pkey *p = w->x509.vtable->get_pkey(&w->x509.vtable,
+	const br_x509_pkey *p = w->tls->x509.minimal.vtable->get_pkey(&w->tls->x509.minimal.vtable,
 	    &usages);
 
 	return p != NULL ? p->key_type : 0;
-}
-
-static void
-wss_frame(struct wss *w, unsigned first, const void *data, size_t len)
-{
-	unsigned char *p = malloc(len + 14);
-
-	if (p == NULL)
-		give_up("memory");
-	wss_put(w, p, frame(p, first, data, len));
-	free(p);
 }
 
 #define PAIR(c, k) "-c", cert(c), "-k", cert(k)
@@ -280,7 +134,7 @@ kinds(void)
 		{ "rsa4096.pem", "rsa4096.key", BR_KEYTYPE_RSA },
 	};
 	struct hub h;
-	struct wss *w;
+	struct client *w;
 	size_t i;
 
 	load_anchor();
@@ -293,7 +147,7 @@ kinds(void)
 		w = wss_join(&h);
 		EXPECT(key_type(w) == t[i].type, "%s: another key", t[i].key);
 		ORDER(&h, M1, "OK 1\n");
-		TEXT(&w->c, "1");
+		TEXT(w, "1");
 		wss_leave(w);
 		STOP(&h);
 	}
@@ -307,7 +161,7 @@ test_talk(struct hub *h)
 	};
 	static char big[65536];
 	struct client plain;
-	struct wss *w = wss_join(h);
+	struct client *w = wss_join(h);
 	char *p, want[32];
 	size_t i;
 	int fd;
@@ -317,7 +171,7 @@ test_talk(struct hub *h)
 	for (i = 0; i < sizeof sizes / sizeof *sizes; i++) {
 		p = sized(sizes[i], "");
 		ORDER(h, p, "OK 2\n");
-		FRAME(&w->c, 0x81, p + 29, sizes[i]);
+		FRAME(w, 0x81, p + 29, sizes[i]);
 		FRAME(&plain, 0x81, p + 29, sizes[i]);
 		free(p);
 	}
@@ -329,14 +183,14 @@ test_talk(struct hub *h)
 
 		put(fd, text, (size_t)snprintf(text, sizeof text, "{\"action\":"
 		    "\"sendToDevice\",\"device\":\"%s\",\"data\":%zu}\n",
-		    w->c.id, i));
+		    w->id, i));
 		if (i % 100 == 99) {
 			size_t k;
 
 			for (k = i - 99; k <= i; k++) {
 				get_line(fd);
 				snprintf(want, sizeof want, "%zu", k);
-				if (!TEXT(&w->c, want))
+				if (!TEXT(w, want))
 					break;
 			}
 			if (k <= i)
@@ -346,20 +200,20 @@ test_talk(struct hub *h)
 	close(fd);
 
 	CASE("wss: frames of a client: Ping, 64 KiB, a violation, Close");
-	wss_frame(w, 0x89, "abc", 3);
-	FRAME(&w->c, 0x8a, "abc", 3);
+	put_frame(w, 0x89, "abc", 3);
+	FRAME(w, 0x8a, "abc", 3);
 	memset(big, 'x', sizeof big);
-	wss_frame(w, 0x81, big, sizeof big);
-	wss_frame(w, 0x89, "", 0);
-	FRAME(&w->c, 0x8a, "", 0);
-	wss_frame(w, 0x88, "\x03\xe8", 2);
-	CLOSED(&w->c, 1000);
-	EXPECT(w->notified, "the end came without close_notify");
+	put_frame(w, 0x81, big, sizeof big);
+	put_frame(w, 0x89, "", 0);
+	FRAME(w, 0x8a, "", 0);
+	put_frame(w, 0x88, "\x03\xe8", 2);
+	CLOSED(w, 1000);
+	EXPECT(w->tls->notified, "the end came without close_notify");
 	wss_leave(w);
 	w = wss_join(h);
-	wss_put(w, "\x81\x01" "a", 3);
-	CLOSED(&w->c, 1002);
-	EXPECT(w->notified, "the end came without close_notify");
+	client_put(w, "\x81\x01" "a", 3);
+	CLOSED(w, 1002);
+	EXPECT(w->tls->notified, "the end came without close_notify");
 	wss_leave(w);
 	leave(&plain);
 }
@@ -367,7 +221,7 @@ test_talk(struct hub *h)
 static void
 test_ends(struct hub *h)
 {
-	struct wss *w;
+	struct client *w;
 	char id[16];
 	int i;
 
@@ -375,23 +229,23 @@ test_ends(struct hub *h)
 	for (i = 0; i < 2; i++) {
 		w = wss_join(h);
 		if (i == 0) {
-			br_ssl_engine_close(&w->tls.eng);
-			while (run(w, 0) == 0)
+			br_ssl_engine_close(&w->tls->ssl.eng);
+			while (client_run(w, 0) == 0)
 				;
-			EXPECT(br_ssl_engine_last_error(&w->tls.eng) ==
+			EXPECT(br_ssl_engine_last_error(&w->tls->ssl.eng) ==
 			    BR_ERR_OK, "error %d", br_ssl_engine_last_error(
-			    &w->tls.eng));
+			    &w->tls->ssl.eng));
 		} else {
-			shutdown(w->c.fd, SHUT_WR);
+			shutdown(w->fd, SHUT_WR);
 		}
-		EXPECT(await_gone(h, w->c.id), "it is still there");
+		EXPECT(await_gone(h, w->id), "it is still there");
 		wss_leave(w);
 	}
 
 	CASE("wss: a record with one bit changed is the end of that one");
 	w = wss_join(h);
-	strcpy(id, w->c.id);
-	put(w->c.fd, "\x17\x03\x03\x00\x20" "0123456789abcdef"
+	strcpy(id, w->id);
+	put(w->fd, "\x17\x03\x03\x00\x20" "0123456789abcdef"
 	    "0123456789abcdef", 37);
 	EXPECT(await_gone(h, id), "it is still there");
 	wss_leave(w);
@@ -401,26 +255,26 @@ static void
 test_resumption(struct hub *h)
 {
 	br_ssl_session_parameters s;
-	struct wss *w;
+	struct client *w;
 	int i;
 
 	CASE("wss: a session is resumed, and one of elsewhere is not");
 	w = wss_join(h);
-	br_ssl_engine_get_session_parameters(&w->tls.eng, &s);
-	EXPECT(s.session_id_len == 32 && w->x509.num_certs > 0, "no session");
+	br_ssl_engine_get_session_parameters(&w->tls->ssl.eng, &s);
+	EXPECT(s.session_id_len == 32 && w->tls->x509.minimal.num_certs > 0, "no session");
 	wss_leave(w);
 	for (i = 0; i < 3; i++) {
 		w = wss_new(h, 0);
 		if (i == 2)
 			s.session_id[5] ^= 1;
-		br_ssl_engine_set_session_parameters(&w->tls.eng, &s);
+		br_ssl_engine_set_session_parameters(&w->tls->ssl.eng, &s);
 		EXPECT(wss_shake(w, 1) == 0 && wss_enter(w) == 0,
 		    "it does not get in: error %d",
-		    br_ssl_engine_last_error(&w->tls.eng));
-		EXPECT((w->x509.num_certs == 0) == (i < 2), "it is %sresumed",
+		    br_ssl_engine_last_error(&w->tls->ssl.eng));
+		EXPECT((w->tls->x509.minimal.num_certs == 0) == (i < 2), "it is %sresumed",
 		    i < 2 ? "not " : "");
 		ORDER(h, M1, "OK ");
-		TEXT(&w->c, "1");
+		TEXT(w, "1");
 		wss_leave(w);
 	}
 }
@@ -428,35 +282,31 @@ test_resumption(struct hub *h)
 static void
 test_splits(struct hub *h)
 {
-	struct wss *w;
+	struct client *w;
 	size_t i;
 
 	CASE("wss: handshake, request and frames a byte at a time");
 	for (i = 1; i < 8; i += 3) {
 		w = wss_new(h, 0);
-		w->step = i;
+		w->tls->step = i;
 		EXPECT(wss_shake(w, 0) == 0 && wss_enter(w) == 0,
 		    "in steps of %zu it does not get in", i);
-		wss_frame(w, 0x89, "abc", 3);
-		FRAME(&w->c, 0x8a, "abc", 3);
+		put_frame(w, 0x89, "abc", 3);
+		FRAME(w, 0x8a, "abc", 3);
 		wss_leave(w);
 	}
 }
 
-/* Enters by wss:// or, with w NULL, by ws://: the first message's text. */
+/* Enters with that target: the first message's text. */
 static const char *
-enter_for(struct client *c, struct wss *w, const char *target)
+enter_for(struct client *c, const char *target)
 {
 	static char text[512];
 	unsigned char *data;
 	size_t len;
-	int n = snprintf(text, sizeof text, "GET %s HTTP/1.1\r\n" UPGRADE
-	    "\r\n", target);
 
-	if (w != NULL)
-		wss_put(w, text, (size_t)n);
-	else
-		put(c->fd, text, (size_t)n);
+	client_put(c, text, (size_t)snprintf(text, sizeof text, "GET %s "
+	    "HTTP/1.1\r\n" UPGRADE "\r\n", target));
 	*text = '\0';
 	if (need(c, sizeof ACCEPTED - 1) != 0)
 		return text;
@@ -473,7 +323,7 @@ static void
 test_moves(struct hub *h)
 {
 	struct client plain, last;
-	struct wss *w[2];
+	struct client *w[2];
 	char session[33] = "", target[80], want[128], text[512];
 	const char *p;
 	int i, open;
@@ -484,7 +334,7 @@ test_moves(struct hub *h)
 		    "each has broken");
 		memset(&plain, 0, sizeof plain);
 		plain.fd = dial(h->port[0], 0);
-		strcpy(text, enter_for(&plain, NULL, "/?resume"));
+		strcpy(text, enter_for(&plain, "/?resume"));
 		if ((p = strstr(text, "\"session\":\"")) != NULL)
 			snprintf(session, sizeof session, "%s", p + 11);
 		EXPECT(strlen(session) == 32, "\"%s\"", text);
@@ -503,10 +353,10 @@ test_moves(struct hub *h)
 			EXPECT(wss_shake(w[i], 0) == 0, "no handshake");
 			snprintf(target, sizeof target, "/?resume=%s.%d",
 			    session, i + 1);
-			p = enter_for(&w[i]->c, w[i], target);
+			p = enter_for(w[i], target);
 			EXPECT(strcmp(p, want) == 0, "\"%s\", not \"%s\"", p,
 			    want);
-			TEXT(&w[i]->c, "1");
+			TEXT(w[i], "1");
 		}
 		if (!open)
 			wss_leave(w[1]);
@@ -514,16 +364,16 @@ test_moves(struct hub *h)
 		memset(&last, 0, sizeof last);
 		last.fd = dial(h->port[0], 0);
 		snprintf(target, sizeof target, "/?resume=%s.3", session);
-		p = enter_for(&last, NULL, target);
+		p = enter_for(&last, target);
 		EXPECT(strcmp(p, want) == 0, "\"%s\", not \"%s\"", p, want);
 		TEXT(&last, "1");
 		if (open) {
 			TEXT(&plain, "1");
 			CLOSED(&plain, 1001);
-			TEXT(&w[0]->c, "1");
-			CLOSED(&w[0]->c, 1001);
-			TEXT(&w[1]->c, "1");
-			CLOSED(&w[1]->c, 1001);
+			TEXT(w[0], "1");
+			CLOSED(w[0], 1001);
+			TEXT(w[1], "1");
+			CLOSED(w[1], 1001);
 			leave(&plain);
 			wss_leave(w[0]);
 			wss_leave(w[1]);
@@ -558,7 +408,7 @@ strangers(void)
 {
 	struct hub h = { 0 };
 	char answer[1024];
-	struct wss *w, *good;
+	struct client *w, *good;
 	size_t len, i;
 	int fd, error;
 	static const struct {
@@ -589,8 +439,8 @@ strangers(void)
 
 	CASE("strangers: TLS on the plain port is a 400");
 	w = wss_new(&h, 0);
-	close(w->c.fd);
-	w->c.fd = dial(h.port[0], 0);
+	close(w->fd);
+	w->fd = dial(h.port[0], 0);
 	error = wss_shake(w, 0);
 	EXPECT(error == BR_ERR_BAD_VERSION || error == BR_ERR_UNEXPECTED ||
 	    error == BR_ERR_UNSUPPORTED_VERSION || error > 0, "error %d",
@@ -615,7 +465,7 @@ strangers(void)
 
 	CASE("strangers: TLS 1.1 gets the alert protocol_version");
 	w = wss_new(&h, 0);
-	br_ssl_engine_set_versions(&w->tls.eng, BR_TLS10, BR_TLS11);
+	br_ssl_engine_set_versions(&w->tls->ssl.eng, BR_TLS10, BR_TLS11);
 	error = wss_shake(w, 0);
 	EXPECT(error == BR_ERR_RECV_FATAL_ALERT + 70, "error %d", error);
 	wss_leave(w);
@@ -623,7 +473,7 @@ strangers(void)
 	CASE("strangers: a client that does not take the certificate");
 	for (i = 0; i < 20; i++) {
 		w = wss_new(&h, 0);
-		br_x509_minimal_set_time(&w->x509, 800000, 0);
+		br_x509_minimal_set_time(&w->tls->x509.minimal, 800000, 0);
 		error = wss_shake(w, 0);
 		EXPECT(error == BR_ERR_X509_EXPIRED, "error %d", error);
 		wss_leave(w);
@@ -632,14 +482,14 @@ strangers(void)
 	CASE("strangers: over wss a bad request, and noise instead of frames");
 	w = wss_new(&h, 0);
 	EXPECT(wss_shake(w, 0) == 0, "no handshake");
-	wss_put(w, "POST / HTTP/1.1\r\nHost: a\r\n\r\n", 28);
+	client_put(w, "POST / HTTP/1.1\r\nHost: a\r\n\r\n", 28);
 	for (len = 0; len < 1000; len += (size_t)error)
-		if ((error = (int)wss_read(&w->c, answer + len, 1000 - len)) <=
+		if ((error = (int)client_get(w, answer + len, 1000 - len)) <=
 		    0)
 			break;
 	answer[len] = '\0';
-	EXPECT(strncmp(answer, "HTTP/1.1 405 ", 13) == 0 && w->notified,
-	    "\"%s\", %s close_notify", answer, w->notified ? "a" : "no");
+	EXPECT(strncmp(answer, "HTTP/1.1 405 ", 13) == 0 && w->tls->notified,
+	    "\"%s\", %s close_notify", answer, w->tls->notified ? "a" : "no");
 	wss_leave(w);
 	for (i = 0; i < 40; i++) {
 		unsigned char *data;
@@ -647,16 +497,16 @@ strangers(void)
 		w = wss_join(&h);
 		for (len = 0; len < 500; len++)
 			answer[len] = (char)(i * 97 + len * len * 31 + 0x83);
-		wss_put(w, answer, len);
-		EXPECT(get_frame(&w->c, &data, &len) == 0x88, "noise %zu gets "
+		client_put(w, answer, len);
+		EXPECT(get_frame(w, &data, &len) == 0x88, "noise %zu gets "
 		    "no Close", i);
-		EXPECT(get_frame(&w->c, &data, &len) == AT_END, "noise %zu "
+		EXPECT(get_frame(w, &data, &len) == AT_END, "noise %zu "
 		    "gets no end", i);
 		wss_leave(w);
 	}
 
 	ORDER(&h, M1, "OK 1\n");
-	TEXT(&good->c, "1");
+	TEXT(good, "1");
 	wss_leave(good);
 	STOP(&h);
 }
@@ -666,7 +516,7 @@ static void
 ends(void)
 {
 	struct hub h = { 0 };
-	struct wss *slow, *good;
+	struct client *slow, *good;
 	unsigned char *data;
 	char *p = sized(100000, "\n");
 	size_t len;
@@ -685,12 +535,12 @@ ends(void)
 		p[30] = (char)('a' + sent % 26);
 		put(fd, p, strlen(p));
 		both = strcmp(get_line(fd), "OK 2\n") == 0;
-		if (!FRAME(&good->c, 0x81, p + 29, 100000))
+		if (!FRAME(good, 0x81, p + 29, 100000))
 			break;
 	}
 	close(fd);
 	EXPECT(!both, "it is not cut off after %d messages", sent);
-	for (i = 0; (got = get_frame(&slow->c, &data, &len)) == 0x81; i++)
+	for (i = 0; (got = get_frame(slow, &data, &len)) == 0x81; i++)
 		if (len != 100000 || data[1] != (unsigned char)('a' + i % 26))
 			break;
 	EXPECT(got == 0x88 && len >= 2 && (data[0] << 8 | data[1]) == 1013,
@@ -700,10 +550,10 @@ ends(void)
 	CASE("wss: TERM: Close 1001, close_notify, the end");
 	slow = wss_join(&h);
 	kill(h.pid, SIGTERM);
-	CLOSED(&good->c, 1001);
-	EXPECT(good->notified, "no close_notify");
-	CLOSED(&slow->c, 1001);
-	EXPECT(slow->notified, "no close_notify");
+	CLOSED(good, 1001);
+	EXPECT(good->tls->notified, "no close_notify");
+	CLOSED(slow, 1001);
+	EXPECT(slow->tls->notified, "no close_notify");
 	wss_leave(good);
 	wss_leave(slow);
 	ENDED(&h, 0);
@@ -715,9 +565,9 @@ static void
 halves(void)
 {
 	static unsigned char half[16000] = { 23, 3, 3, 0x40, 0 };
-	static struct wss *w[20];
+	static struct client *w[20];
 	struct hub h = { 0 };
-	struct wss *good;
+	struct client *good;
 	int i, fd, left = -1;
 	long long end;
 
@@ -728,14 +578,14 @@ halves(void)
 	good = wss_join(&h);
 	for (i = 0; i < 20; i++) {
 		w[i] = wss_join(&h);
-		put(w[i]->c.fd, half, sizeof half);
+		put(w[i]->fd, half, sizeof half);
 	}
 	fd = dial_unix(h.control);
 	for (end = now() + patience; now() < end && (left < 0 || left > 7);
 	    nap(20)) {
 		put(fd, M1 "\n", sizeof M1);
 		left = atoi(get_line(fd) + 3);
-		TEXT(&good->c, "1");
+		TEXT(good, "1");
 	}
 	EXPECT(left >= 2 && left <= 7, "%d are left, of whom each holds 16,000 "
 	    "bytes, and one nothing", left);
@@ -857,14 +707,14 @@ wrong_pairs(void)
 	    PAIR("rsa4096.pem", "rsa4096.key"));
 	{
 		struct hub h = { 0 };
-		struct wss *w;
+		struct client *w;
 
 		load_anchor();
 		START(&h, QUIET_HUB, BOTH, PAIR("expired.pem", "p256.key"));
 		EXPECT(file_has(h.log, "wshub: warning: the certificate "
 		    "expired on 2021-02-03"), "no warning");
 		w = wss_new(&h, 0);
-		br_x509_minimal_set_time(&w->x509, 738000, 0);
+		br_x509_minimal_set_time(&w->tls->x509.minimal, 738000, 0);
 		EXPECT(wss_shake(w, 0) == 0 && wss_enter(w) == 0,
 		    "somebody of 2020 does not get in");
 		wss_leave(w);
@@ -913,7 +763,7 @@ renew(struct hub *h, const char *words)
 static void
 receives(struct hub *h, int type)
 {
-	struct wss *w = wss_join(h);
+	struct client *w = wss_join(h);
 
 	EXPECT(key_type(w) == type, "a new client gets the %s certificate",
 	    type == BR_KEYTYPE_RSA ? "EC" : "RSA");
@@ -924,7 +774,7 @@ receives(struct hub *h, int type)
 #define KEPT "the old certificate stays: "
 
 static void
-test_bad_renewals(struct hub *h, struct wss *old)
+test_bad_renewals(struct hub *h, struct client *old)
 {
 	static const struct {
 		const char *chain, *key;
@@ -963,7 +813,7 @@ test_bad_renewals(struct hub *h, struct wss *old)
 	unlink("live.key");
 	receives(h, BR_KEYTYPE_RSA);
 	ORDER(h, M1, "OK 1\n");
-	TEXT(&old->c, "1");
+	TEXT(old, "1");
 
 	CASE("renewal: and then a good one again");
 	copy(cert("p384.pem"), "live.pem", 10000);
@@ -984,7 +834,7 @@ renewal(void)
 	enum { N = 20 };
 	struct hub h = { 0 };
 	br_ssl_session_parameters s;
-	struct wss *w[N], *one;
+	struct client *w[N], *one;
 	char want[16], text[64];
 	int i, k, fd;
 
@@ -998,7 +848,7 @@ renewal(void)
 	for (i = 0; i < N; i++)
 		w[i] = wss_join(&h);
 	EXPECT(key_type(w[0]) == BR_KEYTYPE_EC, "not the EC certificate");
-	br_ssl_engine_get_session_parameters(&w[0]->tls.eng, &s);
+	br_ssl_engine_get_session_parameters(&w[0]->tls->ssl.eng, &s);
 	copy(cert("rsa2048.pem"), "live.pem", 10000);
 	copy(cert("rsa2048.key"), "live.key", 10000);
 	fd = dial_unix(h.control);
@@ -1015,20 +865,20 @@ renewal(void)
 	for (i = 0; i < N; i++)
 		for (k = 0; k < 200; k++) {
 			snprintf(want, sizeof want, "%d", k);
-			if (!TEXT(&w[i]->c, want))
+			if (!TEXT(w[i], want))
 				break;
 		}
 
 	CASE("renewal: sessions of the old certificate do not go on");
 	one = wss_new(&h, 0);
-	br_ssl_engine_set_session_parameters(&one->tls.eng, &s);
+	br_ssl_engine_set_session_parameters(&one->tls->ssl.eng, &s);
 	EXPECT(wss_shake(one, 1) == 0 && wss_enter(one) == 0, "not in");
-	EXPECT(one->x509.num_certs > 0 && key_type(one) == BR_KEYTYPE_RSA,
+	EXPECT(one->tls->x509.minimal.num_certs > 0 && key_type(one) == BR_KEYTYPE_RSA,
 	    "it is resumed");
 	wss_leave(one);
 	for (i = 1; i < N; i++) {
-		wss_frame(w[i], 0x89, "still", 5);
-		FRAME(&w[i]->c, 0x8a, "still", 5);
+		put_frame(w[i], 0x89, "still", 5);
+		FRAME(w[i], 0x8a, "still", 5);
 		wss_gone(&h, w[i]);
 	}
 	test_bad_renewals(&h, w[0]);

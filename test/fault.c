@@ -678,7 +678,7 @@ clocks(void)
 	for (n = 0; n < 40; n++) /* while Eve does nothing */
 		(void)ws_loop_step(l, 100);
 	(void)turns(60);
-	EXPECT(br_ssl_engine_current_state(&peers[EVE].cc.eng) &
+	EXPECT(br_ssl_engine_current_state(&peers[EVE].c.tls->ssl.eng) &
 	    BR_SSL_SENDAPP, "no TLS");
 	for (n = 0; n < 20 && !peers[EVE].gone; n++) {
 		sleep_for(1000);
@@ -687,8 +687,8 @@ clocks(void)
 	EXPECT(peers[EVE].gone && !peers[EVE].up && fake_now - asked <
 	    11000000000, "%s after %u s", peers[EVE].gone ? "gone" : "there",
 	    n);
-	EXPECT(strstr((char *)peers[EVE].got, "the request took too long\n")
-	    != NULL, "no 408: \"%s\"", (char *)peers[EVE].got);
+	EXPECT(strstr(peers[EVE].got, "the request took too long\n") !=
+	    NULL, "no 408: \"%s\"", peers[EVE].got);
 	tear_down("clock", 5);
 #endif
 

@@ -35,11 +35,8 @@
 #include <signal.h>
 #include <time.h>
 
+#include "client.h"
 #include "test.h"
-
-#ifndef MSG_NOSIGNAL
-#define MSG_NOSIGNAL 0
-#endif
 
 /* A hub that says nothing by itself; an object, and one for nobody. */
 #define QUIET_HUB "--heartbeat", "0", "--ping", "0"
@@ -501,20 +498,11 @@ limit_waits(int fd)
 static inline int
 dial(int port, int rcvbuf)
 {
-	struct sockaddr_in in;
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	int fd = client_connect(port, rcvbuf);
 
-	memset(&in, 0, sizeof in);
-	in.sin_family = AF_INET;
-	in.sin_port = htons((unsigned short)port);
-	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	if (fd == -1)
-		give_up("socket");
-	limit_waits(fd);
-	if (rcvbuf != 0)
-		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &rcvbuf, sizeof rcvbuf);
-	if (connect(fd, (struct sockaddr *)&in, sizeof in) != 0)
 		give_up("connect");
+	limit_waits(fd);
 	return fd;
 }
 
@@ -590,100 +578,8 @@ get_all(int fd, char *buf, size_t room, size_t *len)
 
 /* ---------------------------------------------------------------- clients */
 
-#define KEY "dGhlIHNhbXBsZSBub25jZQ=="
-#define UPGRADE "Host: localhost\r\nUpgrade: websocket\r\n" \
-    "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" \
-    "Sec-WebSocket-Key: " KEY "\r\n"
-#define REQUEST "GET / HTTP/1.1\r\n" UPGRADE "\r\n"
-#define ACCEPTED "HTTP/1.1 101 Switching Protocols\r\n" \
-    "Upgrade: websocket\r\nConnection: Upgrade\r\n" \
-    "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
 #define ID_HEAD "{\"action\":\"setDeviceId\",\"data\":{\"device_id\":\""
 #define ID_FRAME (2 + sizeof ID_HEAD - 1 + 15 + 3)
-
-struct client {
-	int fd;
-	ssize_t (*read)(struct client *c, void *buf, size_t room); /* or NULL */
-	void *arg;
-	unsigned char *buf;
-	size_t at, len, room;
-	char id[16];
-};
-
-/* What a frame's first byte, which is positive, stands beside. */
-enum { AT_END = -1, LATE = -2, RESET = -3, WRONG = -4 };
-
-/* Has n bytes wait at c->buf + c->at: 0, or one of those. */
-static inline int
-need(struct client *c, size_t n)
-{
-	ssize_t got;
-
-	if (c->at == c->len)
-		c->at = c->len = 0;
-	if (c->room - c->at < n) {
-		if (c->at != 0)
-			memmove(c->buf, c->buf + c->at, c->len - c->at);
-		c->len -= c->at;
-		c->at = 0;
-		if (c->room < n) {
-			c->room = n < 4096 ? 4096 : n + n / 2;
-			c->buf = realloc(c->buf, c->room);
-			if (c->buf == NULL)
-				give_up("memory");
-		}
-	}
-	while (c->len - c->at < n) {
-		if (c->read != NULL)
-			got = c->read(c, c->buf + c->len, c->room - c->len);
-		else
-			got = recv(c->fd, c->buf + c->len, c->room - c->len,
-			    0);
-		if (got == 0)
-			return AT_END;
-		if (got < 0)
-			return errno == EAGAIN || errno == EWOULDBLOCK ?
-			    LATE : RESET;
-		c->len += (size_t)got;
-	}
-	return 0;
-}
-
-/*
- * The next frame's first byte; *data stays until the next call. WRONG: masked,
- * or its length is not the shortest form.
- */
-static inline int
-get_frame(struct client *c, unsigned char **data, size_t *len)
-{
-	unsigned char *p;
-	size_t head = 2, n, i;
-	int e;
-
-	*data = NULL;
-	*len = 0;
-	if ((e = need(c, 2)) != 0)
-		return e == AT_END && c->len != c->at ? WRONG : e;
-	n = c->buf[c->at + 1];
-	if (n > 127)
-		return WRONG;
-	if (n > 125) {
-		head = n == 126 ? 4 : 10;
-		if ((e = need(c, head)) != 0)
-			return e;
-		for (i = 2, n = 0; i < head; i++)
-			n = n << 8 | c->buf[c->at + i];
-		if (n < 126 || (head == 10 && n < 65536))
-			return WRONG;
-	}
-	if ((e = need(c, head + n)) != 0)
-		return e;
-	p = c->buf + c->at;
-	c->at += head + n;
-	*data = p + head;
-	*len = n;
-	return *p;
-}
 
 /* Reads the 101 and the id. 0, or -1. */
 static inline int
@@ -735,38 +631,14 @@ static inline void
 leave(struct client *c)
 {
 	close(c->fd);
-	free(c->buf);
-	c->buf = NULL;
+	client_free(c);
 }
 
 /* Writes a masked frame to out, which has room; returns its length. */
 static inline size_t
 frame(unsigned char *out, unsigned first, const void *data, size_t len)
 {
-	static const unsigned char mask[4] = { 0x37, 0xfa, 0x21, 0x3d };
-	size_t n = 0, i;
-	int k = len < 126 ? 0 : len < 65536 ? 2 : 8;
-
-	out[n++] = (unsigned char)first;
-	out[n++] = (unsigned char)(0x80 | (k == 0 ? len : k == 2 ? 126 : 127));
-	while (k > 0)
-		out[n++] = (unsigned char)((uint64_t)len >> 8 * --k);
-	memcpy(out + n, mask, 4);
-	n += 4;
-	for (i = 0; i < len; i++)
-		out[n++] = ((const unsigned char *)data)[i] ^ mask[i & 3];
-	return n;
-}
-
-static inline void
-put_frame(struct client *c, unsigned first, const void *data, size_t len)
-{
-	unsigned char *p = malloc(len + 14);
-
-	if (p == NULL)
-		give_up("memory");
-	put(c->fd, p, frame(p, first, data, len));
-	free(p);
+	return frame_part(out, first, data, len, len);
 }
 
 /* The next frame is that one. */

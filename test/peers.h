@@ -8,42 +8,34 @@
 
 #include "fake.h"
 #include "../ws.h"
+#include "client.h"
 #include "test.h"
-
-#ifdef WITH_TLS
-#include <bearssl.h>
-#endif
 
 #ifndef CERTS
 #define CERTS "test/certs/"
 #endif
-
-#define ROOM 65536
 
 enum { ANN, BOB, TOM, EVE, PEERS };
 
 static const char *const names[] = { "Ann", "Bob", "Tom", "Eve" };
 
 struct peer {
+	struct client c; /* the first */
 	int h;         /* -1: not connected */
-	int up;        /* has got its id */
+	int open;      /* has got its 101 */
+	int up;        /* and its id */
 	int gone;      /* the hub ended it, or it was reset */
 	int left;      /* it went by itself */
 	char id[WS_ID_LEN + 1];
-	unsigned char got[ROOM]; /* what is not yet a frame */
-	size_t have;
+	char got[1024]; /* a response that is not a 101 */
 	unsigned received, next;    /* messages; the number that is to come */
 	unsigned skipped;        /* numbers that did not come */
 	unsigned pongs;
 	unsigned code;           /* the last Close's */
 	int mute;                /* does not answer Pings */
 	unsigned pings, beats;
-#ifdef WITH_TLS
-	int tls, asked;
-	br_ssl_client_context cc;
-	br_x509_knownkey_context known;
-	unsigned char buffers[BR_SSL_BUFSIZE_BIDI];
-#endif
+	int asked;     /* by wss: its request is out */
+	int late;      /* the end of what it has to send waits */
 };
 
 static struct peer peers[PEERS];
@@ -55,26 +47,12 @@ static unsigned number;     /* of the last message */
 static unsigned errs;       /* replies that were ERR */
 static struct ws_tls_config *config;
 
-static const char request[] = "GET /push?a=b HTTP/1.1\r\nHost: a\r\n"
-    "Upgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-    "Sec-WebSocket-Version: 13\r\n\r\n";
+static const char request[] = "GET /push?a=b HTTP/1.1\r\n" UPGRADE "\r\n";
 
 /* ------------------------------------------------------------------- TLS */
 
 #ifdef WITH_TLS
 static br_x509_pkey server_key;
-static unsigned char server_q[133];
-static unsigned char der[4096];
-static size_t der_len;
-
-static void
-push(void *arg, const void *data, size_t len)
-{
-	(void)arg;
-	memcpy(der + der_len, data, len);
-	der_len += len;
-}
 
 static struct ws_text
 slurp(const char *path)
@@ -106,131 +84,65 @@ load(void)
 static void
 learn_key(void)
 {
-	static br_x509_decoder_context d;
-	br_pem_decoder_context pem;
-	struct ws_text t = slurp(CERTS "p256.pem");
-	size_t n;
-	int event;
+	static struct client_der der;
 
-	br_pem_decoder_init(&pem);
-	for (event = 0; t.len > 0 && event != BR_PEM_END_OBJ;) {
-		n = br_pem_decoder_push(&pem, t.s, t.len);
-		t.s += n;
-		t.len -= n;
-		event = br_pem_decoder_event(&pem);
-		if (event == BR_PEM_BEGIN_OBJ)
-			br_pem_decoder_setdest(&pem, push, NULL);
-	}
-	br_x509_decoder_init(&d, NULL, NULL);
-	br_x509_decoder_push(&d, der, der_len);
-	if (br_x509_decoder_get_pkey(&d) == NULL) {
-		printf("no key in " CERTS "p256.pem\n");
-		exit(1);
-	}
-	server_key = *br_x509_decoder_get_pkey(&d);
-	memcpy(server_q, server_key.key.ec.q, server_key.key.ec.qlen);
-	server_key.key.ec.q = server_q;
+	server_key = *client_certificate(CERTS "p256.pem", &der, NULL);
 }
 
 static void
 begin_tls(struct peer *p)
 {
-	static const uint16_t suites[] = {
-		BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
-	};
-	br_ssl_engine_context *e = &p->cc.eng;
+	static const char seed[] = "always the same: it is a test";
 
-	br_ssl_client_zero(&p->cc);
-	br_ssl_engine_set_versions(e, BR_TLS12, BR_TLS12);
-	br_ssl_engine_set_suites(e, suites, 1);
-	br_ssl_engine_set_hash(e, br_sha256_ID, &br_sha256_vtable);
-	br_ssl_engine_set_prf_sha256(e, br_tls12_sha256_prf);
-	br_ssl_engine_set_default_ec(e);
-	br_ssl_engine_set_default_ecdsa(e);
-	br_ssl_engine_set_default_chapol(e);
-	br_x509_knownkey_init_ec(&p->known, &server_key.key.ec,
-	    BR_KEYTYPE_SIGN | BR_KEYTYPE_KEYX);
-	br_ssl_engine_set_x509(e, &p->known.vtable);
-	br_ssl_engine_set_buffer(e, p->buffers, sizeof p->buffers, 1);
-	br_ssl_engine_inject_entropy(e, "always the same: it is a test", 29);
-	br_ssl_client_reset(&p->cc, "localhost", 0);
-	p->tls = 1;
+	p->c.tls = client_tls_knowing(&server_key, 1);
+	br_ssl_engine_inject_entropy(&p->c.tls->ssl.eng, seed, 29);
+	br_ssl_client_reset(&p->c.tls->ssl, "localhost", 0);
 	fake_window(p->h, 300); /* the hub has to keep some, too */
-}
-
-/*
- * Moves records between the engine and the wire; bytes go to p->got. The end of
- * what there is to send comes late, so that the hub has to keep half a record.
- */
-static void
-pump_tls(struct peer *p)
-{
-	br_ssl_engine_context *e = &p->cc.eng;
-	unsigned char *at;
-	size_t len, n;
-	int moved, late = 0;
-
-	do {
-		moved = 0;
-		at = late ? NULL : br_ssl_engine_sendrec_buf(e, &len);
-		if (at != NULL) {
-			late = len > 7;
-			len -= late ? 7 : 0;
-			fake_put(p->h, at, len);
-			br_ssl_engine_sendrec_ack(e, len);
-			moved = 1;
-		}
-		if ((at = br_ssl_engine_recvapp_buf(e, &len)) != NULL) {
-			memcpy(p->got + p->have, at, len);
-			p->have += len;
-			br_ssl_engine_recvapp_ack(e, len);
-			moved = 1;
-		}
-		if ((at = br_ssl_engine_recvrec_buf(e, &len)) != NULL &&
-		    (n = fake_take(p->h, at, len)) != 0) {
-			br_ssl_engine_recvrec_ack(e, n);
-			moved = 1;
-		}
-	} while (moved);
 }
 #endif
 
 /* ----------------------------------------------------------------- peers */
 
+static ssize_t
+take_bytes(struct client *c, void *buf, size_t room)
+{
+	size_t n = fake_take(c->fd, buf, room);
+
+	errno = EAGAIN;
+	return n != 0 ? (ssize_t)n : -1;
+}
+
+/* By wss the end comes late, so that the hub has to keep half a record. */
+static ssize_t
+put_bytes(struct client *c, const void *data, size_t len)
+{
+	struct peer *p = (struct peer *)c;
+
+	errno = EAGAIN;
+	if (p->late)
+		return -1;
+	if (c->tls != NULL && len > 7) {
+		p->late = 1;
+		len -= 7;
+	}
+	fake_put(c->fd, data, len);
+	return (ssize_t)len;
+}
+
 static void
 send_bytes(struct peer *p, const void *data, size_t len)
 {
-	if (p->h < 0)
-		return;
-#ifdef WITH_TLS
-	if (p->tls) {
-		unsigned char *at;
-		size_t room;
-
-		at = br_ssl_engine_sendapp_buf(&p->cc.eng, &room);
-		if (at != NULL && room >= len) {
-			memcpy(at, data, len);
-			br_ssl_engine_sendapp_ack(&p->cc.eng, len);
-			br_ssl_engine_flush(&p->cc.eng, 0);
-			pump_tls(p);
-		}
-		return;
-	}
-#endif
-	fake_put(p->h, data, len);
+	p->late = 0;
+	if (p->h >= 0)
+		(void)client_put(&p->c, data, len);
 }
 
 static void
 send_frame(struct peer *p, unsigned opcode, const char *data, size_t len)
 {
-	static const unsigned char mask[4] = { 1, 2, 3, 4 };
-	unsigned char out[256];
-	size_t n = ws_frame_head(out, WS_FIN | opcode, len, mask);
-
-	if (len != 0)
-		memcpy(out + n, data, len);
-	ws_mask(out + n, len, mask, 0);
-	send_bytes(p, out, n + len);
+	p->late = 0;
+	if (p->h >= 0)
+		put_frame(&p->c, WS_FIN | opcode, data, len);
 }
 
 static void
@@ -260,58 +172,52 @@ on_text(struct peer *p, const char *text)
 static void
 read_all(struct peer *p)
 {
-	unsigned char *s;
-	char *end, text[64];
-	size_t len, head, i;
+	unsigned char *data;
+	char *head, text[64];
+	size_t len;
+	int n;
 
 	if (p->h < 0)
 		return;
+	p->late = 0;
 #ifdef WITH_TLS
-	if (p->tls) {
-		pump_tls(p);
-		if (!p->asked && br_ssl_engine_sendapp_buf(&p->cc.eng, &len)) {
-			p->asked = 1;
-			send_bytes(p, request, sizeof request - 1);
-		}
-	} else
-#endif
-		p->have += fake_take(p->h, p->got + p->have,
-		    sizeof p->got - p->have - 1);
-	p->got[p->have] = '\0';
-	if (!p->up && p->have > 12 && memcmp(p->got, "HTTP/1.1 ", 9) == 0) {
-		end = strstr((char *)p->got, "\r\n\r\n");
-		if (end == NULL)
-			return;
-		p->have -= (size_t)((unsigned char *)end + 4 - p->got);
-		memmove(p->got, end + 4, p->have);
+	if (p->c.tls != NULL && !p->asked &&
+	    client_run(&p->c, BR_SSL_SENDAPP) == 0) {
+		p->asked = 1;
+		send_bytes(p, request, sizeof request - 1);
+		p->late = 0;
 	}
-	while (p->have >= 2) {
-		s = p->got;
-		len = s[1];
-		head = len == 126 ? 4 : len == 127 ? 10 : 2;
-		if (p->have < head)
-			break;
-		if (head > 2)
-			for (len = 0, i = 2; i < head; i++)
-				len = len << 8 | s[i];
-		if (p->have - head < len)
-			break;
+#endif
+	if (!p->open && (n = get_head(&p->c, &head)) > 0) {
+		p->open = strncmp(head, "HTTP/1.1 101 ", 13) == 0;
+		if (!p->open) {
+			p->c.at -= (size_t)n;
+			(void)need(&p->c, p->c.len - p->c.at + 1);
+			snprintf(p->got, sizeof p->got, "%.*s", (int)(p->c.len -
+			    p->c.at), (char *)p->c.buf + p->c.at);
+		}
+	}
+	while (p->open && (n = get_frame(&p->c, &data, &len)) > 0) {
 		snprintf(text, sizeof text, "%.*s", len < 63 ? (int)len : 63,
-		    (char *)s + head);
-		if (s[0] == (WS_FIN | WS_TEXT))
+		    (char *)data);
+		if (n == (WS_FIN | WS_TEXT))
 			on_text(p, text);
-		else if (s[0] == (WS_FIN | WS_PONG))
+		else if (n == (WS_FIN | WS_PONG))
 			p->pongs++;
-		else if (s[0] == (WS_FIN | WS_CLOSE))
-			p->code = (unsigned)s[2] << 8 | s[3];
-		else if (s[0] == (WS_FIN | WS_PING)) {
+		else if (n == (WS_FIN | WS_CLOSE))
+			p->code = (unsigned)data[0] << 8 | data[1];
+		else if (n == (WS_FIN | WS_PING)) {
 			p->pings++;
 			if (!p->mute)
 				send_frame(p, WS_PONG, "", 0);
+			p->late = 0;
+		} else {
+			EXPECT(0, "%s: frame %#x", names[p - peers],
+			    (unsigned)n);
 		}
-		p->have -= head + len;
-		memmove(s, s + head + len, p->have);
 	}
+	EXPECT(!p->open || n != WRONG, "%s: a frame's head",
+	    names[p - peers]);
 	if (fake_ended(p->h) && fake_waiting(p->h) == 0)
 		p->gone = 1;
 }
@@ -322,6 +228,7 @@ disconnect(struct peer *p)
 	if (p->h >= 0)
 		fake_leave(p->h);
 	p->h = -1;
+	client_free(&p->c);
 }
 
 /* What each begins with, in two reads; NULL: nothing. */
@@ -330,8 +237,11 @@ static const char *proxy_header;
 static void
 dial(struct peer *p, int tls)
 {
+	client_free(&p->c);
 	memset(p, 0, sizeof *p);
-	p->h = fake_connect(tls ? tls_listener : listener);
+	p->h = p->c.fd = fake_connect(tls ? tls_listener : listener);
+	p->c.read = take_bytes;
+	p->c.write = put_bytes;
 	if (p->h >= 0 && proxy_header != NULL) {
 		fake_put(p->h, proxy_header, 9);
 		(void)ws_loop_step(l, 0);

@@ -96,7 +96,7 @@ payload(unsigned i, unsigned size)
 }
 
 static void
-check_order(const struct work *w, struct client *c, unsigned mark)
+check_order(const struct work *w, struct member *c, unsigned mark)
 {
 	if (w->fanout ? mark == c->next : mark >= c->next) {
 		c->next = mark + (w->fanout ? server_groups : 1);
@@ -149,7 +149,7 @@ publish_some(const struct work *w, struct flow *f, unsigned each)
 }
 
 static void
-receive(const struct work *w, struct flow *f, struct client *c)
+receive(const struct work *w, struct flow *f, struct member *c)
 {
 	static unsigned marks[MARKS];
 	unsigned n = client_take(c, marks, MARKS), i;
@@ -190,7 +190,7 @@ deliver(const struct work *w)
 	for (i = w->slow; i < w->clients; i++) {
 		e.events = EPOLLIN;
 		e.data.u32 = i;
-		if (epoll_ctl(ep, EPOLL_CTL_ADD, client[i].fd, &e) != 0)
+		if (epoll_ctl(ep, EPOLL_CTL_ADD, client[i].link.fd, &e) != 0)
 			give_up("epoll");
 		client[i].next = w->first + (w->fanout ? i % server_groups : 0);
 	}
@@ -571,7 +571,7 @@ with_slow(enum which server, unsigned slow, double *memory)
 	server_start(server, w.clients);
 	clients_join(0, w.clients, 64, 0);
 	for (i = 0; i < slow; i++)
-		setsockopt(client[i].fd, SOL_SOCKET, SO_RCVBUF, &small,
+		setsockopt(client[i].link.fd, SOL_SOCKET, SO_RCVBUF, &small,
 		    sizeof small);
 	server_settle();
 	*memory = server_memory();

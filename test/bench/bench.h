@@ -20,16 +20,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../client.h"
+
 #define CLIENTS_MAX 16000
 #define PAYLOAD_MAX 16384
 #define TOLD_MAX 768 /* bytes that bring a client in, at most */
 
 enum which { OURS, OLD, BARE, NCHAN, MOSQUITTO, SERVERS };
 
-struct tls;
-
-struct client {
-	int fd;
+struct member {
+	struct client link; /* the first: nothing is kept in it */
 	char id[16];     /* by which it is published to */
 	unsigned next;   /* the message that is due */
 	int asked;       /* its request is out */
@@ -46,10 +46,9 @@ struct client {
 	unsigned long seen; /* its texts, before this connection */
 	int lost;        /* it had to begin anew */
 	int gone;        /* the server closed the connection */
-	struct tls *tls;
 };
 
-extern struct client client[CLIENTS_MAX];
+extern struct member client[CLIENTS_MAX];
 
 /* Says why, with errno, ends the server, exits. */
 void give_up(const char *why);
@@ -191,7 +190,7 @@ enum { NO_SESSION, NEW_SESSION, OLD_SESSION };
 extern int clients_session;
 
 /* The texts that a client has received since its session began. */
-unsigned long client_seen(const struct client *c);
+unsigned long client_seen(const struct member *c);
 
 /* Connects them by TCP, and no more. */
 void clients_connect(unsigned from, unsigned end);
@@ -200,14 +199,14 @@ void clients_connect(unsigned from, unsigned end);
  * Reads what is there: how many marks came, of which the first are put into
  * marks, at most room. Counts frames, and answers Pings.
  */
-unsigned client_take(struct client *c, unsigned *marks, unsigned room);
+unsigned client_take(struct member *c, unsigned *marks, unsigned room);
 
 /*
  * Sends n Pings without payload by ws://, at most PINGS_MAX, as far as the
  * socket takes them: the next time goes on where that was.
  */
 #define PINGS_MAX 700
-void client_ping(struct client *c, unsigned n);
+void client_ping(struct member *c, unsigned n);
 
 /* A server may close connections; otherwise that ends the bench. */
 extern int clients_may_go;

@@ -5,24 +5,14 @@
 #define _GNU_SOURCE
 #include <sys/epoll.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-#ifdef WITH_TLS
-#include <bearssl.h>
-#endif
 
 #include "bench.h"
 
-struct client client[CLIENTS_MAX];
+struct member client[CLIENTS_MAX];
 int clients_may_go, clients_session;
 
 static char told[CLIENTS_MAX][TOLD_MAX];
@@ -32,180 +22,37 @@ static size_t ntold[CLIENTS_MAX];
 
 #ifdef WITH_TLS
 
-struct tls {
-	br_ssl_client_context c;
-	br_x509_knownkey_context known;
-	unsigned char in[BR_SSL_BUFSIZE_INPUT], out[1024 + 85];
-};
-
 static br_x509_pkey server_key;
 static br_ssl_session_parameters session; /* of an earlier handshake */
 
-/* Of the server's certificate or key: what is in the file's first PEM object. */
-struct der {
-	unsigned char bytes[4096];
-	size_t len;
-};
+static struct client_der certificate;
 
-static void
-append(void *arg, const void *data, size_t len)
+static const char *
+cert(const char *name)
 {
-	struct der *d = arg;
+	static char path[4096];
 
-	if (len > sizeof d->bytes - d->len)
-		give_up("a certificate of test/certs");
-	memcpy(d->bytes + d->len, data, len);
-	d->len += len;
+	snprintf(path, sizeof path, "%s/%s", certs, name);
+	return path;
 }
 
-static void
-read_der(const char *file, struct der *d)
-{
-	static char text[8192];
-	br_pem_decoder_context pem;
-	char name[4096];
-	size_t n, used, at = 0;
-	int event = 0;
-	FILE *f;
-
-	snprintf(name, sizeof name, "%s/%s", certs, file);
-	f = fopen(name, "r");
-	if (f == NULL)
-		give_up(name);
-	n = fread(text, 1, sizeof text, f);
-	fclose(f);
-	d->len = 0;
-	br_pem_decoder_init(&pem);
-	for (; at < n && event != BR_PEM_END_OBJ; at += used) {
-		used = br_pem_decoder_push(&pem, text + at, n - at);
-		event = br_pem_decoder_event(&pem);
-		if (event == BR_PEM_BEGIN_OBJ)
-			br_pem_decoder_setdest(&pem, append, d);
-	}
-}
-
-static struct der certificate;
-
-/* The key of the server's certificate, which clients know already. */
-static void
-learn_key(void)
-{
-	static br_x509_decoder_context d;
-
-	read_der("p256.pem", &certificate);
-	br_x509_decoder_init(&d, NULL, NULL);
-	br_x509_decoder_push(&d, certificate.bytes, certificate.len);
-	if (br_x509_decoder_get_pkey(&d) == NULL)
-		give_up("p256.pem");
-	server_key = *br_x509_decoder_get_pkey(&d);
-}
-
-static struct tls *
+static struct client_tls *
 tls_new(int resume)
 {
-	static const uint16_t suites[] = {
-		BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-		BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
-	};
-	struct tls *t = calloc(1, sizeof *t);
-	br_ssl_engine_context *e;
+	struct client_tls *t;
 	unsigned char seed[32];
 
-	if (t == NULL || getentropy(seed, sizeof seed) != 0)
-		give_up("TLS");
 	if (server_key.key_type == 0)
-		learn_key();
-	e = &t->c.eng;
-	br_ssl_client_zero(&t->c);
-	br_ssl_engine_set_versions(e, BR_TLS12, BR_TLS12);
-	br_ssl_engine_set_suites(e, suites, 2);
-	br_ssl_engine_set_hash(e, br_sha256_ID, &br_sha256_vtable);
-	br_ssl_engine_set_prf_sha256(e, br_tls12_sha256_prf);
-	br_ssl_engine_set_default_ec(e);
-	br_ssl_engine_set_default_ecdsa(e);
-	br_ssl_engine_set_default_aes_gcm(e);
-	br_ssl_engine_set_default_chapol(e);
-	br_x509_knownkey_init_ec(&t->known, &server_key.key.ec,
-	    BR_KEYTYPE_SIGN | BR_KEYTYPE_KEYX);
-	br_ssl_engine_set_x509(e, &t->known.vtable);
-	br_ssl_engine_set_buffers_bidi(e, t->in, sizeof t->in, t->out,
-	    sizeof t->out);
-	br_ssl_engine_inject_entropy(e, seed, sizeof seed);
+		server_key = *client_certificate(cert("p256.pem"),
+		    &certificate, NULL);
+	t = client_tls_knowing(&server_key, 0);
+	if (getentropy(seed, sizeof seed) != 0)
+		give_up("TLS");
+	br_ssl_engine_inject_entropy(&t->ssl.eng, seed, sizeof seed);
 	if (resume)
-		br_ssl_engine_set_session_parameters(e, &session);
-	br_ssl_client_reset(&t->c, "localhost", resume);
+		br_ssl_engine_set_session_parameters(&t->ssl.eng, &session);
+	br_ssl_client_reset(&t->ssl, "localhost", resume);
 	return t;
-}
-
-/* Moves records until there is something to read (1) or to wait for (0). */
-static int
-tls_move(struct client *c)
-{
-	br_ssl_engine_context *e = &c->tls->c.eng;
-	unsigned char *p;
-	size_t len;
-	ssize_t n;
-
-	for (;;) {
-		if ((p = br_ssl_engine_sendrec_buf(e, &len)) != NULL) {
-			n = send(c->fd, p, len, MSG_NOSIGNAL);
-			if (n < 0)
-				give_up("a client's send");
-			br_ssl_engine_sendrec_ack(e, (size_t)n);
-		} else if (br_ssl_engine_recvapp_buf(e, &len) != NULL) {
-			return 1;
-		} else if ((p = br_ssl_engine_recvrec_buf(e, &len)) != NULL) {
-			n = recv(c->fd, p, len, MSG_DONTWAIT);
-			if (n < 0 && errno == EAGAIN)
-				return 0;
-			if (n <= 0)
-				give_up("a client was dropped");
-			br_ssl_engine_recvrec_ack(e, (size_t)n);
-		} else {
-			fprintf(stderr, "bench: TLS: BearSSL error %d\n",
-			    br_ssl_engine_last_error(e));
-			give_up("TLS");
-		}
-	}
-}
-
-static ssize_t
-tls_read(struct client *c, char *buf, size_t room)
-{
-	br_ssl_engine_context *e = &c->tls->c.eng;
-	unsigned char *p;
-	size_t len;
-
-	if (!tls_move(c))
-		return 0;
-	p = br_ssl_engine_recvapp_buf(e, &len);
-	if (len > room)
-		len = room;
-	memcpy(buf, p, len);
-	br_ssl_engine_recvapp_ack(e, len);
-	return (ssize_t)len;
-}
-
-/* 0 if the handshake is not done. */
-static int
-tls_write(struct client *c, const char *data, size_t n)
-{
-	br_ssl_engine_context *e = &c->tls->c.eng;
-	unsigned char *p;
-	size_t len;
-
-	(void)tls_move(c);
-	p = br_ssl_engine_sendapp_buf(e, &len);
-	if (p == NULL)
-		return 0;
-	if (len < n)
-		give_up("a client's request is long");
-	memcpy(p, data, n);
-	br_ssl_engine_sendapp_ack(e, n);
-	br_ssl_engine_flush(e, 0);
-	(void)tls_move(c);
-	br_ssl_engine_get_session_parameters(e, &session);
-	return 1;
 }
 
 static double
@@ -271,18 +118,18 @@ double
 engine(void)
 {
 	enum { TIMES = 200 };
-	static struct der der;
+	static struct client_der der;
 	static br_skey_decoder_context d;
 	static br_ssl_server_context s;
 	static unsigned char buf[BR_SSL_BUFSIZE_BIDI];
 	br_x509_certificate chain;
 	unsigned char seed[32] = { 0 };
-	struct tls *t;
+	struct client_tls *t;
 	double ns = 0, before;
 	size_t n;
 	int i, moved;
 
-	read_der("p256.key", &der);
+	client_pem(cert("p256.key"), &der);
 	br_skey_decoder_init(&d);
 	br_skey_decoder_push(&d, der.bytes, der.len);
 	if (br_skey_decoder_get_ec(&d) == NULL)
@@ -307,10 +154,10 @@ engine(void)
 		ns += cpu_now() - before;
 		do {
 			moved = 0;
-			ns += carry(&t->c.eng, &s.eng, 1, &moved);
-			ns += carry(&s.eng, &t->c.eng, 0, &moved);
+			ns += carry(&t->ssl.eng, &s.eng, 1, &moved);
+			ns += carry(&s.eng, &t->ssl.eng, 0, &moved);
 		} while (moved);
-		if (br_ssl_engine_sendapp_buf(&t->c.eng, &n) == NULL)
+		if (br_ssl_engine_sendapp_buf(&t->ssl.eng, &n) == NULL)
 			give_up("BearSSL's handshake");
 		free(t);
 	}
@@ -326,29 +173,11 @@ clients_tls(void)
 
 #else
 
-struct tls {
-	int none;
-};
-
-static struct tls *
+static struct client_tls *
 tls_new(int resume)
 {
 	(void)resume;
 	return NULL;
-}
-
-static ssize_t
-tls_read(struct client *c, char *buf, size_t room)
-{
-	(void)c, (void)buf, (void)room;
-	return 0;
-}
-
-static int
-tls_write(struct client *c, const char *data, size_t n)
-{
-	(void)c, (void)data, (void)n;
-	return 0;
 }
 
 /* see bench.h */
@@ -376,34 +205,38 @@ clients_tls(void)
 
 /* ---------------------------------------------------------------- joining */
 
+/* It writes where it waits, and reads where it does not. */
+static ssize_t
+receive(struct client *c, void *buf, size_t room)
+{
+	return recv(c->fd, buf, room, MSG_DONTWAIT);
+}
+
+/* The server has dropped it: errno says more. */
+static void
+dropped(struct member *c)
+{
+	if (!clients_may_go)
+		give_up("a client was dropped");
+	c->gone = 1;
+}
+
 /* Bytes that came, 0 if there are none. */
 static ssize_t
-client_read(struct client *c, char *buf, size_t room)
+client_read(struct member *c, char *buf, size_t room)
 {
-	ssize_t n;
+	ssize_t n = client_get(&c->link, buf, room);
 
-	if (c->tls != NULL)
-		return tls_read(c, buf, room);
-	n = recv(c->fd, buf, room, MSG_DONTWAIT);
-	if (n == 0 || (n < 0 && errno != EAGAIN)) {
-		if (!clients_may_go)
-			give_up("a client was dropped");
-		c->gone = 1;
-	}
+	if (n == 0 || (n < 0 && !client_waits()))
+		dropped(c);
 	return n < 0 ? 0 : n;
 }
 
 static void
 connect_client(unsigned i, int tls)
 {
-	static const int on = 1;
-	struct client *c = &client[i], old = *c;
-	struct sockaddr_in in;
+	struct member *c = &client[i], old = *c;
 
-	memset(&in, 0, sizeof in);
-	in.sin_family = AF_INET;
-	in.sin_port = htons((uint16_t)(tls ? wss_port : ws_port));
-	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	memset(c, 0, sizeof *c);
 	c->digits = -1;
 	if (clients_session == OLD_SESSION) {
@@ -411,11 +244,10 @@ connect_client(unsigned i, int tls)
 		c->seen = client_seen(&old);
 		c->next = old.next;
 	}
-	c->fd = socket(AF_INET, SOCK_STREAM, 0);
-	if (c->fd == -1 ||
-	    connect(c->fd, (struct sockaddr *)&in, sizeof in) != 0)
+	c->link.read = receive;
+	c->link.fd = client_connect((int)(tls ? wss_port : ws_port), 0);
+	if (c->link.fd == -1)
 		give_up("connect");
-	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
 /* see bench.h */
@@ -431,30 +263,33 @@ clients_connect(unsigned from, unsigned end)
 static void
 begin_client(unsigned i, int ep, int tls)
 {
-	struct client *c = &client[i];
+	struct member *c = &client[i];
 	struct epoll_event e;
 
 	connect_client(i, tls);
 	ntold[i] = 0;
 	e.events = EPOLLIN | EPOLLOUT; /* it speaks first */
 	e.data.u32 = i;
-	if (epoll_ctl(ep, EPOLL_CTL_ADD, c->fd, &e) != 0)
+	if (epoll_ctl(ep, EPOLL_CTL_ADD, c->link.fd, &e) != 0)
 		give_up("epoll");
 	if (tls)
-		c->tls = tls_new(tls == 2);
+		c->link.tls = tls_new(tls == 2);
 }
 
 /* 0 while TLS shakes hands. */
 static int
-client_write(struct client *c, const char *data, size_t n)
+client_write(struct member *c, const char *data, size_t n)
 {
-	if (c->tls != NULL)
-		return tls_write(c, data, n);
-	if (!c->gone && send(c->fd, data, n, MSG_NOSIGNAL) != (ssize_t)n) {
-		if (!clients_may_go)
-			give_up("a client's send");
-		c->gone = 1;
+	if (!c->gone && client_put(&c->link, data, n) != 0) {
+		if (c->link.tls != NULL && client_waits())
+			return 0;
+		dropped(c);
 	}
+#ifdef WITH_TLS
+	if (c->link.tls != NULL)
+		br_ssl_engine_get_session_parameters(&c->link.tls->ssl.eng,
+		    &session);
+#endif
 	return 1;
 }
 
@@ -471,7 +306,7 @@ frames_of(unsigned i)
 static int
 advance_client(unsigned i, int ep)
 {
-	struct client *c = &client[i];
+	struct member *c = &client[i];
 	struct epoll_event e;
 	char out[TOLD_MAX];
 	ssize_t n;
@@ -482,7 +317,7 @@ advance_client(unsigned i, int ep)
 		c->asked = client_write(c, out, (size_t)k);
 		e.events = EPOLLIN;
 		e.data.u32 = i;
-		epoll_ctl(ep, EPOLL_CTL_MOD, c->fd, &e);
+		epoll_ctl(ep, EPOLL_CTL_MOD, c->link.fd, &e);
 	}
 	while (c->asked) {
 		n = client_read(c, told[i] + ntold[i], TOLD_MAX - ntold[i]);
@@ -519,7 +354,7 @@ clients_join(unsigned from, unsigned end, unsigned together, int tls)
 			if (advance_client(ready[k].data.u32, ep)) {
 				in++;
 				epoll_ctl(ep, EPOLL_CTL_DEL,
-				    client[ready[k].data.u32].fd, NULL);
+				    client[ready[k].data.u32].link.fd, NULL);
 			}
 		if (now() > until)
 			give_up("clients do not get in");
@@ -534,9 +369,8 @@ clients_leave(unsigned from, unsigned end)
 	unsigned i;
 
 	for (i = from; i < end; i++) {
-		close(client[i].fd);
-		free(client[i].tls);
-		client[i].tls = NULL;
+		close(client[i].link.fd);
+		client_free(&client[i].link);
 	}
 }
 
@@ -544,23 +378,22 @@ clients_leave(unsigned from, unsigned end)
 
 /* One byte of a frame's head (RFC 6455, section 5.2): 1 with the last one. */
 static int
-take_head(struct client *c, unsigned char byte)
+take_head(struct member *c, unsigned char byte)
 {
-	unsigned length, i;
+	int whole;
 
 	c->head[c->nhead++] = byte;
-	length = c->nhead == 1 ? 0 : c->head[1] & 127;
-	if (c->nhead < (length == 126 ? 4 : length == 127 ? 10 : 2))
+	whole = frame_head(c->head, c->nhead, &c->left);
+	if (whole < 0)
+		give_up("a frame's head");
+	if (whole == 0)
 		return 0;
-	c->left = length < 126 ? length : 0;
-	for (i = 2; i < c->nhead; i++)
-		c->left = c->left << 8 | c->head[i];
 	c->nhead = 0;
 	return 1;
 }
 
 static void
-end_frame(struct client *c)
+end_frame(struct member *c)
 {
 	char pong[6 + sizeof c->ping] = { (char)0x8a };
 	unsigned len = c->head[1] & 127;
@@ -582,7 +415,7 @@ end_frame(struct client *c)
 
 /* Looks for marks in a part of a payload, which may end within one. */
 static unsigned
-take_marks(struct client *c, const char *p, const char *end, unsigned *marks,
+take_marks(struct member *c, const char *p, const char *end, unsigned *marks,
     unsigned room)
 {
 	unsigned got = 0;
@@ -610,7 +443,7 @@ take_marks(struct client *c, const char *p, const char *end, unsigned *marks,
 
 /* see bench.h */
 unsigned
-client_take(struct client *c, unsigned *marks, unsigned room)
+client_take(struct member *c, unsigned *marks, unsigned room)
 {
 	static char in[1 << 16];
 	const char *p = in, *end;
@@ -646,14 +479,14 @@ client_take(struct client *c, unsigned *marks, unsigned room)
 
 /* see bench.h */
 unsigned long
-client_seen(const struct client *c)
+client_seen(const struct member *c)
 {
 	return c->seen + (c->frames == 0 ? 0 : c->frames - 1);
 }
 
 /* see bench.h */
 void
-client_ping(struct client *c, unsigned n)
+client_ping(struct member *c, unsigned n)
 {
 	static char pings[6 * PINGS_MAX];
 	size_t len = 6 * (size_t)n - c->cut;
@@ -662,7 +495,7 @@ client_ping(struct client *c, unsigned n)
 
 	for (i = 0; i < n; i++)
 		memcpy(pings + 6 * i, "\x89\x80\0\0\0", 6);
-	sent = send(c->fd, pings + c->cut, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	sent = send(c->link.fd, pings + c->cut, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (sent > 0)
 		c->cut = (c->cut + (size_t)sent) % 6;
 }

@@ -67,7 +67,7 @@ pipeline(int fd, const char *object)
 
 /* Reads what came to a client, and sends what that is an occasion for. */
 static void
-attend(const struct crowd *w, struct client *c)
+attend(const struct crowd *w, struct member *c)
 {
 	unsigned long frames = c->frames, pings = c->pings, pongs = c->pongs;
 
@@ -79,7 +79,7 @@ attend(const struct crowd *w, struct client *c)
 		client_ping(c, w->pings);
 	if (c->gone) {
 		shared->gone++;
-		close(c->fd);
+		close(c->link.fd);
 	}
 }
 
@@ -102,7 +102,7 @@ be_crowd(const struct crowd *w)
 	for (i = w->from; i < w->from + w->n; i++) {
 		e.events = EPOLLIN;
 		e.data.u32 = i;
-		if (epoll_ctl(ep, EPOLL_CTL_ADD, client[i].fd, &e) != 0)
+		if (epoll_ctl(ep, EPOLL_CTL_ADD, client[i].link.fd, &e) != 0)
 			give_up("epoll");
 	}
 	shared->stage = READY;
@@ -620,7 +620,7 @@ unfinished_records(void)
 		idle = server_memory();
 		server_forget_peak();
 		for (i = 0; i < n; i++)
-			put_all(client[i].fd, record, sizeof record);
+			put_all(client[i].link.fd, record, sizeof record);
 		usleep(500000);
 		peak = server_peak() - idle;
 		print_name(s, "unfinished records");
@@ -640,7 +640,7 @@ be_stranger(void)
 	static const struct sched_param none;
 	static const struct linger reset = { 1, 0 };
 	enum { TOGETHER = 64 };
-	struct client *c = client + CLIENTS_MAX - TOGETHER;
+	struct member *c = client + CLIENTS_MAX - TOGETHER;
 	char request[TOLD_MAX], answer[512], *p;
 	int n, i;
 
@@ -653,15 +653,15 @@ be_stranger(void)
 	for (;;) {
 		clients_connect(CLIENTS_MAX - TOGETHER, CLIENTS_MAX);
 		for (i = 0; i < TOGETHER; i++)
-			put_all(c[i].fd, request, (size_t)n);
+			put_all(c[i].link.fd, request, (size_t)n);
 		for (i = 0; i < TOGETHER; i++) {
-			if (recv(c[i].fd, answer, 12, MSG_WAITALL) != 12 ||
+			if (recv(c[i].link.fd, answer, 12, MSG_WAITALL) != 12 ||
 			    memcmp(answer, "HTTP/1.1 401", 12) != 0)
 				shared->gone++;
 			shared->frames++;
-			setsockopt(c[i].fd, SOL_SOCKET, SO_LINGER, &reset,
+			setsockopt(c[i].link.fd, SOL_SOCKET, SO_LINGER, &reset,
 			    sizeof reset);
-			close(c[i].fd);
+			close(c[i].link.fd);
 		}
 	}
 }

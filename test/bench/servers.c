@@ -624,7 +624,7 @@ query(unsigned i, char out[TOLD_MAX / 2])
 
 /* The first message: 0 when it is there, with what it says, or -1. */
 static int
-first_message(struct client *c, const char *told, size_t n)
+first_message(struct member *c, const char *told, size_t n)
 {
 	const char *end = told + n, *id, *session;
 	const char *p = memmem(told, n, "\r\n\r\n", 4);

@@ -140,7 +140,7 @@ static unsigned char (*came)[NUMBERS_MAX];
 
 /* Reads what is there, and notes the numbers of the messages. */
 static void
-hear(struct client *c)
+hear(struct member *c)
 {
 	static unsigned marks[1024];
 	unsigned n = client_take(c, marks, 1024), number, i;
@@ -185,7 +185,7 @@ hear_all(unsigned from, unsigned end, int stage, int64_t lasting)
 	for (i = from; i < end; i++) {
 		e.events = EPOLLIN;
 		e.data.u32 = i;
-		if (epoll_ctl(ep, EPOLL_CTL_ADD, client[i].fd, &e) != 0)
+		if (epoll_ctl(ep, EPOLL_CTL_ADD, client[i].link.fd, &e) != 0)
 			give_up("epoll");
 		hear(&client[i]); /* it may have come with the answer */
 	}

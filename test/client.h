@@ -414,26 +414,29 @@ get_head(struct client *c, char **head)
 
 /*
  * Of a server's frame, of which n bytes are there: its head's length and the
- * payload's. 0: more must come; -1: masked, or not the shortest form.
+ * payload's. 0: more must come, and *len is as it was; -1: it is masked, or its
+ * length is not in the shortest form.
  */
 static inline int
 frame_head(const unsigned char *p, size_t n, uint64_t *len)
 {
+	uint64_t length;
 	size_t head, i;
 
 	if (n < 2)
 		return 0;
-	*len = p[1];
-	if (p[1] < 126)
-		return 2;
 	if (p[1] > 127)
 		return -1;
-	head = p[1] == 126 ? 4 : 10;
+	head = p[1] < 126 ? 2 : p[1] == 126 ? 4 : 10;
 	if (n < head)
 		return 0;
-	for (*len = 0, i = 2; i < head; i++)
-		*len = *len << 8 | p[i];
-	return *len < (head == 4 ? 126u : 65536u) ? -1 : (int)head;
+	length = head == 2 ? p[1] : 0;
+	for (i = 2; i < head; i++)
+		length = length << 8 | p[i];
+	if (head > 2 && length < (head == 4 ? 126u : 65536u))
+		return -1;
+	*len = length;
+	return (int)head;
 }
 
 /*

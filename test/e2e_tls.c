@@ -936,21 +936,21 @@ certbot(void)
 
 /* The handshake, with the ClientHello in one piece with bytes before it. */
 static int
-wss_shake_behind(struct wss *w, const void *bytes, size_t len)
+wss_shake_behind(struct client *w, const void *bytes, size_t len)
 {
 	static unsigned char all[8192];
 	unsigned char *p;
 	size_t n;
 
-	if (!br_ssl_client_reset(&w->tls, "localhost", 0))
-		return br_ssl_engine_last_error(&w->tls.eng);
-	p = br_ssl_engine_sendrec_buf(&w->tls.eng, &n);
+	if (!br_ssl_client_reset(&w->tls->ssl, "localhost", 0))
+		return br_ssl_engine_last_error(&w->tls->ssl.eng);
+	p = br_ssl_engine_sendrec_buf(&w->tls->ssl.eng, &n);
 	memcpy(all, bytes, len);
 	memcpy(all + len, p, n);
-	if (put(w->c.fd, all, len + n) != 0)
+	if (put(w->fd, all, len + n) != 0)
 		return -1;
-	br_ssl_engine_sendrec_ack(&w->tls.eng, n);
-	return run(w, BR_SSL_SENDAPP) == 0 ? 0 : -1;
+	br_ssl_engine_sendrec_ack(&w->tls->ssl.eng, n);
+	return client_run(w, BR_SSL_SENDAPP) == 0 ? 0 : -1;
 }
 
 static void
@@ -971,7 +971,7 @@ proxied(void)
 	};
 	struct hub h = { 0 };
 	char words[128], answer[1024];
-	struct wss *w;
+	struct client *w;
 	size_t i, k;
 	ssize_t n;
 
@@ -983,17 +983,17 @@ proxied(void)
 	for (i = 0; i < 2 * sizeof list / sizeof *list; i++) {
 		w = wss_new(&h, 0);
 		for (k = 0; i % 2 != 0 && k < list[i / 2].len; k++) {
-			put(w->c.fd, list[i / 2].header + k, 1);
+			put(w->fd, list[i / 2].header + k, 1);
 			nap(1);
 		}
-		w->step = i % 2;
+		w->tls->step = i % 2;
 		EXPECT((i % 2 != 0 ? wss_shake(w, 0) : wss_shake_behind(w,
 		    list[i / 2].header, list[i / 2].len)) == 0 &&
 		    wss_enter(w) == 0, "%s: it does not get in",
 		    list[i / 2].address);
 		snprintf(words, sizeof words, "wshub: client %s%s%s",
 		    list[i / 2].address, i / 2 == 2 ? "" : " ",
-		    i / 2 == 2 ? "" : w->c.id);
+		    i / 2 == 2 ? "" : w->id);
 		EXPECT(await(h.log, words), "the log is without \"%s\"",
 		    words);
 		wss_gone(&h, w);
@@ -1002,7 +1002,7 @@ proxied(void)
 	CASE("PROXY: cut anywhere, TLS follows the rest");
 	for (k = 1; k < list[1].len; k++) {
 		w = wss_new(&h, 0);
-		put(w->c.fd, list[1].header, k);
+		put(w->fd, list[1].header, k);
 		nap(2);
 		EXPECT(wss_shake_behind(w, list[1].header + k, list[1].len -
 		    k) == 0 && wss_enter(w) == 0, "cut at %zu", k);
@@ -1014,7 +1014,7 @@ proxied(void)
 	EXPECT(wss_shake_behind(w, list[0].header, list[0].len) == 0 &&
 	    wss_enter(w) == 0, "it does not get in");
 	for (i = 0; i < 2; i++) {
-		struct wss *other = wss_new(&h, 0);
+		struct client *other = wss_new(&h, 0);
 
 		EXPECT(wss_shake_behind(other, list[i].header, list[i].len)
 		    == 0, "no handshake");
@@ -1023,8 +1023,8 @@ proxied(void)
 			wss_leave(other);
 			continue;
 		}
-		wss_put(other, REQUEST, sizeof REQUEST - 1);
-		n = wss_read(&other->c, answer, sizeof answer);
+		client_put(other, REQUEST, sizeof REQUEST - 1);
+		n = client_get(other, answer, sizeof answer);
 		EXPECT(n > 12 && memcmp(answer, "HTTP/1.1 503", 12) == 0,
 		    "%zd bytes: no 503", n);
 		wss_leave(other);
@@ -1033,8 +1033,8 @@ proxied(void)
 
 	CASE("PROXY: TLS without it is closed without an answer");
 	w = wss_new(&h, 0);
-	EXPECT(wss_shake(w, 0) == -1 && w->tls.eng.err == 0, "BearSSL's error "
-	    "%d", br_ssl_engine_last_error(&w->tls.eng));
+	EXPECT(wss_shake(w, 0) == -1 && w->tls->ssl.eng.err == 0, "BearSSL's error "
+	    "%d", br_ssl_engine_last_error(&w->tls->ssl.eng));
 	EXPECT(await(h.log, ": dropped: no valid PROXY header\n"), "not in "
 	    "the log");
 	wss_leave(w);

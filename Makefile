@@ -39,9 +39,9 @@ MANDIR = $(PREFIX)/share/man
 DESTDIR =
 
 OBJ = main.o keeper.o privdrop.o sandbox.o log.o ctl.o mint.o service.o \
-    loop.o metrics.o backend.o client.o send.o flush.o admit.o resume.o \
-    peer.o proxy.o wheel.o poll.o listen.o control.o watch.o hub.o queue.o \
-    json.o token.o siphash.o http.o ws.o pem.o tls.o \
+    loop.o metrics.o backend.o client.o lines.o send.o flush.o admit.o \
+    resume.o peer.o proxy.o wheel.o poll.o listen.o control.o watch.o hub.o \
+    queue.o json.o token.o siphash.o http.o ws.o pem.o tls.o \
     entropy.o memory.o
 C = $(CC) -std=c99 $(WARN) $(CFLAGS)
 
@@ -172,7 +172,7 @@ $(B)/conformance: test/conformance.c test/client.h test/plain.h
 
 # The hub's files on a fake kernel: test/fake.h.
 FAKE = $(B)/fake.o $(B)/w-queue.o $(B)/w-poll.o $(B)/w-client.o \
-    $(B)/w-send.o $(B)/w-flush.o $(B)/w-admit.o $(B)/w-resume.o $(B)/w-peer.o \
+    $(B)/w-lines.o $(B)/w-send.o $(B)/w-flush.o $(B)/w-admit.o $(B)/w-resume.o $(B)/w-peer.o \
     $(B)/w-backend.o $(B)/w-loop.o $(B)/w-control.o $(B)/w-watch.o \
     $(B)/w-tls.o
 PLAIN = http.o proxy.o ws.o json.o token.o siphash.o listen.o wheel.o pem.o \
@@ -201,6 +201,9 @@ $(B)/w-poll.o: poll.c
 
 $(B)/w-client.o: client.c
 	$(PART) -DPART='"../client.c"' test/part.c
+
+$(B)/w-lines.o: lines.c
+	$(PART) -DPART='"../lines.c"' test/part.c
 
 $(B)/w-send.o: send.c
 	$(PART) -DPART='"../send.c"' test/part.c

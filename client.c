@@ -144,7 +144,7 @@ send_ping(struct ws_loop *l, struct ws_client *c)
 static int
 drop(struct ws_loop *l, struct ws_client *c, const char *reason)
 {
-	ws_client_log(l, WS_LOG_INFO, c, "dropped", reason);
+	ws_client_log_end(l, c, WS_LOG_INFO, 0, reason);
 	ws_poll_kill(&l->poll, &c->conn);
 	return -1;
 }
@@ -179,8 +179,7 @@ answer_ping(struct ws_loop *l, struct ws_client *c, const struct ws_event *e)
 		return;
 	f = ws_frame_new(WS_PONG, e->data, e->len);
 	if (f == NULL) {
-		l->counters[WS_LOST]++;
-		ws_poll_kill(&l->poll, &c->conn);
+		ws_client_no_memory(l, c);
 		return;
 	}
 	if (q->count >= PONGS_MAX &&
@@ -221,8 +220,6 @@ take_frames(struct ws_loop *l, struct ws_client *c, unsigned char *data,
 		}
 		if (n == WS_BAD) {
 			l->counters[WS_PROTOCOL_ERRORS]++;
-			ws_client_log(l, WS_LOG_INFO, c, "protocol error",
-			    e.reason);
 			ws_client_end(l, c, e.code, e.reason);
 			return;
 		}
@@ -258,6 +255,7 @@ static void
 begin_frames(struct ws_loop *l, struct ws_client *c)
 {
 	c->state = OPEN;
+	c->connected = l->now;
 	ws_poll_cool(&l->poll, &c->conn);
 	ws_framer_init(&c->in.framer, 1, WS_CLIENT_MESSAGE_MAX);
 	ws_wheel_clear(&l->wheel, &c->deadline);
@@ -322,9 +320,8 @@ open_client(struct ws_loop *l, struct ws_client *c, const struct ws_request *r,
 	if (done != 0)
 		return;
 	begin_frames(l, c);
-	c->opened = (uint32_t)(l->now / 1000);
 	l->counters[WS_OPENED]++;
-	ws_client_log(l, WS_LOG_INFO, c, "open", c->tls ? "wss" : "ws");
+	ws_client_log_open(l, c, 0);
 }
 
 /*
@@ -355,12 +352,9 @@ resume_client(struct ws_loop *l, struct ws_client *c,
 	l->counters[WS_RESUMED]++;
 	ws_watch_session(&l->hub, &s->session, WS_EVENT_RESUME,
 	    WS_ENDED_ERROR);
-	ws_client_log(l, WS_LOG_INFO, s, "resumed", s->tls ? "wss" : "ws");
-	if (ws_queue_resume(&s->queue, &l->queued, seen, f) != 0) {
-		l->counters[WS_LOST]++;
-		ws_client_log(l, WS_LOG_NOTE, s, "dropped", "out of memory");
-		ws_poll_kill(&l->poll, &s->conn);
-	}
+	ws_client_log_open(l, s, 1);
+	if (ws_queue_resume(&s->queue, &l->queued, seen, f) != 0)
+		ws_client_no_memory(l, s);
 	ws_frame_release(f);
 	return 0;
 }
@@ -538,8 +532,11 @@ begin_proxied(struct ws_loop *l, struct ws_client *c, const struct ws_ip *ip)
 		return 0;
 	if (l->refused >= l->max_refused + l->away) {
 		l->counters[WS_REFUSED]++;
-		if (!tls)
-			ws_client_refuse(l, c->conn.fd);
+		if (!tls) {
+			ws_client_refuse(l, c);
+			ws_client_log_end(l, c, WS_LOG_INFO, 503,
+			    "too many clients");
+		}
 		return drop(l, c, "too many clients");
 	}
 	c->refused = 1;
@@ -578,10 +575,8 @@ take_proxy(struct ws_loop *l, struct ws_client *c)
 	if (n == WS_WANT_IN)
 		return -1;
 	if (n <= 0) {
-		ws_client_log(l, WS_LOG_INFO, c, "gone",
-		    n == 0 ? "closed by peer" : ws_client_io_error(c));
-		ws_poll_kill(&l->poll, &c->conn);
-		return -1;
+		return drop(l, c, n == 0 ? "closed by peer" :
+		    ws_client_io_error(c));
 	}
 	len += (size_t)n;
 	if (used != (ssize_t)len) {
@@ -608,6 +603,8 @@ take_hello(struct ws_loop *l, struct ws_client *c)
 	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 		return -1;
 	if (n <= 0) {
+		ws_client_log_end(l, c, WS_LOG_INFO, 0, n == 0 ?
+		    "closed by peer" : strerror(errno));
 		ws_poll_kill(&l->poll, &c->conn);
 		return -1;
 	}
@@ -619,7 +616,7 @@ take_hello(struct ws_loop *l, struct ws_client *c)
 	c->tls = ws_tls_new(l->tls, c->conn.fd);
 	if (c->tls == NULL) {
 		l->counters[WS_LOST]++;
-		ws_client_log(l, WS_LOG_NOTE, c, "dropped", "no TLS session");
+		ws_client_log_end(l, c, WS_LOG_NOTE, 0, "no TLS session");
 		ws_poll_kill(&l->poll, &c->conn);
 		return -1;
 	}
@@ -660,11 +657,10 @@ read_client(struct ws_loop *l, struct ws_client *c)
 	if (n <= 0) {
 		if (n < 0 && c->tls != NULL && ws_tls_handshaking(c->tls))
 			l->counters[WS_TLS_FAILURES]++;
-		if (c->state <= OPEN)
-			ws_client_log(l, WS_LOG_INFO, c, "gone",
-			    n == 0 ? "closed by peer" : ws_client_io_error(c));
 		if (c->state == OPEN)
 			c->reason = n == 0 ? WS_ENDED_CLOSED : WS_ENDED_ERROR;
+		ws_client_log_end(l, c, WS_LOG_INFO, 0, n == 0 ?
+		    "closed by peer" : ws_client_io_error(c));
 		ws_resume_lose(l, c);
 		return;
 	}
@@ -715,6 +711,7 @@ ws_client_new(struct ws_loop *l, int fd, int tls, int refused)
 	c->state = l->o.proxy_protocol ? PROXY : tls ? HELLO : HEAD;
 	if (c->state == PROXY)
 		c->in.tls = tls;
+	c->connected = l->now;
 	c->queue.taken_at = (uint32_t)l->now;
 	ws_queue_init(&c->queue);
 	/* A refused client may resume a session: then it gets the full time. */
@@ -729,6 +726,11 @@ void
 ws_client_free(struct ws_loop *l, struct ws_client *c)
 {
 	ws_wheel_clear(&l->wheel, &c->deadline);
+	if (!c->ended && (c->conn.fd != -1 || c->state == AWAY)) {
+		if (c->session.device != NULL)
+			c->reason = WS_ENDED_SHUTDOWN;
+		ws_client_log_end(l, c, WS_LOG_INFO, 0, "shutdown");
+	}
 	ws_client_leave(l, c);
 	if (c->state == AWAY)
 		l->away--;
@@ -781,9 +783,9 @@ pong_timeout(struct ws_loop *l, struct ws_client *c)
 		return;
 	}
 	l->counters[WS_SILENT]++;
-	ws_client_log(l, WS_LOG_INFO, c, "gone", "no answer to a ping");
 	c->reset = 1;
 	c->reason = WS_ENDED_SILENT;
+	ws_client_log_end(l, c, WS_LOG_INFO, 0, "no answer to a ping");
 	ws_resume_lose(l, c);
 }
 
@@ -838,11 +840,11 @@ ws_client_timeout(struct ws_timer *deadline, void *arg)
 		if (c->state == HELLO ||
 		    (c->tls != NULL && ws_tls_handshaking(c->tls))) {
 			l->counters[WS_TLS_FAILURES]++;
-			ws_client_log(l, WS_LOG_INFO, c, "dropped",
+			ws_client_log_end(l, c, WS_LOG_INFO, 0,
 			    "the TLS handshake took too long");
 			ws_poll_kill(&l->poll, &c->conn);
 		} else if (c->partial_len == 0 && c->tls == NULL) {
-			ws_client_log(l, WS_LOG_INFO, c, "dropped",
+			ws_client_log_end(l, c, WS_LOG_INFO, 0,
 			    "it said nothing");
 			ws_poll_kill(&l->poll, &c->conn);
 		} else if (c->refused)

@@ -120,6 +120,7 @@ ws_client_flush(struct ws_loop *l, struct ws_client *c)
 		if (done > 0) {
 			ws_queue_advance(q, &l->queued, (size_t)done);
 			c->unacked += (uint32_t)done;
+			c->sent += (uint64_t)done;
 			if (c->conn.kind == WS_CONN_CLIENT)
 				l->sent += (uint64_t)done;
 			c->queue.taken_at = (uint32_t)l->now;
@@ -132,8 +133,8 @@ ws_client_flush(struct ws_loop *l, struct ws_client *c)
 		}
 	}
 	if (done < 0 && done != WS_WANT_OUT) {
-		ws_client_log(l, WS_LOG_INFO, c, "lost", ws_client_io_error(c));
 		c->reason = WS_ENDED_ERROR;
+		ws_client_log_end(l, c, WS_LOG_INFO, 0, ws_client_io_error(c));
 		ws_resume_lose(l, c);
 	} else if (done == WS_WANT_OUT) {
 		ws_poll_events(&l->poll, &c->conn, POLLIN | POLLOUT);
@@ -231,7 +232,8 @@ evict_unfinished(struct ws_loop *l, struct ws_client *c)
 	/* A client in another state is counted already. */
 	if (c->state <= WS_CLIENT_OPEN && c->conn.kind == WS_CONN_CLIENT) {
 		l->counters[WS_CUT_OFF]++;
-		ws_client_log(l, WS_LOG_NOTE, c, "dropped", "--queue-total is "
+		c->reason = WS_ENDED_SLOW;
+		ws_client_log_end(l, c, WS_LOG_NOTE, 0, "--queue-total is "
 		    "reached, and a request, frame or TLS record of it is not "
 		    "whole");
 	}

@@ -67,7 +67,7 @@ ws_log_line(int level, const char *line)
 	static unsigned long lost;
 	struct pollfd err = { STDERR_FILENO, POLLOUT, 0 };
 	struct timespec t;
-	char out[1024];
+	char out[WS_LINE_MAX + 128];
 	size_t n = 0;
 	int control;
 

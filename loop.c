@@ -86,14 +86,21 @@ update_listeners(struct ws_loop *l)
 		    POLLIN : 0);
 }
 
+/* a: the peer's address, if it is not NULL. */
 static int
-accept_nonblocking(int fd)
+accept_nonblocking(int fd, struct sockaddr_storage *a)
 {
+	struct sockaddr *sa = (struct sockaddr *)a;
+	socklen_t room, *len = a != NULL ? &room : NULL;
 	int s;
+
+	room = sizeof *a;
+	if (a != NULL)
+		a->ss_family = AF_UNSPEC;
 
 #ifdef NO_ACCEPT4
 	do
-		s = accept(fd, NULL, NULL);
+		s = accept(fd, sa, len);
 	while (s == -1 && errno == EINTR);
 	if (s != -1 && (fcntl(s, F_SETFL, O_NONBLOCK) == -1 ||
 	    fcntl(s, F_SETFD, FD_CLOEXEC) == -1)) {
@@ -102,10 +109,31 @@ accept_nonblocking(int fd)
 	}
 #else
 	do
-		s = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		s = accept4(fd, sa, len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	while (s == -1 && errno == EINTR);
 #endif
 	return s;
+}
+
+/* Ends a connection for which there is no client. Its request is not read. */
+static void
+refuse_at_once(struct ws_loop *l, int fd, struct ws_about *about,
+    enum ws_counter counter, int answer, const char *text)
+{
+	struct ws_client c;
+
+	memset(&c, 0, sizeof c);
+	c.conn.fd = fd;
+	c.connected = l->now;
+	c.about = about;
+	if (answer)
+		ws_client_refuse(l, &c);
+	l->counters[counter]++;
+	ws_client_log_end(l, &c, counter == WS_LOST ? WS_LOG_NOTE :
+	    WS_LOG_INFO, c.sent != 0 ? 503 : 0, text);
+	ws_client_log_closed(l, &c);
+	free(about);
+	close(fd);
 }
 
 /*
@@ -119,36 +147,24 @@ has_room(const struct ws_loop *l)
 	    l->max_clients + l->max_refused;
 }
 
-/* Closes a connection that is not from a proxy, where only these connect. */
-static void
-refuse_stranger(struct ws_loop *l, int fd)
-{
-	char address[WS_ADDRESS_MAX];
-
-	if (l->o.log_level >= WS_LOG_INFO) {
-		ws_address(fd, 1, address);
-		ws_logf(&l->o, WS_LOG_INFO, "client %s: refused: not a trusted "
-		    "proxy", address);
-	}
-	l->counters[WS_REFUSED]++;
-	close(fd);
-}
-
 /*
  * A client beyond a limit may be the peer of a session that is away. Then it
  * only takes the place of that session. So its request is read.
  */
 static void
-new_client(struct ws_loop *l, int fd, int tls)
+new_client(struct ws_loop *l, int fd, int tls,
+    const struct sockaddr_storage *a)
 {
 	int refused = l->stop_at != 0 || l->clients >= l->max_clients ||
 	    !has_room(l), trusted = ws_peer_trusted(l, fd, NULL);
+	struct ws_about *about = a != NULL ? ws_about_new(a) : NULL;
 	struct ws_peer *peer = NULL;
 	struct ws_client *c = NULL;
 
 	l->counters[WS_ACCEPTED]++;
 	if (l->o.proxy_protocol && !trusted) {
-		refuse_stranger(l, fd);
+		refuse_at_once(l, fd, about, WS_REFUSED, 0,
+		    "not a trusted proxy");
 		return;
 	}
 	/* Whose client a proxy's connection is has yet to be read. */
@@ -157,16 +173,16 @@ new_client(struct ws_loop *l, int fd, int tls)
 	if (!refused || (has_room(l) &&
 	    l->refused < l->max_refused + l->away))
 		c = ws_client_new(l, fd, tls, refused);
-	if (c == NULL) { /* too many are refused, or no memory */
-		if (refused && !tls)
-			ws_client_refuse(l, fd);
-		l->counters[refused ? WS_REFUSED : WS_LOST]++;
+	if (c == NULL) {
 		ws_peer_release(l, peer);
-		close(fd);
+		refuse_at_once(l, fd, about, refused ? WS_REFUSED : WS_LOST,
+		    refused && !tls, !refused ? "out of memory" :
+		    l->stop_at != 0 ? "shutting down" : "too many clients");
 		return;
 	}
 	c->conn.kind = WS_CONN_CLIENT;
 	c->peer = peer;
+	c->about = about;
 	if (refused)
 		l->refused++;
 	else
@@ -208,12 +224,14 @@ accept_some(struct ws_loop *l, struct ws_listener *p)
 	int control = p->conn.kind == WS_CONN_CONTROL, fd, full, i;
 	int metrics = p->conn.kind == WS_CONN_METRICS;
 	int most = metrics ? WS_SCRAPERS : ACCEPTS_TURN;
+	struct sockaddr_storage room, *a = !control && !metrics &&
+	    ws_client_logs(l) ? &room : NULL;
 
 	for (i = 0; i < most && !p->conn.dead; i++) {
 		full = control && l->backends >= l->max_backends;
 		if (full && l->now < ws_backend_yield_at(l))
 			return;
-		fd = accept_nonblocking(p->conn.fd);
+		fd = accept_nonblocking(p->conn.fd, a);
 		if (fd == -1 && (errno == EMFILE || errno == ENFILE ||
 		    errno == ENOBUFS || errno == ENOMEM)) {
 			ws_logf(&l->o, WS_LOG_ERROR, "accept: %s: resting "
@@ -227,7 +245,7 @@ accept_some(struct ws_loop *l, struct ws_listener *p)
 		if (metrics) {
 			new_scraper(l, fd);
 		} else if (!control) {
-			new_client(l, fd, p->tls);
+			new_client(l, fd, p->tls, a);
 		} else if (ws_backend_new(l, fd) != 0) {
 			l->counters[WS_LOST]++;
 			close(fd);

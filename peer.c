@@ -154,18 +154,47 @@ ws_peer_release(struct ws_loop *l, struct ws_peer *peer)
 }
 
 /* see ws.h */
+struct ws_about *
+ws_about_new(const struct sockaddr_storage *a)
+{
+	struct ws_about *about = calloc(1, sizeof *about + 1);
+	const struct sockaddr_in *in = (const struct sockaddr_in *)a;
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)a;
+
+	if (about == NULL)
+		return NULL;
+	about->path_len = 1;
+	*(char *)(about + 1) = '/';
+	if (a->ss_family == AF_INET) {
+		about->ip.family = 4;
+		memset(about->ip.bytes + 10, 0xff, 2);
+		memcpy(about->ip.bytes + 12, &in->sin_addr, 4);
+		about->ip.port = ntohs(in->sin_port);
+	} else if (a->ss_family == AF_INET6) {
+		about->ip.family = IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) ? 4 :
+		    6;
+		memcpy(about->ip.bytes, &in6->sin6_addr, 16);
+		about->ip.port = ntohs(in6->sin6_port);
+	}
+	return about;
+}
+
+/* see ws.h */
 int
 ws_about_set(struct ws_client *c, const struct ws_ip *ip, struct ws_text path)
 {
 	struct ws_about *a = NULL;
 
-	if (ip->family != 0 || path.len != 1 || *path.s != '/') {
+	if (c->about != NULL || ip->family != 0 || path.len != 1 ||
+	    *path.s != '/') {
 		if (path.len > WS_PATH_MAX)
 			path.len = WS_PATH_MAX;
 		a = malloc(sizeof *a + path.len);
 		if (a == NULL)
 			return -1;
-		a->ip = *ip;
+		a->end = NULL;
+		a->ip = ip->family == 0 && c->about != NULL ? c->about->ip :
+		    *ip;
 		a->path_len = (unsigned char)path.len;
 		memcpy(a + 1, path.s, path.len);
 	}

@@ -65,6 +65,7 @@ ws_resume_new(struct ws_loop *l, struct ws_client *c, int resumable,
 	if (r == NULL)
 		return -1;
 	r->client = c;
+	r->opened = (uint32_t)(l->now / 1000);
 	if (resumable) {
 		if (l->nresumes >= l->resume_buckets)
 			grow(l);
@@ -268,6 +269,12 @@ exchange(struct ws_loop *l, struct ws_client *a, struct ws_client *b)
 	b->before_ping = old.before_ping;
 	a->unacked = b->unacked;
 	b->unacked = old.unacked;
+	a->sent = b->sent;
+	b->sent = old.sent;
+	a->connected = b->connected;
+	b->connected = old.connected;
+	a->ended = b->ended;
+	b->ended = old.ended;
 }
 
 /* see ws.h */
@@ -277,6 +284,7 @@ ws_resume_drop_connection(struct ws_loop *l, struct ws_client *c)
 	struct linger reset = { 1, 0 };
 	int fd = c->conn.fd;
 
+	ws_client_log_closed(l, c);
 	ws_client_keep_partial(l, c, NULL, 0);
 	l->queued -= ws_client_unfinished(c);
 	ws_tls_free(c->tls);
@@ -287,6 +295,8 @@ ws_resume_drop_connection(struct ws_loop *l, struct ws_client *c)
 	c->reset = 0;
 	free(c->about);
 	c->about = NULL;
+	c->sent = 0;
+	c->ended = 0;
 	ws_poll_remove(&l->poll, &c->conn);
 	close(fd);
 }
@@ -303,6 +313,7 @@ go_away(struct ws_loop *l, struct ws_client *c)
 
 	c->state = WS_CLIENT_AWAY;
 	c->pinged = c->asked = 0;
+	c->connected = l->now;
 	l->away++;
 	q->taken_at = (uint32_t)l->now;
 	while (q->kept > 0 && ws_queue_all(q) > l->o.keep)
@@ -347,8 +358,7 @@ move_and_close(struct ws_loop *l, struct ws_client *c, struct ws_client *other,
 	exchange(l, c, other);
 	other->state = WS_CLIENT_OPEN;
 	if (ws_queue_break(&c->queue, &l->queued, &other->queue) != 0) {
-		l->counters[WS_LOST]++;
-		ws_poll_kill(&l->poll, &other->conn);
+		ws_client_no_memory(l, other);
 	} else {
 		ws_client_end(l, other, code, reason);
 	}
@@ -371,6 +381,8 @@ ws_resume_close(struct ws_loop *l, struct ws_client *c, unsigned code,
 	l->refused++;
 	ws_queue_init(&other->queue);
 	other->queue.taken_at = (uint32_t)l->now;
+	ws_client_log_end(l, c, WS_LOG_INFO, code, reason != NULL ? reason :
+	    "closed by peer");
 	move_and_close(l, c, other, code, reason);
 	/* Both count for the address, until the peer closes the connection. */
 	c->peer = ws_peer_share(other->peer);
@@ -387,6 +399,9 @@ ws_resume_take(struct ws_loop *l, struct ws_client *s, struct ws_client *c)
 		c->state = WS_CLIENT_LINGER;
 		ws_poll_kill(&l->poll, &c->conn);
 	} else {
+		s->reason = WS_ENDED_REPLACED;
+		ws_client_log_end(l, s, WS_LOG_INFO, WS_CLOSE_GOING_AWAY,
+		    "resumed by another connection");
 		move_and_close(l, s, c, WS_CLOSE_GOING_AWAY,
 		    "resumed by another connection");
 	}

@@ -14,50 +14,7 @@
 
 #include "ws.h"
 
-#define LOG_LINES 20     /* lines about clients in LOG_WINDOW, at the default
-                            level */
-#define LOG_WINDOW 1000  /* ms */
 #define ENDING_TIME 5000 /* ms for a peer to accept the last bytes */
-
-/* see ws.h */
-void
-ws_client_log(struct ws_loop *l, int level, const struct ws_client *c,
-    const char *what, const char *reason)
-{
-	char address[WS_ADDRESS_MAX];
-	struct ws_text name = { "", 0 };
-
-	if (l->o.log == NULL || level > l->o.log_level)
-		return;
-	if (level <= WS_LOG_NOTE) {
-		if (l->now >= l->log_window_end) {
-			ws_client_log_omitted(l);
-			l->log_window_end = l->now + LOG_WINDOW;
-			l->log_lines = 0;
-		}
-		if (l->log_lines == LOG_LINES) {
-			l->log_omitted++;
-			return;
-		}
-		l->log_lines++;
-	}
-	ws_client_address(c, address);
-	if (c->session.device != NULL)
-		name = ws_device_name(c->session.device);
-	ws_logf(&l->o, level, "%s %s%s%.*s: %s: %s",
-	    c->conn.kind == WS_CONN_SCRAPER ? "scraper" : "client", address,
-	    name.len != 0 ? " " : "", (int)name.len, name.s, what, reason);
-}
-
-/* see ws.h */
-void
-ws_client_log_omitted(struct ws_loop *l)
-{
-	if (l->log_omitted != 0)
-		ws_logf(&l->o, WS_LOG_NOTE, "%u more clients: cut off or "
-		    "dropped", l->log_omitted);
-	l->log_omitted = 0;
-}
 
 static void
 clear_queue(struct ws_loop *l, struct ws_client *c)
@@ -73,6 +30,15 @@ const char *
 ws_client_io_error(const struct ws_client *c)
 {
 	return c->tls != NULL ? ws_tls_error(c->tls) : strerror(errno);
+}
+
+/* see ws.h */
+void
+ws_client_no_memory(struct ws_loop *l, struct ws_client *c)
+{
+	l->counters[WS_LOST]++;
+	ws_client_log_end(l, c, WS_LOG_NOTE, 0, "out of memory");
+	ws_poll_kill(&l->poll, &c->conn);
 }
 
 /* see ws.h */
@@ -126,8 +92,7 @@ ws_client_keep_partial(struct ws_loop *l, struct ws_client *c,
 	} else if ((p = realloc(c->partial, len)) != NULL) {
 		memcpy(p, data, len);
 	} else {
-		l->counters[WS_LOST]++;
-		ws_poll_kill(&l->poll, &c->conn);
+		ws_client_no_memory(l, c);
 		return;
 	}
 	c->partial = p;
@@ -144,9 +109,7 @@ ws_client_queue(struct ws_loop *l, struct ws_client *c, struct ws_frame *f)
 	if (q->count == 0)
 		c->queue.taken_at = (uint32_t)l->now;
 	if (ws_queue_push(q, &l->queued, f) != 0) {
-		l->counters[WS_LOST]++;
-		ws_client_log(l, WS_LOG_NOTE, c, "dropped", "out of memory");
-		ws_poll_kill(&l->poll, &c->conn);
+		ws_client_no_memory(l, c);
 		return -1;
 	}
 	if ((q->unsent > l->o.queue / 2 && (c->conn.events & POLLOUT) == 0) ||
@@ -167,8 +130,7 @@ ws_client_queue_bytes(struct ws_loop *l, struct ws_client *c, const void *data,
 	int done;
 
 	if (f == NULL) {
-		l->counters[WS_LOST]++;
-		ws_poll_kill(&l->poll, &c->conn);
+		ws_client_no_memory(l, c);
 		return -1;
 	}
 	done = ws_client_queue(l, c, f);
@@ -208,7 +170,8 @@ ws_client_end_away(struct ws_loop *l, struct ws_client *c,
     enum ws_counter counter, const char *reason)
 {
 	l->counters[counter]++;
-	ws_client_log(l, WS_LOG_INFO, c, "ended", reason);
+	ws_client_log_end(l, c, counter == WS_LOST ? WS_LOG_NOTE : WS_LOG_INFO,
+	    0, reason);
 	ws_poll_kill(&l->poll, &c->conn);
 }
 
@@ -286,6 +249,8 @@ ws_client_end(struct ws_loop *l, struct ws_client *c, unsigned code,
 	unsigned char frame[2 + WS_CONTROL_MAX];
 	size_t n = ws_close_frame(frame, code, reason);
 
+	ws_client_log_end(l, c, WS_LOG_INFO, code, reason != NULL ? reason :
+	    "closed by peer");
 	if (ws_client_queue_bytes(l, c, frame, n) == 0)
 		end_client(l, c);
 }
@@ -307,10 +272,8 @@ ws_client_answer(struct ws_loop *l, struct ws_client *c, int status,
 	char answer[WS_ANSWER_MAX];
 	size_t n = ws_answer(answer, &c->in.head, status, reason);
 
-	if (status == 200)
-		ws_client_log(l, WS_LOG_DEBUG, c, "health", reason);
-	else
-		ws_client_log(l, WS_LOG_INFO, c, "refused", reason);
+	ws_client_log_end(l, c, status == 200 ? WS_LOG_DEBUG : WS_LOG_INFO,
+	    (unsigned)status, reason);
 	if (status != 200 && c->conn.kind != WS_CONN_SCRAPER)
 		l->counters[status == 503 ? WS_REFUSED : status == 401 ||
 		    status == 403 ? WS_UNAUTHORIZED : WS_BAD_REQUESTS]++;
@@ -319,14 +282,16 @@ ws_client_answer(struct ws_loop *l, struct ws_client *c, int status,
 
 /* see ws.h */
 void
-ws_client_refuse(const struct ws_loop *l, int fd)
+ws_client_refuse(const struct ws_loop *l, struct ws_client *c)
 {
 	char answer[WS_ANSWER_MAX];
 	size_t n = ws_answer(answer, NULL, 503, l->stop_at != 0 ?
 	    "shutting down" : "too many clients");
 
-	if (send(fd, answer, n, MSG_NOSIGNAL) == (ssize_t)n)
-		shutdown(fd, SHUT_WR);
+	if (send(c->conn.fd, answer, n, MSG_NOSIGNAL) == (ssize_t)n) {
+		shutdown(c->conn.fd, SHUT_WR);
+		c->sent += n;
+	}
 }
 
 /* see ws.h */
@@ -334,10 +299,11 @@ void
 ws_client_disconnect_slow(struct ws_loop *l, struct ws_client *c)
 {
 	l->counters[WS_CUT_OFF]++;
-	ws_client_log(l, WS_LOG_NOTE, c, "cut off", "reads too slowly");
+	c->reason = WS_ENDED_SLOW;
+	ws_client_log_end(l, c, WS_LOG_NOTE, WS_CLOSE_TRY_LATER,
+	    "reads too slowly");
 	l->counters[WS_UNDELIVERED] += ws_queue_cut(&c->queue, &l->queued);
 	c->reset = 1;
-	c->reason = WS_ENDED_SLOW;
 	ws_client_end(l, c, WS_CLOSE_TRY_LATER, "too slow");
 }
 
@@ -366,7 +332,8 @@ ws_client_describe(const struct ws_session *s, struct ws_about_session *about,
 	if (!about->away)
 		ws_client_address(c, about->address);
 	about->path = ws_client_path(c);
-	about->since = ws_wall_clock() - (l->now / 1000 - c->opened);
+	about->since = ws_wall_clock() - (l->now / 1000 - (c->resume != NULL ?
+	    c->resume->opened : c->connected / 1000));
 	about->unsent = c->queue.unsent;
 	about->kept = ws_queue_kept(&c->queue);
 }
@@ -384,7 +351,6 @@ ws_client_kick(struct ws_session *s, unsigned code, const char *reason,
 		ws_client_end_away(l, c, WS_KICKED, reason);
 	} else {
 		l->counters[WS_KICKED]++;
-		ws_client_log(l, WS_LOG_INFO, c, "kicked", reason);
 		ws_client_end(l, c, code, reason);
 	}
 	ws_client_leave(l, c);

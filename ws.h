@@ -21,6 +21,7 @@
  *   peer.c     clients' addresses, how many connections each has
  *   resume.c   sessions that outlive their connections
  *   admit.c    who may connect: origins, tokens, sessions to resume
+ *   lines.c    log lines about clients
  *   send.c     what is queued for a client, and how a client ends
  *   flush.c    writing to clients, and eviction
  *   client.c   a client: handshake, reading, timeouts
@@ -42,8 +43,8 @@
  * main -> keeper -> loop -> { backend -> { control -> { watch, json }, flush },
  *                             client -> { admit -> { token, http }, flush,
  *                                         metrics }, metrics }
- * flush -> resume -> send -> { tls, queue, watch -> hub, ws, poll, wheel,
- *                              peer -> { proxy, listen } }
+ * flush -> resume -> send -> lines -> { tls, queue, watch -> hub, ws, poll,
+ *                                       wheel, peer -> { proxy, listen } }
  *
  * All of them may call log.c, entropy.c and siphash.c. Another program can use
  * ws.c and http.c with this header for WebSocket framing, json.c for JSON, or
@@ -1394,14 +1395,25 @@ struct ws_peer *ws_peer_share(struct ws_peer *peer);
 /* Counts one connection less; NULL is allowed. */
 void ws_peer_release(struct ws_loop *l, struct ws_peer *peer);
 
-/* More of a connection whose address or path is not the usual one. */
+/*
+ * More of a connection whose address or path is not the usual one. With -v,
+ * every connection has it.
+ */
 struct ws_about {
+	char *end;        /* the fields of its last line, or NULL */
+	const char *what; /* and that line's first word, and level */
+	unsigned char level;
 	struct ws_ip ip; /* forwarded by a proxy; family 0: the socket's */
 	unsigned char path_len; /* the path's bytes follow the struct */
 };
 
+struct sockaddr_storage;
+
+/* With the address that accept(2) has returned. NULL: no memory. */
+struct ws_about *ws_about_new(const struct sockaddr_storage *a);
+
 /*
- * Sets c->about. Of the path, the first WS_PATH_MAX bytes are kept; it is "/"
+ * Sets c->about; without an ip, its address stays as it is. Of the path, the first WS_PATH_MAX bytes are kept; it is "/"
  * until the request has been read. 0, or -1: no memory, and c->about is as
  * before.
  */
@@ -1536,12 +1548,14 @@ struct ws_client {
 	unsigned char asked;    /* a Ping has asked to confirm messages, and no
 	                           Pong has confirmed any since */
 	unsigned char reason;   /* enum ws_reason: why it ends or is away */
+	unsigned char ended;    /* its end is logged, or will be */
 	unsigned short partial_len; /* bytes in partial */
 	struct ws_queue queue;
 	uint32_t before_ping;   /* bytes that the peer still has to acknowledge
 	                           before it sees the Ping */
 	uint32_t unacked;       /* bytes unacknowledged when last checked, plus
 	                           the bytes sent since then */
+	uint64_t sent;          /* bytes, by this connection */
 	struct ws_client *next_dirty;
 	struct ws_tls *tls;
 	/* A delivery does not use the others. */
@@ -1557,7 +1571,8 @@ struct ws_client {
 	struct ws_about *about; /* of the connection; NULL: the path is "/" and
 	                           the address is the socket's */
 	struct ws_timer deadline;
-	uint32_t opened; /* s of l->now: when the session began */
+	int64_t connected; /* when it was accepted, opened or resumed, or when
+	                      it went away */
 };
 
 /* --------------------------------------------------------------- resume.c */
@@ -1575,6 +1590,7 @@ struct ws_resume {
 	int64_t due;   /* ms: the client's deadline, apart from its token's */
 	unsigned char secret[WS_SECRET];
 	uint32_t exp;  /* of the token, s since 1970; UINT32_MAX: never */
+	uint32_t opened; /* s of l->now: when the session began */
 };
 
 /*
@@ -1670,7 +1686,38 @@ size_t ws_admit_greeting(char out[WS_GREETING_MAX], const struct ws_client *c,
 size_t ws_admit_welcome_back(char out[WS_GREETING_MAX],
     const struct ws_client *c, uint64_t missed);
 
+/* ---------------------------------------------------------------- lines.c */
+
+/* Whether the beginnings and ends of connections are logged. */
+int ws_client_logs(const struct ws_loop *l);
+
+/* Logs that c has been opened, or its session resumed. */
+void ws_client_log_open(const struct ws_loop *l, const struct ws_client *c,
+    int resumed);
+
+/*
+ * Logs how the connection of c ends, or its session that is away. Only the
+ * first call for it counts. To be called while it is in the state that ends,
+ * with c->reason set, and while the session is in the hub. code is that of the
+ * Close or the HTTP response, or 0.
+ *
+ * The line is written by ws_client_log_closed. Without -v, lines of the default
+ * level are written at once. Thousands can come at the same time. So only some
+ * are written in a second, and the others are counted.
+ */
+void ws_client_log_end(struct ws_loop *l, struct ws_client *c, int level,
+    unsigned code, const char *text);
+
+/* Its connection is being closed. */
+void ws_client_log_closed(struct ws_loop *l, struct ws_client *c);
+
+/* Logs how many lines were not written. */
+void ws_client_log_omitted(struct ws_loop *l);
+
 /* ----------------------------------------------------------------- send.c */
+
+/* Counts a client that is lost for want of memory, and marks it dead. */
+void ws_client_no_memory(struct ws_loop *l, struct ws_client *c);
 
 /* Bytes of incomplete requests, frames and TLS records, in both directions. */
 size_t ws_client_unfinished(const struct ws_client *c);
@@ -1738,7 +1785,7 @@ void ws_client_answer_bytes(struct ws_loop *l, struct ws_client *c,
  * Sends a 503 to a connection without TLS that will be closed without reading
  * its request: too many are refused now.
  */
-void ws_client_refuse(const struct ws_loop *l, int fd);
+void ws_client_refuse(const struct ws_loop *l, struct ws_client *c);
 
 /* Ends a client that reads too slowly. */
 void ws_client_disconnect_slow(struct ws_loop *l, struct ws_client *c);
@@ -1750,19 +1797,8 @@ void ws_client_end_away(struct ws_loop *l, struct ws_client *c,
 /* Frees everything of a dead client that is counted in l->queued. */
 void ws_client_release(struct ws_loop *l, struct ws_client *c);
 
-/*
- * Logs one line about a client. Thousands of lines can come at once. So at the
- * default level only some of them are written in a second, and the others are
- * counted.
- */
-void ws_client_log(struct ws_loop *l, int level, const struct ws_client *c,
-    const char *what, const char *reason);
-
 /* The error of the last read or write of c. Valid until the next one. */
 const char *ws_client_io_error(const struct ws_client *c);
-
-/* Logs how many lines were not written. */
-void ws_client_log_omitted(struct ws_loop *l);
 
 /* ---------------------------------------------------------------- flush.c */
 
@@ -1967,6 +2003,8 @@ int ws_service_open(void);
 void ws_service_notify(int fd, const char *state);
 
 /* ------------------------------------------------------------------ log.c */
+
+#define WS_LINE_MAX 2560 /* bytes of a line about a client, NUL included */
 
 extern int ws_log_level; /* lines of a higher level are not written */
 extern int ws_log_time;  /* 1: each line begins with the time, in UTC */

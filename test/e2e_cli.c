@@ -968,10 +968,11 @@ words(void)
 	CASE("-v: clients as they come and go");
 	START(&h, QUIET_HUB, "-v");
 	join(&c, &h);
-	snprintf(text, sizeof text, " %s: open: ws\n", c.id);
+	snprintf(text, sizeof text, ": opened: tls=no device=\"%s\"\n", c.id);
 	EXPECT(await(h.log, text), "\"%s\" is not there", text);
 	leave(&c);
-	snprintf(text, sizeof text, " %s: gone: closed by peer\n", c.id);
+	snprintf(text, sizeof text, " code=none reason=closed "
+	    "device=\"%s\" text=\"closed by peer\"\n", c.id);
 	EXPECT(await(h.log, text), "\"%s\" is not there", text);
 	STOP(&h);
 

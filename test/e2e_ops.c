@@ -504,15 +504,15 @@ logs(void)
 	close(fd);
 	launch(&h, "v.log", "-v");
 	come_and_go(2);
-	EXPECT(await("v.log", ": open: ws\n") &&
-	    await("v.log", ": gone: closed by peer\n"), "-v says little");
+	EXPECT(await("v.log", ": opened: tls=no ") &&
+	    await("v.log", " text=\"closed by peer\"\n"), "-v says little");
 	halt(&h);
 	check_log("v.log");
 	launch(&h, "usual.log", "-qv");
 	come_and_go(2);
 	halt(&h);
 	EXPECT(file_has("usual.log", "backends write to") &&
-	    !file_has("usual.log", "open: ws"), "the usual is not the usual");
+	    !file_has("usual.log", "opened:"), "the usual is not the usual");
 
 	if (access("/dev/full", W_OK) == 0) {
 		CASE("a log on a full disk harms nothing");
@@ -864,6 +864,204 @@ words_and_files(void)
 #endif
 }
 
+/* -------------------------------------------------- lines about connections */
+
+#define OPENING ((long)(sizeof ACCEPTED - 1 + ID_FRAME))
+#define DEVICE " device=\"@\""
+
+/* How a connection ends, and the line of that. @ is the device's id. */
+static const struct {
+	const char *name, *request; /* NULL: it is opened */
+	int first;                  /* frame that is sent then, 0: none */
+	const char *payload;
+	size_t len;
+	int reset;                  /* closed by us with a reset */
+	const char *order;          /* for the backend, @ as above */
+	const char *line;           /* what follows the address, %ld: bytes */
+	long sent;                  /* -1: those of the response */
+} ways[] = {
+	{ "the peer closes", NULL, 0, "", 0, 0, NULL,
+	  "closed: sent=%ld code=none reason=closed" DEVICE
+	  " text=\"closed by peer\"", OPENING },
+	{ "the peer resets", NULL, 0, "", 0, 1, NULL,
+	  "closed: sent=%ld code=none reason=error" DEVICE
+	  " text=\"Connection reset by peer\"", OPENING },
+	{ "Close without a code", NULL, 0x88, "", 0, 0, NULL,
+	  "closed: sent=%ld code=1005 reason=closed" DEVICE
+	  " text=\"closed by peer\"", OPENING + 2 },
+	{ "Close 1000", NULL, 0x88, "\x03\xe8", 2, 0, NULL,
+	  "closed: sent=%ld code=1000 reason=closed" DEVICE
+	  " text=\"closed by peer\"", OPENING + 4 },
+	{ "Close 4000", NULL, 0x88, "\x0f\xa0", 2, 0, NULL,
+	  "closed: sent=%ld code=4000 reason=closed" DEVICE
+	  " text=\"closed by peer\"", OPENING + 4 },
+	{ "protocol error", NULL, 0x83, "", 0, 0, NULL,
+	  "closed: sent=%ld code=1002 reason=error" DEVICE
+	  " text=\"reserved opcode\"", OPENING + 4 + 15 },
+	{ "bad UTF-8", NULL, 0x81, "\xff", 1, 0, NULL,
+	  "closed: sent=%ld code=1007 reason=error" DEVICE
+	  " text=\"text is not UTF-8\"", OPENING + 4 + 17 },
+	{ "a message, then kicked", NULL, 0, "", 0, 0, M1 "\n"
+	  "{\"action\":\"kick\",\"device\":\"@\",\"code\":4001,"
+	  "\"reason\":\"a\\\"\\n\\u007f\\u009b\xc3\xa9\"}\n",
+	  "closed: sent=%ld code=4001 reason=kicked" DEVICE
+	  " text=\"a\\\"\\u000a\\u007f\\u009b\xc3\xa9\"", OPENING + 3 + 4 + 8 },
+	{ "400", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 0, "", 0, 0, NULL,
+	  "refused: sent=%ld status=400 text=*", -1 },
+	{ "426", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", 0, "", 0, 0, NULL,
+	  "refused: sent=%ld status=426 text=*", -1 },
+	{ "401", "GET /?token=SECRET.a.b HTTP/1.1\r\n" UPGRADE
+	  "X-Imitated: x\r\n\r\n", 0, "", 0, 0, NULL,
+	  "refused: sent=%ld status=401 text=*", -1 },
+	{ "403", "GET / HTTP/1.1\r\n" UPGRADE "Origin: http://evil.example\r\n"
+	  "\r\n", 0, "", 0, 0, NULL,
+	  "refused: sent=%ld status=403 text=*", -1 },
+	{ "nothing is sent", "", 0, "", 0, 0, NULL,
+	  "failed: sent=%ld status=none text=\"closed by peer\"", 0 },
+	{ "reset before any byte", "", 0, "", 0, 1, NULL,
+	  "failed: sent=%ld status=none text=\"Connection reset by peer\"", 0 },
+};
+
+/* Copies a text with the id in place of each @. */
+static void
+insert_id(char *out, size_t room, const char *text, const char *id)
+{
+	size_t n = 0;
+
+	for (; *text != '\0' && n + 20 < room; text++)
+		if (*text == '@')
+			n += (size_t)snprintf(out + n, 17, "%s", id);
+		else
+			out[n++] = *text;
+	out[n] = '\0';
+}
+
+/*
+ * The lines about an address: 1 if they are what was wanted. The time is left
+ * out, and is less than a minute.
+ */
+static int
+lines_are(const char *log, const char *address, const char *opening,
+    const char *last)
+{
+	char head[64], got[1024], *p, *end, *stop;
+	size_t len, n = 0, star = strlen(last);
+	double time;
+	int right;
+
+	snprintf(head, sizeof head, "wshub: client %s: ", address);
+	for (p = slurp(log, &len), end = p; (end = strstr(end, head)) != NULL;
+	    n += (size_t)snprintf(got + n, sizeof got - n, "\n")) {
+		end += strlen(head);
+		while (*end != '\0' && *end != '\n' && n < sizeof got - 2) {
+			if (strncmp(end, "time=", 5) == 0) {
+				time = strtod(end + 5, &stop);
+				EXPECT(stop > end + 9 && stop[-4] == '.' &&
+				    *stop == ' ' && time < 60, "time: %.20s",
+				    end);
+				end = stop + 1;
+			} else {
+				got[n++] = *end++;
+			}
+		}
+	}
+	got[n] = '\0';
+	len = strlen(opening);
+	right = strncmp(got, opening, len) == 0;
+	if (star > 0 && last[star - 1] == '*')
+		right = right && strncmp(got + len, last, star - 1) == 0 &&
+		    strchr(got, '\n') == got + n - 1;
+	else
+		right = right && n == len + star + 1 &&
+		    strncmp(got + len, last, star) == 0;
+	EXPECT(right, "got \"%s\", not \"%s%s\"", got, opening, last);
+	free(p);
+	return right;
+}
+
+static void
+one_end(const struct hub *h, int i)
+{
+	char address[32], opening[64] = "", order[256], line[256], format[256];
+	struct sockaddr_in in;
+	struct linger none = { 1, 0 };
+	socklen_t room = sizeof in;
+	struct client c = { 0 };
+	size_t len = 0;
+	char answer[2048];
+	int fd = -1, backend;
+	long sent = ways[i].sent;
+	long long end = now() + patience;
+
+	CASE(ways[i].name);
+	if (ways[i].request == NULL) {
+		join(&c, h);
+		fd = c.fd;
+		snprintf(opening, sizeof opening, "opened: tls=no device=\"%s\""
+		    "\n", c.id);
+	} else {
+		fd = dial(h->port[0], 0);
+		put(fd, ways[i].request, strlen(ways[i].request));
+	}
+	memset(&in, 0, sizeof in);
+	getsockname(fd, (struct sockaddr *)&in, &room);
+	snprintf(address, sizeof address, "127.0.0.1:%d", ntohs(in.sin_port));
+	if (ways[i].first != 0)
+		put_frame(&c, (unsigned)ways[i].first, ways[i].payload,
+		    ways[i].len);
+	if (ways[i].order != NULL) {
+		insert_id(order, sizeof order, ways[i].order, c.id);
+		backend = dial_unix(h->control);
+		ASK(backend, order, "OK 1\nOK 1\n");
+		close(backend);
+	}
+	if (sent == -1 || ways[i].first != 0 || ways[i].order != NULL)
+		get_all(fd, answer, sizeof answer, &len);
+	if (sent == -1)
+		sent = (long)len;
+	if (ways[i].reset)
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+	close(fd);
+	free(c.buf);
+	snprintf(format, sizeof format, ways[i].line, sent);
+	insert_id(line, sizeof line, format, c.id);
+	snprintf(order, sizeof order, "client %s: %.6s", address, format);
+	while (!file_has(h->log, order) && now() < end)
+		nap(2);
+	(void)lines_are(h->log, address, opening, line);
+}
+
+/* Each way in which a connection ends has one line, with its figures. */
+static void
+each_end(void)
+{
+	struct hub h = { 0 };
+	struct client c;
+	char words[256];
+	int i;
+
+	spill("token.key", "0123456789abcdef0123456789abcdef\n", 33);
+	chmod("token.key", 0600);
+	START(&h, QUIET_HUB, "-v", "--origin", "http://good.example");
+	for (i = 0; i < (int)(sizeof ways / sizeof *ways); i++)
+		if (strcmp(ways[i].name, "401") != 0)
+			one_end(&h, i);
+	CASE("shutdown has its line, too");
+	join(&c, &h);
+	STOP(&h);
+	snprintf(words, sizeof words, " sent=%ld code=1001 reason=shutdown "
+	    "device=\"%s\" text=\"shutdown\"\n", OPENING + 4 + 8, c.id);
+	EXPECT(file_has(h.log, words), "no line:%s", words);
+	leave(&c);
+
+	START(&h, QUIET_HUB, "-v", "--token-key", "token.key");
+	for (i = 0; i < (int)(sizeof ways / sizeof *ways); i++)
+		if (strcmp(ways[i].name, "401") == 0)
+			one_end(&h, i);
+	EXPECT(!file_has(h.log, "SECRET"), "a token is in the log");
+	STOP(&h);
+}
+
 static struct test_group all_groups[] = {
 	{ .name = "words", .run = words_and_files },
 	{ .name = "reports", .run = reports },
@@ -872,6 +1070,7 @@ static struct test_group all_groups[] = {
 	{ .name = "queues", .run = all_queues },
 	{ .name = "periods", .run = periods },
 	{ .name = "logs", .run = logs },
+	{ .name = "lines", .run = each_end },
 	{ .name = "circumstances", .run = circumstances },
 };
 

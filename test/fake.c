@@ -313,6 +313,19 @@ of(int fd, int listener)
 	return &socks[fd - FIRST];
 }
 
+/* Everybody is at 127.0.0.1. */
+static void
+peer_address(struct sockaddr *a, socklen_t *len)
+{
+	struct sockaddr_in in;
+
+	memset(&in, 0, sizeof in);
+	in.sin_family = AF_INET;
+	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	memcpy(a, &in, *len < sizeof in ? *len : sizeof in);
+	*len = sizeof in;
+}
+
 /* see fake.h */
 int
 w_accept(int fd, struct sockaddr *a, socklen_t *len)
@@ -320,8 +333,6 @@ w_accept(int fd, struct sockaddr *a, socklen_t *len)
 	struct sock *s = of(fd, 1);
 	int h;
 
-	(void)a;
-	(void)len;
 	if (fails(FAKE_ACCEPT, NULL))
 		return -1;
 	if (s->waiting == 0) {
@@ -331,6 +342,8 @@ w_accept(int fd, struct sockaddr *a, socklen_t *len)
 	h = s->backlog[0];
 	memmove(s->backlog, s->backlog + 1, (size_t)--s->waiting * sizeof h);
 	socks[h].hub = 1;
+	if (a != NULL)
+		peer_address(a, len);
 	return FIRST + h;
 }
 
@@ -454,16 +467,10 @@ w_setsockopt(int fd, int level, int name, const void *v, socklen_t len)
 int
 w_getpeername(int fd, struct sockaddr *a, socklen_t *len)
 {
-	struct sockaddr_in in;
-
 	(void)of(fd, 0);
 	if (fails(FAKE_PEERNAME, NULL))
 		return -1;
-	memset(&in, 0, sizeof in);
-	in.sin_family = AF_INET;
-	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	memcpy(a, &in, *len < sizeof in ? *len : sizeof in);
-	*len = sizeof in;
+	peer_address(a, len);
 	return 0;
 }
 

@@ -1333,9 +1333,34 @@ heartbeats(void)
 
 /* ------------------------------------------------------------------- limits */
 
+/* How often words are in a file. */
+static int
+count_in(const char *path, const char *words)
+{
+	size_t len;
+	char *text = slurp(path, &len), *p = text;
+	int n = 0;
+
+	while ((p = strstr(p, words)) != NULL) {
+		p += strlen(words);
+		n++;
+	}
+	free(text);
+	return n;
+}
+
 static void
 late(void)
 {
+	static const struct {
+		const char *words;
+		int n;
+	} counts[] = {
+		{ ": opened: tls=no device=", 2 }, { ": resumed: tls=no ", 1 },
+		{ ": closed: time=", 3 }, { "client away: ended: time=", 2 },
+		{ " reason=late ", 1 }, { " reason=shutdown ", 1 },
+	};
+	int i;
 	struct visitor v, w;
 	struct hub h = { 0 };
 	long long begun;
@@ -1370,6 +1395,11 @@ late(void)
 	close(fd);
 	STOP(&h);
 	EXPECT(file_has(h.log, " reason=late device=\""), "no line says so");
+	/* One for each connection and each session that is away, and its end. */
+	for (i = 0; i < (int)(sizeof counts / sizeof *counts); i++)
+		EXPECT(count_in(h.log, counts[i].words) == counts[i].n,
+		    "\"%s\": %d times, not %d", counts[i].words,
+		    count_in(h.log, counts[i].words), counts[i].n);
 	check_secrets(&h);
 }
 

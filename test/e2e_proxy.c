@@ -38,19 +38,36 @@ own_address(int fd)
 	return name;
 }
 
-/* The log says that a client of that address, NULL: ours, did that. */
-#define LOGGED(h, fd, address, what) \
-    logged(__FILE__, __LINE__, h, fd, address, what)
+/*
+ * The log has a line about a client of that address, NULL: ours, that begins
+ * with word, and has that text.
+ */
+#define LOGGED(h, fd, address, word, text) \
+    logged(__FILE__, __LINE__, h, fd, address, word, text)
 static void
 logged(const char *file, int line, const struct hub *h, int fd,
-    const char *address, const char *what)
+    const char *address, const char *word, const char *text)
 {
-	char words[400];
+	char begin[400], end[400], *log, *p, *rest;
+	long long until = now() + patience;
+	size_t len;
+	int found = 0;
 
-	snprintf(words, sizeof words, "wshub: client %s%s", address != NULL ?
-	    address : own_address(fd), what);
-	test_expect(await(h->log, words), file, line, "the log is without "
-	    "\"%s\"", words);
+	snprintf(begin, sizeof begin, "wshub: client %s: %s: ", address != NULL ?
+	    address : own_address(fd), word);
+	snprintf(end, sizeof end, "%s\n", text);
+	while (!found && now() < until) {
+		log = slurp(h->log, &len);
+		for (p = log; !found && (p = strstr(p, begin)) != NULL; p++) {
+			rest = strstr(p, end);
+			found = rest != NULL && strchr(p, '\n') > rest;
+		}
+		free(log);
+		if (!found)
+			nap(5);
+	}
+	test_expect(found, file, line, "the log is without \"%s\" and \"%s\"",
+	    begin, text);
 }
 
 /* A client that gets in, in the log with that address. */
@@ -66,8 +83,8 @@ enters(const struct hub *h, int fd, const char *address)
 	in = take_opening(&c) == 0;
 	EXPECT(in, "%s: it does not get in", address != NULL ? address : "");
 	if (in) {
-		snprintf(words, sizeof words, " %s: open: ws\n", c.id);
-		LOGGED(h, fd, address, words);
+		snprintf(words, sizeof words, "tls=no device=\"%s\"", c.id);
+		LOGGED(h, fd, address, "opened", words);
 	}
 	leave(&c);
 	if (in)
@@ -209,18 +226,20 @@ forwarded(void)
 	text = "GET / HTTP/1.1\r\nHost: a\r\n" XFF "192.0.2.81\r\n\r\n";
 	put(fd, text, strlen(text));
 	STATUS(fd, "426");
-	LOGGED(&h, fd, "192.0.2.81", ": refused: a WebSocket upgrade is "
-	    "needed here\n");
+	LOGGED(&h, fd, "192.0.2.81", "refused",
+	    "text=\"a WebSocket upgrade is needed here\"");
 	fd = dial(h.port[0], 0);
 	text = "GET / HTTP/1.1\r\n" XFF "192.0.2.82\r\n\r\n";
 	put(fd, text, strlen(text));
 	STATUS(fd, "400");
-	LOGGED(&h, fd, "192.0.2.82", ": refused: no Host header\n");
+	LOGGED(&h, fd, "192.0.2.82", "refused",
+	    "text=\"no Host header\"");
 	fd = dial(h.port[0], 0);
 	text = "GET / HTTP/1.1\r\n" XFF "192.0.2.83\r\n" XFF "192.0.2.8\n";
 	put(fd, text, strlen(text));
 	STATUS(fd, "400");
-	LOGGED(&h, fd, "192.0.2.83", ": refused: bare line feed\n");
+	LOGGED(&h, fd, "192.0.2.83", "refused",
+	    "text=\"bare line feed\"");
 
 	CASE("X-Forwarded-For: one without an end is an endless head");
 	fd = dial(h.port[0], 0);
@@ -229,7 +248,7 @@ forwarded(void)
 	for (i = 0; i < 4000 && put(fd, "192.0.2.1,", 10) == 0; i++)
 		;
 	STATUS(fd, "431");
-	snprintf(words, sizeof words, ": refused: request head over 32 KiB\n");
+	snprintf(words, sizeof words, "text=\"request head over 32 KiB\"\n");
 	EXPECT(await(h.log, words), "not so in the log");
 	STOP(&h);
 
@@ -370,7 +389,7 @@ limits(void)
 	close(fd);
 	fd = call(&h, NULL, target, "192.0.2.3"); /* in another */
 	(void)begun(fd, secret);
-	snprintf(words, sizeof words, "wshub: client 192.0.2.3 %s: resumed: ",
+	snprintf(words, sizeof words, "wshub: client 192.0.2.3: resumed: tls=no device=\"%s\"",
 	    device);
 	EXPECT(await(h.log, words), "the log is without \"%s\"", words);
 	STATUS(call(&h, NULL, "/", "192.0.2.3"), "503");
@@ -503,7 +522,8 @@ headers(void)
 	for (i = 0; i < sizeof wrong / sizeof *wrong; i++) {
 		fd = dial(h.port[0], 0);
 		put(fd, wrong[i].bytes, wrong[i].len);
-		LOGGED(&h, fd, NULL, ": dropped: no valid PROXY header\n");
+		LOGGED(&h, fd, NULL, "failed",
+	    "text=\"no valid PROXY header\"");
 		DROPPED(fd);
 	}
 	fd = dial(h.port[0], 0);
@@ -511,7 +531,8 @@ headers(void)
 	for (i = 0; i < 100000 && put(fd, "UNKNOWN ", 8) == 0; i++)
 		;
 	EXPECT(i < 100000, "an endless one is read");
-	LOGGED(&h, fd, NULL, ": dropped: no valid PROXY header\n");
+	LOGGED(&h, fd, NULL, "failed",
+	    "text=\"no valid PROXY header\"");
 	close(fd);
 	EXPECT(counter(&h, "bad requests") ==
 	    (long long)(sizeof wrong / sizeof *wrong) + 1, "%lld are counted",
@@ -522,13 +543,15 @@ headers(void)
 		fd = dial(h.port[0], 0);
 		put(fd, "PROXY TCP4 ", 11 * i);
 		shutdown(fd, SHUT_WR);
-		LOGGED(&h, fd, NULL, ": gone: closed by peer\n");
+		LOGGED(&h, fd, NULL, "failed",
+	    "text=\"closed by peer\"");
 		DROPPED(fd);
 	}
 	fd = dial(h.port[0], 0);
 	put(fd, V1("192.0.2.55"), strlen(V1("192.0.2.55")));
 	shutdown(fd, SHUT_WR);
-	LOGGED(&h, fd, "192.0.2.55:5000", ": gone: closed by peer\n");
+	LOGGED(&h, fd, "192.0.2.55:5000", "failed",
+	    "text=\"closed by peer\"");
 	DROPPED(fd);
 	STOP(&h);
 
@@ -539,7 +562,8 @@ headers(void)
 		fd = dial(h.port[0], 0);
 		if (i == 0)
 			put(fd, V1("192.0.2.1"), strlen(V1("192.0.2.1")));
-		LOGGED(&h, fd, NULL, ": refused: not a trusted proxy\n");
+		LOGGED(&h, fd, NULL, "failed",
+	    "text=\"not a trusted proxy\"");
 		DROPPED(fd);
 	}
 	EXPECT(counter(&h, "refused") == 2, "%lld are counted",

@@ -991,9 +991,8 @@ proxied(void)
 		    list[i / 2].header, list[i / 2].len)) == 0 &&
 		    wss_enter(w) == 0, "%s: it does not get in",
 		    list[i / 2].address);
-		snprintf(words, sizeof words, "wshub: client %s%s%s",
-		    list[i / 2].address, i / 2 == 2 ? "" : " ",
-		    i / 2 == 2 ? "" : w->id);
+		snprintf(words, sizeof words, "wshub: client %s%s",
+		    list[i / 2].address, i / 2 == 2 ? "" : ": opened: ");
 		EXPECT(await(h.log, words), "the log is without \"%s\"",
 		    words);
 		wss_gone(&h, w);
@@ -1035,7 +1034,7 @@ proxied(void)
 	w = wss_new(&h, 0);
 	EXPECT(wss_shake(w, 0) == -1 && w->tls->ssl.eng.err == 0, "BearSSL's error "
 	    "%d", br_ssl_engine_last_error(&w->tls->ssl.eng));
-	EXPECT(await(h.log, ": dropped: no valid PROXY header\n"), "not in "
+	EXPECT(await(h.log, "text=\"no valid PROXY header\"\n"), "not in "
 	    "the log");
 	wss_leave(w);
 	STOP(&h);

@@ -4,7 +4,7 @@
  * first byte of the input says where to cut; then 0xff says that all which was
  * received has been fed, and 0xfe that the backend will send no more.
  *
- * There are four devices, AAAAAAAAAAAAAAA to D...; D is deaf.
+ * There are four devices, AAAAAAAAAAAAAAA to D...; D is deaf, and C is away.
  */
 #include "../fake.h"
 #include "../plain.h"
@@ -12,7 +12,8 @@
 #include "fuzz.h"
 
 #define DEVICES 4
-#define ROOM 65536
+#define AWAY 2
+#define ROOM 262144
 #define SUBSCRIPTIONS 256
 
 struct notes {
@@ -22,6 +23,7 @@ struct notes {
 
 /* Replies, and what each device heard. */
 struct said {
+	struct ws_hub *hub;
 	struct notes replies, heard[DEVICES];
 };
 
@@ -56,20 +58,64 @@ hear(struct ws_session *d, struct ws_frame *f, void *arg)
 	return 1;
 }
 
-static const struct ws_owner owner = { hear, NULL, NULL, NULL };
+static void
+describe(const struct ws_session *s, struct ws_about_session *about, void *arg)
+{
+	(void)arg;
+	memset(about, 0, sizeof *about);
+	about->away = s == &devices[AWAY];
+	if (!about->away)
+		strcpy(about->address, "a:1");
+	about->path.s = "/";
+	about->path.len = 1;
+}
 
 static void
-feed(struct ws_hub *h, struct ws_control *c, const uint8_t *data, size_t len)
+kick(struct ws_session *d, unsigned code, const char *reason, void *arg)
+{
+	struct said *s = arg;
+	char text[200];
+
+	snprintf(text, sizeof text, "K%u%s;", code, reason);
+	note(&s->heard[d - devices], text, strlen(text));
+	ws_watch_session(s->hub, d, WS_EVENT_DISCONNECT, WS_ENDED_KICKED);
+	ws_hub_leave(s->hub, d);
+}
+
+static size_t
+stats(char *out, size_t room, void *arg)
+{
+	(void)room;
+	(void)arg;
+	memcpy(out, "{}", 2);
+	return 2;
+}
+
+static const struct ws_owner owner = { hear, describe, kick, stats };
+
+static void
+take_replies(struct said *s, struct ws_control *c)
+{
+	MUST(!c->out.failed, "lost");
+	note(&s->replies, c->out.s, c->out.len);
+	ws_control_sent(c, c->out.len);
+}
+
+static void
+feed(struct said *s, struct ws_control *c, const uint8_t *data, size_t len)
 {
 	char *piece = fuzz_copy(data, len);
 	size_t used = 0;
 	int64_t left;
 
 	/* Pauses, after ever more deliveries, make no difference. */
-	for (left = (int64_t)(len % 5); used < len; left += 20) {
-		h->budget = left;
-		used += ws_control_feed(h, c, piece + used, len - used);
-		MUST(h->budget <= 0 || used == len, "paused for no reason");
+	for (left = (int64_t)(len % 5); used < len || ws_control_busy(c);
+	    left += 20) {
+		s->hub->budget = left;
+		used += ws_control_feed(s->hub, c, piece + used, len - used);
+		MUST(s->hub->budget <= 0 || used == len,
+		    "paused for no reason");
+		take_replies(s, c);
 	}
 	free(piece);
 }
@@ -87,6 +133,8 @@ play(struct said *s, const uint8_t *data, size_t len, unsigned most,
 	fake_begin();
 	memset(devices, 0, sizeof devices);
 	memset(&c, 0, sizeof c);
+	s->hub = &h;
+	s->replies.len = 0;
 	for (i = 0; i < DEVICES; i++)
 		s->heard[i].len = 0;
 	MUST(ws_hub_init(&h, &owner, s) == 0, "no hub");
@@ -99,13 +147,13 @@ play(struct said *s, const uint8_t *data, size_t len, unsigned most,
 			if (most == 0)
 				continue;
 			if (at >= cut) {
-				feed(&h, &c, data + from, at - from);
+				feed(s, &c, data + from, at - from);
 				from = at;
 				cut = at + 1 + fuzz_dice(&seed, most);
 			}
 			continue;
 		}
-		feed(&h, &c, data + from, at - from);
+		feed(s, &c, data + from, at - from);
 		from = at + 1;
 		if (at == len)
 			break;
@@ -116,10 +164,9 @@ play(struct said *s, const uint8_t *data, size_t len, unsigned most,
 		ws_control_end(&c);
 		break;
 	}
-	MUST(!c.out.failed, "lost");
-	s->replies.len = 0;
-	note(&s->replies, c.out.s, c.out.len);
+	take_replies(s, &c);
 	ws_control_free(&c);
+	MUST(h.watch == NULL, "somebody watches");
 	for (i = 0; i < DEVICES; i++)
 		ws_hub_leave(&h, &devices[i]);
 	MUST(h.nlinks == 0 && h.nchannels == 0, "links are left");
@@ -140,6 +187,14 @@ static struct {
 	size_t len;
 } subscriptions[SUBSCRIPTIONS];
 static unsigned nsubscriptions;
+static int gone[DEVICES]; /* kicked */
+static int watches, watched[6]; /* whether it does, and which events */
+static int snapshot; /* was asked for by the last object */
+static char detail[64]; /* of the last object's OK: see fits */
+static const char *const event_names[6] = {
+	"connect", "away", "resume", "disconnect", "channel_occupied",
+	"channel_vacated"
+};
 
 static unsigned
 hex4(const unsigned char *s)
@@ -264,7 +319,7 @@ deliver(unsigned set, struct span v)
 	size_t k;
 
 	for (i = 0; i < DEVICES - 1; i++) {
-		if ((set >> i & 1) == 0)
+		if ((set >> i & 1) == 0 || gone[i])
 			continue;
 		n++;
 		for (k = 0, quoted = 0; k < v.len; k++) {
@@ -281,6 +336,59 @@ deliver(unsigned set, struct span v)
 	return n;
 }
 
+/* Notes lines that begin so and go on in any way. */
+static void
+note_lines(int event, const char *line, unsigned n)
+{
+	for (; n > 0 && watches && watched[event]; n--)
+		note(&by_plain.replies, line, strlen(line));
+}
+
+static int
+is_channel(unsigned i, const unsigned char *name, size_t len)
+{
+	return subscriptions[i].len == len &&
+	    memcmp(subscriptions[i].name, name, len) == 0;
+}
+
+/* How many devices are in a channel. */
+static unsigned
+members(const unsigned char *name, size_t len)
+{
+	unsigned i, n = 0;
+
+	for (i = 0; i < nsubscriptions; i++)
+		n += (unsigned)is_channel(i, name, len);
+	return n;
+}
+
+/* The channels, or those of a device. */
+static unsigned
+count_channels(unsigned device)
+{
+	unsigned i, k, n = 0;
+
+	for (i = 0; i < nsubscriptions; i++) {
+		for (k = 0; k < i && (device != DEVICES || !is_channel(k,
+		    subscriptions[i].name, subscriptions[i].len)); k++)
+			;
+		n += device == DEVICES ? k == i :
+		    subscriptions[i].device == device;
+	}
+	return n;
+}
+
+static void
+unsubscribe(unsigned i)
+{
+	if (members(subscriptions[i].name, subscriptions[i].len) == 1)
+		note_lines(5, "{\"event\":\"channel_vacated\",\"channel\":*\n",
+		    1);
+	nsubscriptions--;
+	memmove(&subscriptions[i], &subscriptions[i + 1],
+	    (nsubscriptions - i) * sizeof subscriptions[i]);
+}
+
 /* Subscribes, unsubscribes: 1 if that changed anything. */
 static int
 change(unsigned device, const unsigned char *name, size_t len, int in)
@@ -288,17 +396,20 @@ change(unsigned device, const unsigned char *name, size_t len, int in)
 	unsigned i;
 
 	for (i = 0; i < nsubscriptions; i++)
-		if (subscriptions[i].device == device && subscriptions[i].len ==
-		    len && memcmp(subscriptions[i].name, name, len) == 0)
+		if (subscriptions[i].device == device &&
+		    is_channel(i, name, len))
 			break;
 	if ((i < nsubscriptions) == in)
 		return 0;
 	if (!in) {
-		subscriptions[i] = subscriptions[--nsubscriptions];
+		unsubscribe(i);
 		return 1;
 	}
 	if (nsubscriptions == SUBSCRIPTIONS)
 		return 1; /* the input is too short for that */
+	if (members(name, len) == 0)
+		note_lines(4, "{\"event\":\"channel_occupied\",\"channel\":*\n",
+		    1);
 	subscriptions[i].device = device;
 	subscriptions[i].len = len;
 	memcpy(subscriptions[i].name, name, len);
@@ -306,14 +417,109 @@ change(unsigned device, const unsigned char *name, size_t len, int in)
 	return 1;
 }
 
+static int
+expel(unsigned d, struct span code, struct span reason)
+{
+	unsigned char why[200] = "kicked";
+	char text[220];
+	int n = 6, number = 1008;
+	unsigned i;
+
+	if (code.s != NULL) {
+		number = code.len == 4 && strspn((const char *)code.s,
+		    "0123456789") >= 4 ? atoi((const char *)code.s) : 0;
+		if (number != 1008 && number / 1000 != 4)
+			return -1;
+	}
+	if (reason.s != NULL) {
+		n = *reason.s == '"' ? decode(reason, why, 123) : -1;
+		if (n < 0 || memchr(why, '\0', (size_t)n) != NULL)
+			return -1;
+	}
+	if (d == DEVICES)
+		return -1;
+	snprintf(text, sizeof text, "K%d%.*s;", number, n, (char *)why);
+	note(&by_plain.heard[d], text, strlen(text));
+	snprintf(text, sizeof text, "{\"event\":\"disconnect\",\"device\":"
+	    "\"%s\",\"sessions\":0,\"reason\":\"kicked\"}\n",
+	    devices[d].own.id);
+	note_lines(3, text, 1);
+	for (i = nsubscriptions; i-- > 0;)
+		if (subscriptions[i].device == d)
+			unsubscribe(i);
+	gone[d] = 1;
+	return 1;
+}
+
+static int
+begin_watch(struct span events, struct span first)
+{
+	int which[6] = { 1, 1, 1, 1, 1, 1 }, i, n, begins = !watches;
+	unsigned char name[64];
+	struct plain_json p;
+	struct span v;
+
+	if (first.s != NULL && *first.s != 't' && *first.s != 'f')
+		return -1;
+	if (events.s != NULL && *events.s != '[')
+		return -1;
+	if (events.s != NULL)
+		memset(which, 0, sizeof which);
+	memset(&p, 0, sizeof p);
+	p.s = events.s;
+	p.len = events.len;
+	for (p.i = 1; events.s != NULL;) {
+		plain_space(&p);
+		if (p.s[p.i] == ']')
+			break;
+		p.i += p.s[p.i] == ',';
+		plain_space(&p);
+		v.s = p.s + p.i;
+		(void)plain_value(&p);
+		v.len = (size_t)(p.s + p.i - v.s);
+		n = *v.s == '"' ? decode(v, name, 32) : -1;
+		for (i = 0; i < 6 && (n != (int)strlen(event_names[i]) ||
+		    memcmp(name, event_names[i], (size_t)n) != 0); i++)
+			;
+		if (i == 6)
+			return -1;
+		which[i] = 1;
+	}
+	memcpy(watched, which, sizeof which);
+	watches = 1;
+	snapshot = first.s != NULL && *first.s == 't';
+	return begins;
+}
+
+static void
+note_snapshot(void)
+{
+	unsigned i;
+
+	for (i = 0; i < DEVICES; i++) {
+		note_lines(0, "{*\n", !gone[i]);
+		note_lines(1, "{*\n", i == AWAY && !gone[i]);
+	}
+	note_lines(4, "{\"event\":\"channel_occupied\",\"channel\":*\n",
+	    count_channels(DEVICES));
+	note(&by_plain.replies, "{\"event\":\"ready\"}\n", 18);
+}
+
+/* Of a reply that has JSON: how it begins, and its quotation marks. */
+static void
+set_detail(const char *begins, unsigned quotes)
+{
+	snprintf(detail, sizeof detail, "%s~%u", begins, quotes);
+}
+
 /* What an object does: its count, or -1. */
 static int
 obey(struct span text)
 {
-	struct span action, data;
-	unsigned char what[64], device[300], channel[300];
-	int n, nd, nc, i, d = DEVICES;
-	unsigned k, set = 0;
+	struct span action, data, device_text, channel_text, except_text;
+	unsigned char what[64], device[300], channel[300], except[300];
+	int n, nd, nc, ne, i, d = DEVICES, here = 0;
+	unsigned k, set = 0, who = 15;
 
 	if (*text.s != '{')
 		return -1;
@@ -325,37 +531,104 @@ obey(struct span text)
 		return -1;
 	what[n] = '\0';
 	data = member(text, "data");
-	nd = name_of(member(text, "device"), device);
-	nc = name_of(member(text, "channel"), channel);
-	for (i = 0; i < DEVICES; i++)
-		if (nd == 15 && memcmp(devices[i].own.id, device, 15) == 0)
+	device_text = member(text, "device");
+	channel_text = member(text, "channel");
+	except_text = member(text, "except");
+	nd = name_of(device_text, device);
+	nc = name_of(channel_text, channel);
+	ne = name_of(except_text, except);
+	for (i = 0; i < DEVICES; i++) {
+		here += !gone[i];
+		if (nd == 15 && !gone[i] &&
+		    memcmp(devices[i].own.id, device, 15) == 0)
 			d = i;
+		if (ne == 15 && memcmp(devices[i].own.id, except, 15) == 0)
+			who &= ~(1u << i);
+	}
 	if (strlen((char *)what) != (size_t)n)
 		return -1;
-	if (strcmp((char *)what, "multicast") == 0)
-		return data.s == NULL ? -1 : deliver(15, data);
-	if (strcmp((char *)what, "sendToDevice") == 0)
+#define IS(name) (strcmp((char *)what, (name)) == 0)
+	if (IS("multicast"))
+		return data.s == NULL || (except_text.s != NULL && ne < 0) ?
+		    -1 : deliver(who, data);
+	if (IS("sendToDevice"))
 		return data.s == NULL || nd < 0 ? -1 :
 		    deliver(1u << d & 15, data);
-	if (strcmp((char *)what, "sendToChannel") == 0) {
-		if (data.s == NULL || nc < 0)
+	if (IS("sendToChannel")) {
+		if (data.s == NULL || nc < 0 ||
+		    (except_text.s != NULL && ne < 0))
 			return -1;
 		for (k = 0; k < nsubscriptions; k++)
-			if (subscriptions[k].len == (size_t)nc && memcmp(
-			    subscriptions[k].name, channel, (size_t)nc) == 0)
+			if (is_channel(k, channel, (size_t)nc))
 				set |= 1u << subscriptions[k].device;
-		return deliver(set, data);
+		return deliver(set & who, data);
 	}
-	if (strcmp((char *)what, "subscribe") != 0 &&
-	    strcmp((char *)what, "unsubscribe") != 0)
+	if (IS("count") || IS("list")) {
+		if (channel_text.s != NULL && nc < 0)
+			return -1;
+		if (nc > 0)
+			here = (int)members(channel, (size_t)nc);
+		if (IS("list"))
+			set_detail("[", 2 * (unsigned)here);
+		return here;
+	}
+	if (IS("channels")) {
+		if (device_text.s != NULL && d == DEVICES)
+			return -1;
+		set_detail("{", 2 * count_channels((unsigned)d));
+		return 0;
+	}
+	if (IS("stats")) {
+		set_detail("{}", 0);
+		return 0;
+	}
+	if (IS("watch"))
+		return begin_watch(member(text, "events"),
+		    member(text, "snapshot"));
+	if (IS("kick"))
+		return expel((unsigned)d, member(text, "code"),
+		    member(text, "reason"));
+	if (nd < 0 || d == DEVICES)
 		return -1;
-	if (nd < 0 || nc < 0 || d == DEVICES)
+	if (IS("info")) {
+		set_detail("{\"sessions\":[{\"address\":", (d == AWAY ? 16 :
+		    18) + 2 * count_channels((unsigned)d));
+		return 0;
+	}
+	if (nc < 0 || (!IS("subscribe") && !IS("unsubscribe")))
 		return -1;
-	return change((unsigned)d, channel, (size_t)nc, *what == 's');
+	return change((unsigned)d, channel, (size_t)nc, IS("subscribe"));
+}
+
+/* The rest of the line of the last reply, which is a count or an error. */
+static void
+note_detail(int count)
+{
+	char words[80];
+
+	if (count < 0)
+		snprintf(words, sizeof words, " *\n");
+	else if (*detail != '\0')
+		snprintf(words, sizeof words, " %s\n", detail);
+	else
+		snprintf(words, sizeof words, " %d\n", count);
+	note(&by_plain.replies, words, strlen(words));
+}
+
+/* A watcher gets the whole line at once. */
+static void
+note_reply(int count)
+{
+	note(&by_plain.replies, count < 0 ? "ERR" : "OK", count < 0 ? 3 : 2);
+	if (watches)
+		note_detail(count);
+	if (snapshot)
+		note_snapshot();
+	snapshot = 0;
 }
 
 /*
- * Reads it all; in the replies '*' is some words. drained[i] says that what is
+ * Reads it all; in the replies '*' is some words (see fits). drained[i] says that what is
  * before byte i was fed, and then nothing for a while.
  */
 static void
@@ -367,9 +640,10 @@ read_plain(const uint8_t *data, size_t len)
 	size_t n = 0, i, from;
 	int ended = 0, lines = 0, count = 0, r;
 	enum { SHUT, AFTER_ERROR, AFTER_OBJECT } line = SHUT;
-	char words[32];
 
 	nsubscriptions = 0;
+	watches = snapshot = 0;
+	memset(gone, 0, sizeof gone);
 	by_plain.replies.len = 0;
 	for (i = 0; i < DEVICES; i++)
 		by_plain.heard[i].len = 0;
@@ -383,10 +657,8 @@ read_plain(const uint8_t *data, size_t len)
 			clean[n++] = data[i];
 	for (i = 0; i < n;) {
 		if (clean[i] == '\n') {
-			snprintf(words, sizeof words, count < 0 ? " *\n" :
-			    " %d\n", count);
 			if (line != SHUT)
-				note(&by_plain.replies, words, strlen(words));
+				note_detail(count);
 			lines |= line == AFTER_OBJECT;
 			line = SHUT;
 		}
@@ -402,43 +674,69 @@ read_plain(const uint8_t *data, size_t len)
 			r = PLAIN_MORE; /* it may have more digits */
 		if (r == PLAIN_MORE) {
 			if (ended)
-				note(&by_plain.replies, "ERR", 3);
+				note_reply(-1);
 			return;
 		}
 		text.len = p.i;
 		i += p.i;
 		if (r == PLAIN_WHOLE) {
 			line = *text.s == '{' ? AFTER_OBJECT : AFTER_ERROR;
+			detail[0] = '\0';
 			count = obey(text);
-			note(&by_plain.replies, count < 0 ? "ERR" : "OK",
-			    count < 0 ? 3 : 2);
+			note_reply(count);
+			if (watches)
+				line = SHUT;
 			continue;
 		}
-		line = AFTER_ERROR;
+		line = watches ? SHUT : AFTER_ERROR;
 		count = -1;
 		for (from = i; i < n && clean[i] != '\n'; i++)
 			if (i > from && drained[i] && !lines)
 				break;
 		/* Who writes no lines is told when all that came is gone. */
 		if (lines || i < n || drained[n] || ended)
-			note(&by_plain.replies, "ERR", 3);
+			note_reply(-1);
 	}
 }
 
 /* ------------------------------------------------------------- the two */
 
-/* Whether got is what want says. */
+/* How many quotation marks of JSON the rest of a line has. */
+static unsigned
+count_quotes(const struct notes *got, size_t *g)
+{
+	unsigned n = 0;
+
+	for (; *g < got->len && got->at[*g] != '\n'; ++*g) {
+		n += got->at[*g] == '"';
+		*g += got->at[*g] == '\\';
+	}
+	return n;
+}
+
+/*
+ * Whether got is what want says: '*' is anything to the end of the line, and
+ * "~N" the same with N quotation marks.
+ */
 static int
 fits(const struct notes *got, const struct notes *want)
 {
 	size_t g = 0, w = 0;
 
 	for (; w < want->len && g < got->len; w++, g++) {
-		if (want->at[w] == '*')
+		if (want->at[w] == '~') {
+			if (count_quotes(got, &g) != (unsigned)atoi(want->at +
+			    w + 1))
+				return 0;
+			while (want->at[w + 1] != '\n')
+				w++;
+			g--;
+		} else if (want->at[w] == '*') {
 			while (g + 1 < got->len && got->at[g + 1] != '\n')
 				g++;
-		else if (want->at[w] != got->at[g])
+		} else if (want->at[w] != got->at[g]) {
 			return 0;
+		}
 	}
 	return w == want->len && g == got->len;
 }

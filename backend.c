@@ -328,8 +328,8 @@ ws_backend_send_events(struct ws_loop *l)
 	for (i = 0; (out = ws_watch_output(&l->hub, i)) != NULL; i++) {
 		b = (struct ws_backend *)((char *)out -
 		    offsetof(struct ws_backend, control.out));
-		if (out->len == 0 || b->conn.dead ||
-		    (b->conn.events & POLLOUT) != 0)
+		if (b->conn.dead || (!out->failed && (out->len == 0 ||
+		    (b->conn.events & POLLOUT) != 0)))
 			continue;
 		flush_replies(b);
 		(void)poll_backend(l, b);

@@ -37,9 +37,9 @@ struct ws_watcher {
 	struct ws_watcher *next;
 	struct ws_watch *watch;
 	struct ws_output *out;
-	struct ws_walk walk; /* at WS_WALK_END: no snapshot is being sent */
-	struct ws_output held; /* events that wait for the end of a list */
+	struct ws_output held; /* events, while out has a part of a line */
 	int holding;
+	struct ws_walk walk; /* at WS_WALK_END: no snapshot is being sent */
 	unsigned events;     /* a bit for each */
 	unsigned long long lost; /* events since it was last told */
 };
@@ -176,11 +176,15 @@ tell_one(struct ws_watcher *w, enum ws_event_kind event,
 		return;
 	tell_lost(w);
 	if (w->lost != 0 || line->failed ||
-	    w->out->len + w->held.len + line->len > EVENTS_MAX)
+	    w->out->len + w->held.len + line->len > EVENTS_MAX) {
 		w->lost++;
-	else
-		ws_output_add(w->holding ? &w->held : w->out, line->s,
-		    line->len);
+		tell_lost(w); /* if only memory for the line was missing */
+	} else if (w->holding) {
+		ws_output_add(&w->held, line->s, line->len);
+		w->out->failed |= w->held.failed;
+	} else {
+		ws_output_add(w->out, line->s, line->len);
+	}
 }
 
 /* Begins a line: {"event":"connect","device":"name" */
@@ -415,11 +419,10 @@ ws_watch_hold(struct ws_watcher *w, int hold)
 	w->holding = hold;
 	if (hold)
 		return;
-	if (w->held.failed)
-		w->out->failed = 1; /* events are missing */
 	if (w->held.len != 0)
 		ws_output_add(w->out, w->held.s, w->held.len);
 	ws_output_free(&w->held);
+	tell_lost(w);
 }
 
 /* see ws.h */

@@ -994,12 +994,15 @@ unsigned ws_watch_count(const struct ws_hub *h);
 /* The output of watcher number i, from 0; NULL: there are not so many. */
 struct ws_output *ws_watch_output(const struct ws_hub *h, unsigned i);
 
+/*
+ * While hold is 1, because its output ends in the middle of a line, a watcher's
+ * events wait. They follow as soon as hold is 0.
+ */
+void ws_watch_hold(struct ws_watcher *w, int hold);
+
 /* Whether a snapshot is being told; tells more of it, while there is room. */
 int ws_watch_snapshotting(const struct ws_watcher *w);
 void ws_watch_continue(struct ws_hub *h, struct ws_watcher *w);
-
-/* Holds events back while a reply is incomplete; 0: they follow now. */
-void ws_watch_hold(struct ws_watcher *w, int hold);
 
 /* To be called when some of the watcher's output has been removed. */
 void ws_watch_sent(struct ws_watcher *w);

@@ -36,9 +36,9 @@ struct watcher {
 	struct known devices[SESSIONS];
 	unsigned ndevices, away;
 	unsigned char occupied[CHANNELS];
-	unsigned long lines, lost;
+	unsigned long lines, lost, lists;
 	int ready, begun;
-	char line[8192]; /* read so far */
+	char line[65536]; /* read so far */
 	size_t len;
 };
 
@@ -185,7 +185,12 @@ read_some(struct watcher *w, size_t most, int check)
 		}
 		w->line[w->len] = '\0';
 		w->len = 0;
-		if (strncmp(w->line, "OK", 2) == 0) {
+		if (strncmp(w->line, "OK [", 4) == 0) {
+			EXPECT(strchr(w->line, '{') == NULL &&
+			    w->line[strlen(w->line) - 1] == ']',
+			    "an event in a list: %s", strchr(w->line, '{'));
+			w->lists++;
+		} else if (strncmp(w->line, "OK", 2) == 0) {
 			forget(w);
 			w->begun = 1;
 		} else if (check) {
@@ -337,7 +342,7 @@ static void
 models(void)
 {
 	struct watcher *w;
-	unsigned step, most, compared = 0;
+	unsigned step, most, compared = 0, lists = 0;
 
 	CASE("snapshot and events are the hub, after any steps at any speed");
 	begin();
@@ -346,6 +351,7 @@ models(void)
 		most = 1 + step % 20000 / 10;
 		change(most > SESSIONS ? SESSIONS : most);
 		w = &watchers[dice(WATCHERS)];
+		hub.budget = 100;
 		if (dice(1500) == 0 && !ws_control_busy(&w->control))
 			ask(w, "{\"action\":\"watch\",\"snapshot\":true}");
 		if (dice(3000) == 0)
@@ -356,6 +362,10 @@ models(void)
 			forget(w);
 			continue;
 		}
+		if (dice(300) == 0 && !ws_control_busy(&w->control)) {
+			ask(w, "{\"action\":\"list\"}");
+			lists++;
+		}
 		read_watcher(w, dice(3) == 0 ? dice(3000) : dice(300));
 		if (dice(100) != 0)
 			continue;
@@ -365,7 +375,8 @@ models(void)
 		compare(w);
 		compared++;
 	}
-	EXPECT(compared > 100, "compared %u times", compared);
+	EXPECT(compared > 100 && lists > 100, "compared %u times, %u lists",
+	    compared, lists);
 	for (step = 0; step < WATCHERS; step++)
 		EXPECT(watchers[step].lost == 0, "events are lost");
 	end();

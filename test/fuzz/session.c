@@ -8,7 +8,9 @@
  * since it began, which a function in ws_client_deliver's place writes down. A
  * connection goes along its session's list, from the start or from SEEN, and
  * what it reads must be just what comes next there. A session may end only for
- * a reason that the model knows (may_end).
+ * a reason that the model knows (may_end). What a backend that watches knows
+ * from its events must be the hub after each step, unless it was told that
+ * events are lost or its connection was closed.
  */
 #include "../fake.h"
 #include "../../ws.h"
@@ -22,6 +24,7 @@
 #define NAMED 2        /* devices with a name, which a token gives */
 #define QUEUE 8192
 #define RESUME 30      /* seconds */
+#define WATCH "{\"action\":\"watch\",\"snapshot\":true}\n"
 #define SLACK 1500     /* bytes of greetings, Pings and Pongs in a queue */
 
 struct message {
@@ -82,6 +85,24 @@ static int listener, control, backend, over;
 static unsigned number;
 static unsigned long faults;
 static unsigned resumes; /* that were seen: not if it is away at once */
+
+/* What the watcher knows of a device. */
+struct known {
+	char name[WS_ID_LEN + 1];
+	unsigned sessions;
+	int away; /* -1: it cannot know which of several sessions is */
+};
+
+static struct {
+	int h; /* the connection, or -1 */
+	int valid, ready; /* since a snapshot began, and since it ended */
+	struct known devices[SESSIONS];
+	unsigned ndevices;
+	unsigned char occupied[CHANNELS];
+	unsigned long faults; /* after the last step */
+	char got[1 << 17];
+	size_t len;
+} watcher;
 
 static int64_t
 now_ms(void)
@@ -499,6 +520,142 @@ check_all(void)
 	    "%zu bytes are queued in all", bytes);
 }
 
+/* --------------------------------------------------------------- watcher */
+
+static struct known *
+find_known(const char *name)
+{
+	struct known *k = watcher.devices;
+
+	while (k < watcher.devices + watcher.ndevices &&
+	    strcmp(k->name, name) != 0)
+		k++;
+	return k;
+}
+
+static void
+watch_session(const char *line, const char *event, const char *name, unsigned n)
+{
+	struct known *k = find_known(name);
+
+	if (k == watcher.devices + watcher.ndevices) {
+		MUST(strcmp(event, "connect") == 0 && watcher.ndevices <
+		    SESSIONS, "\"%s\": no such device", line);
+		memset(k, 0, sizeof *k);
+		strcpy(k->name, name);
+		watcher.ndevices++;
+	}
+	if (strcmp(event, "connect") == 0) {
+		k->away = ++k->sessions == 1 ? 0 : -1;
+	} else if (strcmp(event, "disconnect") == 0) {
+		k->away = -1;
+		k->sessions--;
+	} else if (k->sessions == 1) {
+		MUST(*event == 'r' || k->away != 1, "\"%s\": twice", line);
+		k->away = *event == 'a';
+	}
+	MUST(k->sessions == n, "\"%s\": not %u", line, k->sessions);
+	if (n == 0)
+		*k = watcher.devices[--watcher.ndevices];
+}
+
+static void
+watch_line(const char *line)
+{
+	char event[32], name[32];
+	unsigned n;
+
+	if (strncmp(line, "OK ", 3) == 0) {
+		watcher.ndevices = 0;
+		memset(watcher.occupied, 0, sizeof watcher.occupied);
+		watcher.valid = 1;
+		watcher.ready = 0;
+	} else if (strncmp(line, "{\"event\":\"lost\"", 15) == 0 ||
+	    *line != '{') {
+		watcher.valid = watcher.ready = 0;
+		fake_put(watcher.h, WATCH, sizeof WATCH - 1);
+	} else if (strcmp(line, "{\"event\":\"ready\"}") == 0) {
+		watcher.ready = watcher.valid;
+	} else if (watcher.valid && sscanf(line, "{\"event\":\"channel_%9[a-z]"
+	    "\",\"channel\":\"%u\"}", event, &n) == 2) {
+		MUST(n < CHANNELS && watcher.occupied[n] == (*event == 'v'),
+		    "\"%s\"", line);
+		watcher.occupied[n] = *event == 'o';
+	} else if (watcher.valid) {
+		MUST(sscanf(line, "{\"event\":\"%31[a-z]\",\"device\":"
+		    "\"%15[^\"]\",\"sessions\":%u", event, name, &n) == 3,
+		    "an event \"%s\"", line);
+		watch_session(line, event, name, n);
+	}
+}
+
+/* Compares the hub with what the watcher knows. */
+static void
+check_known(void)
+{
+	char name[WS_NAME_MAX + 1];
+	const struct ws_device *d;
+	const struct known *k;
+	struct ws_text t;
+	uint32_t i;
+
+	MUST(watcher.ndevices == l->hub.count, "%u devices are known, of %u",
+	    watcher.ndevices, l->hub.count);
+	for (i = 0; i < l->hub.count; i++) {
+		d = l->hub.devices[i];
+		t = ws_device_name(d);
+		snprintf(name, sizeof name, "%.*s", (int)t.len, t.s);
+		k = find_known(name);
+		MUST(k < watcher.devices + watcher.ndevices && k->sessions ==
+		    ws_device_count(d), "device %s is not known", name);
+		MUST(k->sessions != 1 || k->away == -1 || k->away == (
+		    ((const struct ws_client *)(const void *)((const char *)
+		    ws_device_sessions(d) - offsetof(struct ws_client,
+		    session)))->state == WS_CLIENT_AWAY), "device %s is known "
+		    "to be away: %d", name, k->away);
+	}
+	for (i = 0; i < CHANNELS; i++) {
+		t.s = name;
+		t.len = (size_t)snprintf(name, sizeof name, "%u", (unsigned)i);
+		MUST(watcher.occupied[i] == (ws_hub_find_channel(&l->hub,
+		    t) != NULL), "channel %u", (unsigned)i);
+	}
+}
+
+static void
+read_watcher(void)
+{
+	int faulty = watcher.faults != fake_faults;
+	const struct ws_output *out = ws_watch_output(&l->hub, 0);
+	size_t n;
+	char *end;
+
+	watcher.faults = fake_faults;
+	if (over || l->stop_at != 0)
+		return;
+	while (watcher.h >= 0 && (n = fake_take(watcher.h, watcher.got +
+	    watcher.len, sizeof watcher.got - watcher.len)) != 0) {
+		watcher.len += n;
+		while ((end = memchr(watcher.got, '\n', watcher.len)) != NULL) {
+			*end++ = '\0';
+			watch_line(watcher.got);
+			watcher.len -= (size_t)(end - watcher.got);
+			memmove(watcher.got, end, watcher.len);
+		}
+	}
+	if (watcher.h < 0 || fake_ended(watcher.h) != 0) {
+		if (watcher.h >= 0)
+			fake_leave(watcher.h);
+		watcher.valid = watcher.ready = 0;
+		watcher.len = 0;
+		watcher.h = fake_connect(control);
+		if (watcher.h >= 0)
+			fake_put(watcher.h, WATCH, sizeof WATCH - 1);
+	} else if (watcher.ready && !faulty && out != NULL && out->len == 0) {
+		check_known();
+	}
+}
+
 /* Turns until everybody is heard: accept, read, answer. */
 static void
 step(void)
@@ -513,6 +670,7 @@ step(void)
 		learn();
 	}
 	check_all();
+	read_watcher();
 }
 
 /* --------------------------------------------------------------- clients */
@@ -873,7 +1031,7 @@ ask(unsigned kind, unsigned who, unsigned where, unsigned size)
 	static char pad[1100];
 	char text[1400], reply[256], id[WS_NAME_MAX + 1] = "nobodynobodynob";
 	struct session *s = NULL;
-	unsigned i, n = 0, got, device;
+	unsigned i, n = 0, got, device, count = nsessions;
 	unsigned long before = fake_faults;
 	size_t len;
 
@@ -903,7 +1061,11 @@ ask(unsigned kind, unsigned who, unsigned where, unsigned size)
 		    (kind == 1 && (channels[s->device] >> where & 1) != 0) ||
 		    (kind == 2 && s->device == device));
 		n += s->expected != 0;
+		if (kind == 5 && s->device == device)
+			s->may_end = 1;
 	}
+	for (i = 0; i < CONNS; i++)
+		conns[i].must &= kind != 5;
 	switch (kind) {
 	case 0:
 		snprintf(text, sizeof text, "{\"action\":\"multicast\","
@@ -922,7 +1084,7 @@ ask(unsigned kind, unsigned who, unsigned where, unsigned size)
 	default:
 		snprintf(text, sizeof text, "{\"action\":\"%s\",\"device\":"
 		    "\"%s\",\"channel\":\"%u\"}\n", kind == 3 ? "subscribe" :
-		    "unsubscribe", id, where);
+		    kind == 4 ? "unsubscribe" : "kick", id, where);
 		break;
 	}
 	fake_put(backend, text, strlen(text));
@@ -933,6 +1095,13 @@ ask(unsigned kind, unsigned who, unsigned where, unsigned size)
 		/* What of it was done is not known: nobody's channels are. */
 		if (kind > 2 && strncmp(reply, "OK", 2) != 0)
 			return;
+	}
+	if (kind == 5) {
+		for (i = 0; i < count && !over && l->stop_at == 0; i++)
+			MUST(sessions[i].client == NULL || device == NAMED +
+			    SESSIONS || sessions[i].device != device,
+			    "session %u is kicked, and goes on: %s", i, reply);
+		return;
 	}
 	if (kind > 2) {
 		if (strncmp(reply, "OK ", 3) == 0 && kind == 3)
@@ -1061,6 +1230,8 @@ something_else(struct conn *k, unsigned what, unsigned n)
 	case 7:
 		if (n > 240 && !over)
 			stop();
+		else
+			ask(5, n, 0, 0);
 		break;
 	}
 }
@@ -1246,6 +1417,8 @@ fuzz_session(const uint8_t *data, size_t len)
 	MUST(ws_loop_listen(l, listener, 0) == 0 &&
 	    ws_loop_control(l, control) == 0, "no listeners");
 	backend = fake_connect(control);
+	watcher.h = -1;
+	watcher.faults = 0;
 	step();
 	for (at = 1; at < len && !over; )
 		one_step(data, len, &at);
@@ -1265,5 +1438,7 @@ fuzz_session(const uint8_t *data, size_t len)
 		leave(&conns[i]);
 	if (backend >= 0)
 		fake_leave(backend);
+	if (watcher.h >= 0)
+		fake_leave(watcher.h);
 	return 0;
 }

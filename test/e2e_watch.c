@@ -216,8 +216,9 @@ reasons(void)
 	leave(&w.c);
 	leave(&v.c);
 	EVENT(fd, v.device, AWAY("closed"));
-	order_device(&h, "{\"action\":\"kick\",\"device\":\"%s\"}", v.device,
-	    "OK 1\n");
+	/* It is gone when the next object is read. */
+	order_device(&h, "{\"action\":\"kick\",\"device\":\"%s\"}"
+	    "{\"action\":\"count\"}", v.device, "OKOK 0\n");
 	EVENT(fd, v.device, GONE("kicked"));
 	come_back(&w, &h, &v, "0");
 	EXPECT(strcmp(v.device, w.device) != 0, "it has come back");
@@ -364,6 +365,35 @@ watchers(void)
 	STOP(&h);
 }
 
+/* More work than one slice, without any output between. */
+static void
+nothing_to_tell(void)
+{
+	struct hub h = { 0 };
+	struct visitor v;
+	char text[200];
+	int fd, i;
+
+	CASE("a snapshot that tells nothing of 20,000 channels is completed");
+	START(&h, QUIET_HUB);
+	visit(&v, &h, "/");
+	fd = dial_unix(h.control);
+	for (i = 0; i < 20000; i++)
+		put(fd, text, (size_t)snprintf(text, sizeof text, "{\"action\":"
+		    "\"subscribe\",\"device\":\"%s\",\"channel\":%d}",
+		    v.device, i));
+	shutdown(fd, SHUT_WR);
+	while (read(fd, text, sizeof text) > 0)
+		;
+	close(fd);
+	fd = dial_unix(h.control);
+	ASK(fd, "{\"action\":\"watch\",\"snapshot\":true,\"events\":"
+	    "[\"away\"]}", "OK 1\n" READY);
+	close(fd);
+	leave(&v.c);
+	STOP(&h);
+}
+
 /* ------------------------------------------------------------------ verbs */
 
 /* @ stands for the device; its sessions have any address and time. */
@@ -464,6 +494,7 @@ static struct test_group all_groups[] = {
 	{ .name = "reasons", .run = reasons },
 	{ .name = "expired", .run = expired },
 	{ .name = "watchers", .run = watchers },
+	{ .name = "nothing to tell", .run = nothing_to_tell },
 	{ .name = "verbs", .run = verbs },
 };
 

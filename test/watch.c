@@ -433,6 +433,35 @@ lost(void)
 	end();
 }
 
+static void
+held(void)
+{
+	struct watcher *w = &watchers[0];
+	unsigned i;
+
+	CASE("events that wait for the end of a list: the same limit");
+	begin();
+	for (i = 0; i < SESSIONS / 2; i++)
+		join(&clients[i]);
+	hub.budget = 100;
+	ask(w, "{\"action\":\"watch\"}");
+	ask(w, "{\"action\":\"list\"}");
+	for (i = 0; i < 60000; i++)
+		change(SESSIONS);
+	EXPECT(ws_control_busy(&w->control) && w->control.out.len < 65536,
+	    "%zu bytes wait", w->control.out.len);
+	hub.budget = 1000000;
+	(void)ws_control_feed(&hub, &w->control, "", 0);
+	EXPECT(!ws_control_busy(&w->control) && w->control.out.len > 1000000 &&
+	    w->control.out.len <= 1048576 + 65536, "%zu bytes wait",
+	    w->control.out.len);
+	while (w->control.out.len != 0)
+		read_some(w, 65536, 0);
+	EXPECT(w->lists == 1 && w->lost > 10000, "%lu lists, %lu lost",
+	    w->lists, w->lost);
+	end();
+}
+
 /* ----------------------------------------------------------------- lists */
 
 /* The answers to list or channels that w has been given, as one text. */
@@ -679,6 +708,7 @@ main(void)
 {
 	models();
 	lost();
+	held();
 	lists();
 	list_of_watcher();
 	invalid_line_of_watcher();

@@ -2235,6 +2235,10 @@ static void
 faults(void)
 {
 	static const size_t pieces[] = { 1, 3, 17, 300, 301, 100000 };
+	static const char *const questions[] = {
+		"{\"action\":\"stats\"}\n", "{\"action\":\"list\"}\n",
+		"{\"action\":\"watch\"}\n", "{\"action\":\"watch\"}\n"
+	};
 	struct damage sum = { 0, 0, 0 };
 	unsigned n, i;
 	char want[64];
@@ -2300,6 +2304,22 @@ faults(void)
 	replied("ERR no \"action\"\nERRERR no \"action\"\n", "next");
 	fail_at = 0;
 	tear_down();
+
+	CASE("no memory: for an answer, a list, a watcher; the next has it");
+	for (i = 0; i < LEN(questions); i++) {
+		set_up();
+		feed_text("{}\n");
+		calls = 0;
+		fail_at = i == 3 ? 2 : 1;
+		feed_text(questions[i]);
+		replied("ERR no \"action\"\nERR out of memory\n",
+		    questions[i]);
+		fail_at = 0;
+		feed_text("{\"action\":\"stats\"}\n");
+		replied("ERR no \"action\"\nERR out of memory\nOK {\"a\":1}\n",
+		    questions[i]);
+		tear_down();
+	}
 
 	CASE("no entropy: each call fails once; the join is refused alone");
 	for (n = 0; n < 4 * 16; n++) {

@@ -333,7 +333,7 @@ end(void)
 static void
 read_watcher(struct watcher *w, size_t most)
 {
-	hub.budget = (int64_t)dice(400);
+	hub.budget = (int64_t)(dice(2) ? dice(400) : dice(20));
 	(void)ws_control_feed(&hub, &w->control, "", 0);
 	read_some(w, most, 1);
 }

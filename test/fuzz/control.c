@@ -628,8 +628,8 @@ note_reply(int count)
 }
 
 /*
- * Reads it all; in the replies '*' is some words (see fits). drained[i] says that what is
- * before byte i was fed, and then nothing for a while.
+ * Reads it all; in the replies '*' is some words (see fits). drained[i] says
+ * that what is before byte i was fed, and then nothing for a while.
  */
 static void
 read_plain(const uint8_t *data, size_t len)

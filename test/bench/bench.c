@@ -1,8 +1,9 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
- * What a delivery costs: bench WSHUB CERTS ROWS [quick|sessions]. Quick is one
- * round of a tenth, without some of the largest: to see that it works, not to
- * measure. Sessions is what sessions.c has, alone.
+ * What a delivery costs: bench WSHUB CERTS ROWS [quick|sessions|watch]. Quick is
+ * one round of a tenth, without some of the largest: to see that it works, not
+ * to measure. Sessions is what sessions.c has, alone, and watch what watch.c
+ * has.
  * If OLD in the environment names another wshub, such as the last release's, it
  * gets columns or rows of its own, from the same run.
  *
@@ -624,11 +625,12 @@ int
 main(int argc, char **argv)
 {
 	static char path[4096];
+	const char *group;
 	struct rlimit lim;
 
 	if (argc < 4 || argc > 5 || getrlimit(RLIMIT_NOFILE, &lim) != 0) {
 		fprintf(stderr, "usage: bench WSHUB CERTS ROWS "
-		    "[quick|sessions]\n");
+		    "[quick|sessions|watch]\n");
 		return 2;
 	}
 	if (clients_tls() && strcmp(argv[2], "-") != 0)
@@ -649,7 +651,8 @@ main(int argc, char **argv)
 		errno = EMFILE;
 		give_up("16,500 descriptors are wanted (ulimit -n)");
 	}
-	if (argc < 5 || rounds == 1) {
+	group = argc < 5 || rounds == 1 ? "" : argv[4];
+	if (*group == '\0') {
 		deliveries();
 		encrypted();
 		entrances();
@@ -657,7 +660,10 @@ main(int argc, char **argv)
 		slow_readers();
 		hostile();
 	}
-	sessions();
+	if (*group == '\0' || strcmp(group, "sessions") == 0)
+		sessions();
+	if (*group == '\0' || strcmp(group, "watch") == 0)
+		watchers();
 	servers_close();
 	return fclose(rows) != 0;
 }

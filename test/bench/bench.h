@@ -4,6 +4,7 @@
  *
  *   bench.c    what a delivery, a client's entrance and memory cost
  *   sessions.c what resumable sessions, tokens and names cost
+ *   watch.c    what events, snapshots and lists cost
  *   hostile.c  what the others notice of a peer that does its worst
  *   servers.c  the servers: how to start each, get into it and publish
  *   clients.c  connections, many at a time, with TLS or without
@@ -116,12 +117,18 @@ void hostile(void);
 /* Rows of our hub: what it costs to be known, and to miss nothing. */
 void sessions(void);
 
+/* -------------------------------------------------------------- watch.c */
+
+/* Rows of our hub: what it costs to be watched, and to be asked who is there. */
+void watchers(void);
+
 /* ------------------------------------------------------------ servers.c */
 
 extern const char *const server_names[SERVERS];
 extern unsigned ws_port, wss_port; /* of the server that runs */
 extern const char *certs;          /* the directory; NULL: no wss:// */
 extern unsigned server_ping;       /* --ping of a hub that is started next */
+extern unsigned server_resume;     /* --resume of it; 0: the default */
 extern unsigned server_groups;     /* so many channels for what is for all */
 
 extern int server_tokens;          /* it wants them, and clients have them */

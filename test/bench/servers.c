@@ -36,7 +36,7 @@
 const char *const server_names[SERVERS] = {
 	"ours", "old", "bare", "nchan", "mosquitto"
 };
-unsigned ws_port, wss_port, server_ping, server_groups = 1;
+unsigned ws_port, wss_port, server_ping, server_resume, server_groups = 1;
 int server_tokens;
 const char *certs;
 
@@ -274,7 +274,7 @@ static void
 exec_wshub(const char *path)
 {
 	char ws[32], wss[32], ping[16], cert[PATH_MAX], key[PATH_MAX];
-	char tokens[96] = "-q"; /* once more: nothing */
+	char tokens[96] = "-q", resume[32] = "-q"; /* once more: nothing */
 
 	snprintf(ws, sizeof ws, "127.0.0.1:%u", ws_port);
 	snprintf(wss, sizeof wss, "127.0.0.1:%u", wss_port);
@@ -283,9 +283,11 @@ exec_wshub(const char *path)
 	snprintf(key, sizeof key, "%s/p256.key", certs ? certs : "");
 	if (server_tokens)
 		snprintf(tokens, sizeof tokens, "--token-key=%s", keys);
+	if (server_resume)
+		snprintf(resume, sizeof resume, "--resume=%u", server_resume);
 	execl(path, "wshub", "-q", "-l", ws, "-s", sock, "--heartbeat", "0",
-	    "--ping", ping, tokens, certs ? "-L" : NULL, wss, "-c", cert, "-k",
-	    key, (char *)NULL);
+	    "--ping", ping, tokens, resume, certs ? "-L" : NULL, wss, "-c",
+	    cert, "-k", key, (char *)NULL);
 }
 
 static void

@@ -119,7 +119,7 @@ void sessions(void);
 
 /* -------------------------------------------------------------- watch.c */
 
-/* Rows of our hub: what it costs to be watched, and to be asked who is there. */
+/* Rows of our hub: what it costs to be watched, and asked who is there. */
 void watchers(void);
 
 /* ------------------------------------------------------------ servers.c */

@@ -1,9 +1,9 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
- * What a delivery costs:
- * bench WSHUB CERTS ROWS [quick|sessions|watch]. Quick is one round of a tenth, without some of the largest: to see that it works, not
- * to measure. Sessions is what sessions.c has, alone, and watch what watch.c
- * has.
+ * What a delivery costs: bench WSHUB CERTS ROWS [quick|sessions|watch].
+ * Quick is one round of a tenth, without some of the largest: to see that it
+ * works, not to measure. Sessions is what sessions.c has, alone, and watch what
+ * watch.c has.
  * If OLD in the environment names another wshub, such as the last release's, it
  * gets columns or rows of its own, from the same run.
  *

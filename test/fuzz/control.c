@@ -639,7 +639,7 @@ read_plain(const uint8_t *data, size_t len)
 	struct span text;
 	size_t n = 0, i, from;
 	int ended = 0, lines = 0, count = 0, r;
-	enum { SHUT, AFTER_ERROR, AFTER_OBJECT } line = SHUT;
+	enum { SHUT, AFTER_ERROR, AFTER_OBJECT, WATCHED } line = SHUT;
 
 	nsubscriptions = 0;
 	watches = snapshot = 0;
@@ -657,9 +657,9 @@ read_plain(const uint8_t *data, size_t len)
 			clean[n++] = data[i];
 	for (i = 0; i < n;) {
 		if (clean[i] == '\n') {
-			if (line != SHUT)
+			if (line != SHUT && line != WATCHED)
 				note_detail(count);
-			lines |= line == AFTER_OBJECT;
+			lines |= line >= AFTER_OBJECT;
 			line = SHUT;
 		}
 		if (memchr(" \t\r\n", clean[i], 4) != NULL) {
@@ -685,7 +685,7 @@ read_plain(const uint8_t *data, size_t len)
 			count = obey(text);
 			note_reply(count);
 			if (watches)
-				line = SHUT;
+				line = *text.s == '{' ? WATCHED : SHUT;
 			continue;
 		}
 		line = watches ? SHUT : AFTER_ERROR;

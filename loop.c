@@ -91,10 +91,9 @@ static int
 accept_nonblocking(int fd, struct sockaddr_storage *a)
 {
 	struct sockaddr *sa = (struct sockaddr *)a;
-	socklen_t room, *len = a != NULL ? &room : NULL;
+	socklen_t room = sizeof *a, *len = a != NULL ? &room : NULL;
 	int s;
 
-	room = sizeof *a;
 	if (a != NULL)
 		a->ss_family = AF_UNSPEC;
 
@@ -224,9 +223,10 @@ accept_some(struct ws_loop *l, struct ws_listener *p)
 	int control = p->conn.kind == WS_CONN_CONTROL, fd, full, i;
 	int metrics = p->conn.kind == WS_CONN_METRICS;
 	int most = metrics ? WS_SCRAPERS : ACCEPTS_TURN;
-	struct sockaddr_storage room, *a = !control && !metrics &&
-	    ws_client_logs(l) ? &room : NULL;
+	struct sockaddr_storage room, *a = NULL;
 
+	if (!control && !metrics && ws_client_logs(l))
+		a = &room;
 	for (i = 0; i < most && !p->conn.dead; i++) {
 		full = control && l->backends >= l->max_backends;
 		if (full && l->now < ws_backend_yield_at(l))

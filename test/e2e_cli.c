@@ -326,7 +326,7 @@ ctl_output(struct hub *h)
 	size_t got = 0;
 	ssize_t n;
 	pid_t pid;
-	int i, fd, status;
+	int i, fd = -1, status;
 
 	CASE("ctl: 20,000 replies into a non-blocking pipe that is read later");
 	for (i = 0; i < 20000; i++)

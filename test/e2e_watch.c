@@ -262,7 +262,8 @@ reasons(void)
 	for (i = 0; i < 2; i++) {
 		const char *line = get_line(fd);
 
-		EXPECT(strstr(line, GONE("shutdown") + 11) != NULL, "%s", line);
+		EXPECT(strstr(line, "\"reason\":\"shutdown\"}\n") != NULL,
+		    "%s", line);
 	}
 	EXPECT(*get_line(fd) == '\0', "more than that");
 	ENDED(&h, 0);

@@ -331,8 +331,8 @@ static const char *const hosts[] = {
 static const char *const targets[] = {
 	"GET /", "GET //", "GET /?", "GET /a/b;c=d/../?e=f&g?h/#i", "GET /*",
 	"GET /%c3%A4%00%20", "GET /%zz%?%", "GET //h:x/",
-	"GET /!\"#$%&'()*+,-./0123456789:;<=>?@"
-	"ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~",
+	("GET /!\"#$%&'()*+,-./0123456789:;<=>?@"
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"),
 	"GET http://h", "GET http://h/", "GET HTTP://h/%00?#x",
 	    "GET http://h?x",
 	"GET https://h:443/a?b", "GET ws://[::1]:80/", "GET wSs://h:/",

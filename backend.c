@@ -317,7 +317,12 @@ ws_backend_serve_all(struct ws_loop *l, uint32_t n)
 	return backends;
 }
 
-/* see ws.h */
+/*
+ * see ws.h
+ *
+ * Events are sent at most once a millisecond: a system call, and a watcher that
+ * is woken, cost more than the event of a client that comes or goes.
+ */
 void
 ws_backend_send_events(struct ws_loop *l)
 {
@@ -325,6 +330,10 @@ ws_backend_send_events(struct ws_loop *l)
 	struct ws_backend *b;
 	unsigned i;
 
+	if (l->now == l->events_sent)
+		return;
+	l->events_sent = l->now;
+	l->hub.watch->told = 0;
 	for (i = 0; (out = ws_watch_output(&l->hub, i)) != NULL; i++) {
 		b = (struct ws_backend *)((char *)out -
 		    offsetof(struct ws_backend, control.out));

@@ -346,9 +346,9 @@ watch(struct ws_hub *h, struct ws_control *c, struct command *cmd)
 {
 	int begins = c->watcher == NULL;
 
-	if (begins && ws_watch_count(h) >= WS_WATCHERS_MAX)
-		return ws_fail(cmd->detail, "%d backends watch already",
-		    WS_WATCHERS_MAX);
+	if (begins && ws_watch_count(h) >= h->max_watchers)
+		return ws_fail(cmd->detail, "%u backends watch already",
+		    (unsigned)h->max_watchers);
 	if (ws_watch_begin(h, &c->watcher, &c->out, cmd->events,
 	    cmd->snapshot) != 0)
 		return ws_fail(cmd->detail, "out of memory");

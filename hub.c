@@ -217,6 +217,7 @@ ws_hub_init(struct ws_hub *h, const struct ws_owner *owner, void *arg)
 	h->owner = owner;
 	h->arg = arg;
 	h->budget = INT64_MAX;
+	h->max_watchers = WS_WATCHERS_MAX;
 	h->nbuckets = h->name_buckets = BUCKETS;
 	h->channel_buckets = h->link_buckets = BUCKETS;
 	if (ws_entropy(h->key, sizeof h->key) != 0)

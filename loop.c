@@ -271,6 +271,9 @@ time_to_next(const struct ws_loop *l, int timeout)
 		due = l->yield_at;
 	if (l->log_omitted != 0 && l->log_window_end < due)
 		due = l->log_window_end;
+	if (l->hub.watch != NULL && l->hub.watch->told &&
+	    l->events_sent + 1 < due)
+		due = l->events_sent + 1;
 	if (due == INT64_MAX)
 		return timeout;
 	due = due <= l->now ? 0 : due - l->now;
@@ -592,6 +595,9 @@ ws_loop_new(const struct ws_options *o)
 		goto fail;
 	if (ws_hub_init(&l->hub, &owner, l) != 0)
 		goto fail;
+	/* Watchers never yield to other backends: these need places, too. */
+	if (l->hub.max_watchers > l->max_backends / 2)
+		l->hub.max_watchers = l->max_backends / 2;
 	return l;
 fail:
 	free(l->peers);
@@ -608,6 +614,10 @@ ws_loop_free(struct ws_loop *l)
 
 	if (l == NULL)
 		return;
+	if (l->hub.watch != NULL) {
+		l->events_sent = -1; /* the last events must not wait */
+		ws_backend_send_events(l);
+	}
 	before = l->counters[WS_UNDELIVERED];
 	while (l->poll.n > 0)
 		free_conn(l, l->poll.conns[l->poll.n - 1]);

@@ -174,6 +174,7 @@ tell_one(struct ws_watcher *w, enum ws_event_kind event,
 {
 	if ((w->events & 1u << event) == 0)
 		return;
+	w->watch->told = 1;
 	tell_lost(w);
 	if (w->lost != 0 || line->failed ||
 	    w->out->len + w->held.len + line->len > EVENTS_MAX) {

@@ -712,6 +712,7 @@ struct ws_hub {
 	const struct ws_owner *owner;
 	void *arg;
 	struct ws_watch *watch; /* NULL: nobody watches */
+	uint32_t max_watchers;
 	/* Called if a channel gets its first device or has lost its last one.
 	   NULL if nobody watches. */
 	void (*channel_event)(struct ws_hub *h, const struct ws_channel *c,
@@ -974,6 +975,7 @@ struct ws_watch {
 	struct ws_watcher *first;
 	unsigned count;
 	struct ws_output line; /* the event that is being told */
+	int told; /* an event has been told: set to 0 when it has been sent */
 };
 
 /* The number of the event with that name, or -1. */
@@ -1512,6 +1514,7 @@ struct ws_loop {
 	int64_t accept_after; /* 0: accept now */
 	int64_t yield_at;  /* when an idle backend may be closed for a new
 	                      one; 0: none has to be */
+	int64_t events_sent; /* when events were last sent to watchers */
 	int64_t stop_at;   /* when draining ends; 0: not draining */
 	size_t queued;     /* the bytes that queue_total limits */
 	size_t most_queued;
@@ -1942,7 +1945,7 @@ uint32_t ws_backend_serve_all(struct ws_loop *l, uint32_t n);
 int64_t ws_backend_yield_at(const struct ws_loop *l);
 void ws_backend_make_room(struct ws_loop *l);
 
-/* Sends backends that watch the events of this turn. */
+/* Sends backends that watch the events so far; some must watch. */
 void ws_backend_send_events(struct ws_loop *l);
 
 /* Frees everything except the descriptor. */

@@ -40,7 +40,8 @@ control_len(const char *s)
  * Writes a time (s since 1970) as in "2026-11-26T19:05:00.123Z " and returns
  * the length. gmtime(3) may read a file at its first call, which the hub
  * cannot. Years are counted from March, so that the leap day is their last:
- * then a month begins on day (153 * month + 2) / 5. 400 years have 146,097 days.
+ * then a month begins on day (153 * month + 2) / 5. 400 years have 146,097
+ * days.
  */
 static size_t
 write_time(char out[32], unsigned long long seconds, unsigned ms)

@@ -1418,9 +1418,9 @@ struct sockaddr_storage;
 struct ws_about *ws_about_new(const struct sockaddr_storage *a);
 
 /*
- * Sets c->about; without an ip, its address stays as it is. Of the path, the first WS_PATH_MAX bytes are kept; it is "/"
- * until the request has been read. 0, or -1: no memory, and c->about is as
- * before.
+ * Sets c->about; without an ip, its address stays as it is. Of the path, the
+ * first WS_PATH_MAX bytes are kept; it is "/" until the request has been read.
+ * 0, or -1: no memory, and c->about is as before.
  */
 int ws_about_set(struct ws_client *c, const struct ws_ip *ip,
     struct ws_text path);

@@ -53,8 +53,8 @@ logged(const char *file, int line, const struct hub *h, int fd,
 	size_t len;
 	int found = 0;
 
-	snprintf(begin, sizeof begin, "wshub: client %s: %s: ", address != NULL ?
-	    address : own_address(fd), word);
+	snprintf(begin, sizeof begin, "wshub: client %s: %s: ",
+	    address != NULL ? address : own_address(fd), word);
 	snprintf(end, sizeof end, "%s\n", text);
 	while (!found && now() < until) {
 		log = slurp(h->log, &len);
@@ -389,7 +389,8 @@ limits(void)
 	close(fd);
 	fd = call(&h, NULL, target, "192.0.2.3"); /* in another */
 	(void)begun(fd, secret);
-	snprintf(words, sizeof words, "wshub: client 192.0.2.3: resumed: tls=no device=\"%s\"",
+	snprintf(words, sizeof words, "wshub: client 192.0.2.3: resumed: "
+	    "tls=no device=\"%s\"",
 	    device);
 	EXPECT(await(h.log, words), "the log is without \"%s\"", words);
 	STATUS(call(&h, NULL, "/", "192.0.2.3"), "503");

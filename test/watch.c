@@ -546,7 +546,7 @@ lists(void)
 		for (i = there = 0; i < n; i++) {
 			t.s = before[i];
 			t.len = strlen(before[i]);
-			snprintf(quoted, sizeof quoted, "\"%s\"", before[i]);
+			snprintf(quoted, sizeof quoted, "\"%.19s\"", before[i]);
 			if (ws_hub_find(&hub, t) != NULL && t.len > 1) {
 				there++;
 				EXPECT(occurrences(s, quoted) == 1,

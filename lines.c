@@ -162,7 +162,7 @@ ws_client_log_end(struct ws_loop *l, struct ws_client *c, int level,
 	struct ws_about *a = ws_client_logs(l) ? c->about : NULL;
 	char details[DETAILS_MAX];
 	const char *what;
-	size_t len;
+	size_t word, len;
 
 	if (c->ended)
 		return;
@@ -170,11 +170,13 @@ ws_client_log_end(struct ws_loop *l, struct ws_client *c, int level,
 	if (l->o.log == NULL || level > l->o.log_level)
 		return;
 	what = describe_end(details, c, code, text);
+	word = strlen(what) + 1;
 	len = strlen(details) + 1;
-	if (a != NULL && (a->end = malloc(len)) != NULL) {
-		memcpy(a->end, details, len);
-		a->what = what;
-		a->level = (unsigned char)level;
+	/* The level, the first word and the other fields. */
+	if (a != NULL && (a->end = malloc(1 + word + len)) != NULL) {
+		*a->end = (char)level;
+		memcpy(a->end + 1, what, word);
+		memcpy(a->end + 1 + word, details, len);
 	} else if (level > WS_LOG_NOTE || allowed(l)) {
 		write_end(l, level, c, what, details);
 	}
@@ -185,10 +187,12 @@ void
 ws_client_log_closed(struct ws_loop *l, struct ws_client *c)
 {
 	struct ws_about *a = c->about;
+	const char *what;
 
 	if (a == NULL || a->end == NULL)
 		return;
-	write_end(l, a->level, c, a->what, a->end);
+	what = a->end + 1;
+	write_end(l, *a->end, c, what, what + strlen(what) + 1);
 	free(a->end);
 	a->end = NULL;
 }

@@ -1405,9 +1405,7 @@ void ws_peer_release(struct ws_loop *l, struct ws_peer *peer);
  * every connection has it.
  */
 struct ws_about {
-	char *end;        /* the fields of its last line, or NULL */
-	const char *what; /* and that line's first word, and level */
-	unsigned char level;
+	char *end; /* its last line, as lines.c keeps it, or NULL */
 	struct ws_ip ip; /* forwarded by a proxy; family 0: the socket's */
 	unsigned char path_len; /* the path's bytes follow the struct */
 };

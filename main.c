@@ -463,7 +463,8 @@ ctl(int argc, char **argv)
 	const char *path = setup.control;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "hs:", options, NULL)) != -1)
+	/* +: options end at the verb, because names may begin with a dash. */
+	while ((c = getopt_long(argc, argv, "+hs:", options, NULL)) != -1)
 		switch (c) {
 		case 's':
 			path = optarg;

@@ -419,6 +419,8 @@ static const struct {
 	{ { "kick", "@", "x" }, 2, "", "wshub: x: not a number\n" },
 	{ { "kick", "@", "04000" }, 2, "", "wshub: 04000: not a number\n" },
 	{ { "list", "\xff" }, 2, "", "wshub: \xff: not UTF-8\n" },
+	{ { "info", "-dashed" }, 1, "", "wshub: unknown device \"-dashed\"\n" },
+	{ { "count", "--" }, 0, "0\n", "" },
 	{ { "info" }, 2, "", "usage: wshub ctl [-s path] info device\n" },
 	{ { "list", "a", "b" }, 2, "",
 	  "usage: wshub ctl [-s path] list [channel]\n" },

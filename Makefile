@@ -40,7 +40,7 @@ DESTDIR =
 
 OBJ = main.o keeper.o privdrop.o sandbox.o log.o ctl.o mint.o service.o \
     loop.o metrics.o backend.o client.o lines.o send.o flush.o admit.o \
-    resume.o peer.o proxy.o wheel.o poll.o listen.o control.o watch.o hub.o \
+    resume.o peer.o proxy.o wheel.o poll.o listen.o control.o command.o watch.o hub.o \
     queue.o json.o token.o siphash.o http.o ws.o pem.o tls.o \
     entropy.o memory.o
 C = $(CC) -std=c99 $(WARN) $(CFLAGS)
@@ -125,14 +125,14 @@ $(B)/http: test/http.c http.c ws.o
 $(B)/token: test/token.c token.c json.o ws.o log.o
 	$(LINK) test/token.c json.o ws.o log.o
 
-$(B)/metrics: test/metrics.c metrics.c watch.o control.o hub.o json.o siphash.o ws.o log.o entropy.o wheel.o
-	$(LINK) test/metrics.c watch.o control.o hub.o json.o siphash.o ws.o log.o entropy.o wheel.o
+$(B)/metrics: test/metrics.c metrics.c watch.o control.o command.o hub.o json.o siphash.o ws.o log.o entropy.o wheel.o
+	$(LINK) test/metrics.c watch.o control.o command.o hub.o json.o siphash.o ws.o log.o entropy.o wheel.o
 
-$(B)/hub: test/hub.c test/alloc.h hub.c control.c watch.c json.o siphash.o ws.o log.o
-	$(LINK) test/hub.c json.o siphash.o ws.o log.o
+$(B)/hub: test/hub.c test/alloc.h hub.c control.c watch.c command.o json.o siphash.o ws.o log.o
+	$(LINK) test/hub.c command.o json.o siphash.o ws.o log.o
 
-$(B)/watch: test/watch.c watch.o control.o hub.o json.o siphash.o ws.o log.o entropy.o wheel.o
-	$(LINK) test/watch.c watch.o control.o hub.o json.o siphash.o ws.o log.o entropy.o wheel.o
+$(B)/watch: test/watch.c watch.o control.o command.o hub.o json.o siphash.o ws.o log.o entropy.o wheel.o
+	$(LINK) test/watch.c watch.o control.o command.o hub.o json.o siphash.o ws.o log.o entropy.o wheel.o
 
 $(B)/tls: test/tls.c test/alloc.h tls.c pem.o entropy.o log.o
 	@mkdir -p $(B)
@@ -175,7 +175,7 @@ FAKE = $(B)/fake.o $(B)/w-queue.o $(B)/w-poll.o $(B)/w-client.o \
     $(B)/w-lines.o $(B)/w-send.o $(B)/w-flush.o $(B)/w-admit.o $(B)/w-resume.o $(B)/w-peer.o \
     $(B)/w-backend.o $(B)/w-loop.o $(B)/w-control.o $(B)/w-watch.o \
     $(B)/w-tls.o
-PLAIN = http.o proxy.o ws.o json.o token.o siphash.o listen.o wheel.o pem.o \
+PLAIN = http.o proxy.o ws.o json.o command.o token.o siphash.o listen.o wheel.o pem.o \
     log.o metrics.o
 PART = @mkdir -p $(B); echo part $@; $(TEST_C) -c -o $@
 
@@ -251,7 +251,7 @@ bench: wshub $(B)/bench
 
 BENCH = test/bench/bench.c test/bench/hostile.c test/bench/sessions.c \
     test/bench/watch.c test/bench/clients.c test/bench/servers.c
-BENCH_HUB = watch.o control.o hub.o json.o siphash.o ws.o log.o entropy.o wheel.o
+BENCH_HUB = watch.o control.o command.o hub.o json.o siphash.o ws.o log.o entropy.o wheel.o
 
 $(B)/bench: $(BENCH) test/bench/bench.h test/client.h $(BENCH_HUB) .flags
 	$(LINK) $(BEAR) $(BENCH) $(BENCH_HUB) $(LIB)

@@ -12,6 +12,7 @@
  *   hub.c      devices, channels, subscriptions        no descriptors
  *   queue.c    a session's send queue                  no descriptors
  *   watch.c    events, lists and facts as JSON         no descriptors
+ *   command.c  a backend's command: members, names     no I/O, no allocation
  *   control.c  a backend's commands and the replies    no descriptors
  *   pem.c      PEM blocks and their labels             no I/O, no allocation
  *   tls.c      BearSSL: certificates, sessions
@@ -40,7 +41,8 @@
  *
  * A module calls only modules to its right:
  *
- * main -> keeper -> loop -> { backend -> { control -> { watch, json }, flush },
+ * main -> keeper -> loop -> { backend -> { control -> { watch, command -> json },
+ *                                        flush },
  *                             client -> { admit -> { token, http }, flush,
  *                                         metrics }, metrics }
  * flush -> resume -> send -> lines -> { tls, queue, watch -> hub, ws, poll,
@@ -1040,6 +1042,49 @@ void ws_watch_channels(const struct ws_device *d, struct ws_output *o);
 void ws_watch_info(struct ws_hub *h, const struct ws_device *d,
     struct ws_output *o);
 void ws_watch_stats(const struct ws_hub *h, struct ws_output *o);
+
+/* -------------------------------------------------------------- command.c */
+
+/* What a backend can ask for. From COUNT on, these are only questions. */
+enum ws_action {
+	WS_ACTION_MULTICAST, WS_ACTION_SEND_TO_CHANNEL,
+	WS_ACTION_SEND_TO_DEVICE, WS_ACTION_SUBSCRIBE, WS_ACTION_UNSUBSCRIBE,
+	WS_ACTION_KICK, WS_ACTION_COUNT, WS_ACTION_LIST, WS_ACTION_CHANNELS,
+	WS_ACTION_INFO, WS_ACTION_STATS, WS_ACTION_WATCH,
+	WS_ACTIONS
+};
+
+enum ws_field {
+	WS_FIELD_ACTION, WS_FIELD_DEVICE, WS_FIELD_CHANNEL, WS_FIELD_DATA,
+	WS_FIELD_EXCEPT, WS_FIELD_CODE, WS_FIELD_REASON, WS_FIELD_EVENTS,
+	WS_FIELD_SNAPSHOT,
+	WS_FIELDS
+};
+
+#define WS_CLOSE_REASON_MAX (WS_CONTROL_MAX - 2) /* RFC 6455 section 5.5.1 */
+
+/* A command. Its strings point into its own buffers. */
+struct ws_command {
+	enum ws_action action;
+	struct ws_text value[WS_FIELDS]; /* as written, in the object; s is
+	                                    NULL: there is no such member */
+	struct ws_text device, channel, except; /* len 0: none */
+	char device_buf[WS_NAME_MAX], channel_buf[WS_NAME_MAX];
+	char except_buf[WS_NAME_MAX], reason[WS_CLOSE_REASON_MAX + 1];
+	unsigned code, events; /* of kick; of watch: a bit for each event */
+	int snapshot;
+	char detail[WS_ERROR_MAX]; /* an error message, NUL-terminated */
+};
+
+/*
+ * Reads a complete text, accepted by ws_json_scan: 0, or -1 with an error
+ * message in cmd->detail. Of members with the same name, the last one counts.
+ */
+int ws_command_read(struct ws_command *cmd, struct ws_text object);
+
+/* Writes an error message that quotes a part of a command. Returns -1. */
+int ws_command_quote(char detail[WS_ERROR_MAX], const char *what,
+    struct ws_text text);
 
 /* -------------------------------------------------------------- control.c */
 

@@ -1,0 +1,296 @@
+/* wshub: ISC licence, see LICENSE. */
+/*
+ * The interface of every module of "wshub relay", see ws.h for the others and
+ * for the conventions.
+ *
+ *   mqtt.c     MQTT 3.1.1: packets                     no I/O, no allocation
+ *   topic.c    topics, and the commands that they stand for    no descriptors
+ *   local.c    a backend of the relay: commands, replies       no descriptors
+ *   deliver.c  commands for the hub, and its answers           no descriptors
+ *   interest.c which devices and channels the hub has          no descriptors
+ *   bridge.c   the relay's loop, between hub, broker and backends
+ *   connect.c  sockets to the hub and to the broker
+ *   relay.c    the two processes
+ *
+ * main -> relay -> { connect, bridge -> { local -> topic -> command,
+ *                                         deliver, interest -> topic, mqtt,
+ *                                         poll, wheel } }
+ */
+#ifndef RELAY_H
+#define RELAY_H
+
+#include "ws.h"
+
+/* ----------------------------------------------------------------- mqtt.c */
+
+/* Types of control packets, MQTT 3.1.1 section 2.2.1. */
+enum {
+	WS_MQTT_CONNECT = 1, WS_MQTT_CONNACK, WS_MQTT_PUBLISH, WS_MQTT_PUBACK,
+	WS_MQTT_PUBREC, WS_MQTT_PUBREL, WS_MQTT_PUBCOMP, WS_MQTT_SUBSCRIBE,
+	WS_MQTT_SUBACK, WS_MQTT_UNSUBSCRIBE, WS_MQTT_UNSUBACK,
+	WS_MQTT_PINGREQ, WS_MQTT_PINGRESP, WS_MQTT_DISCONNECT
+};
+
+#define WS_MQTT_TEXT_MAX 65535 /* bytes of a string, section 1.5.3 */
+#define WS_MQTT_HEAD_MAX 5     /* bytes of a fixed header, section 2.2 */
+
+/* A packet from a server. */
+struct ws_mqtt_packet {
+	unsigned type;
+	unsigned id;         /* packet identifier; 0: it has none */
+	unsigned qos, retain, dup; /* of a PUBLISH */
+	struct ws_text topic, payload; /* of a PUBLISH */
+	size_t skip;         /* bytes of payload that follow and are too many */
+	unsigned code;       /* of a CONNACK: its return code */
+	unsigned session_present;
+	const unsigned char *codes; /* of a SUBACK: a byte for each filter */
+	size_t ncodes;
+	const char *error;   /* WS_BAD: a static string */
+};
+
+/*
+ * Parses one control packet that a server may send to a client, at the
+ * beginning of len bytes.
+ *
+ * > 0      the bytes used: *p describes it, and its texts point to buf.
+ * WS_MORE  valid so far. It needs no more than WS_MQTT_HEAD_MAX + 2 +
+ *          WS_MQTT_TEXT_MAX + 2 + limit bytes.
+ * WS_BAD   the server violated the protocol; p->error says how. That is
+ *          reported at the first byte that shows it, except that a topic is
+ *          checked as a whole.
+ *
+ * If the payload of a PUBLISH is longer than limit, p->payload is empty: the
+ * bytes used end before it, and the caller skips the p->skip bytes that follow.
+ * Other packets may have limit bytes after the fixed header.
+ *
+ * The topic is UTF-8 without NUL and without wildcards, and not empty (sections
+ * 1.5.3 and 3.3.2.1). QoS 2 is an error, as we never ask for it.
+ */
+ssize_t ws_mqtt_packet(struct ws_mqtt_packet *p, const void *buf, size_t len,
+    size_t limit);
+
+/* What a CONNACK's return code means, section 3.2.2.3: a static string. */
+const char *ws_mqtt_refusal(unsigned code);
+
+/*
+ * The following functions write a packet, or a part of one, to out, and return
+ * its length. Texts are valid UTF-8 without NUL of at most WS_MQTT_TEXT_MAX
+ * bytes.
+ */
+
+/* What a CONNECT contains, section 3.1. Texts with s NULL are left out. */
+struct ws_mqtt_connect {
+	struct ws_text client_id;
+	unsigned keep_alive; /* seconds, 0 to 65535 */
+	int clean_session;
+	struct ws_text will_topic, will_message;
+	unsigned will_qos;
+	int will_retain;
+	struct ws_text user, password; /* no password without a user */
+};
+
+/* out has ws_mqtt_connect_size(c) bytes of room, which is also the length. */
+size_t ws_mqtt_connect_size(const struct ws_mqtt_connect *c);
+size_t ws_mqtt_connect(unsigned char *out, const struct ws_mqtt_connect *c);
+
+/*
+ * A PUBLISH of QoS 1, or 0 if id is 0, up to its payload of len bytes, which
+ * the caller writes after it. out has WS_MQTT_PUBLISH_ROOM(topic.len) bytes.
+ */
+#define WS_MQTT_PUBLISH_ROOM(len) (WS_MQTT_HEAD_MAX + 2 + (len) + 2)
+size_t ws_mqtt_publish(unsigned char *out, struct ws_text topic, size_t len,
+    unsigned id, int dup);
+
+/*
+ * The beginning of a SUBSCRIBE (of QoS 1 for each filter) or UNSUBSCRIBE with
+ * that identifier, whose filters take len bytes; and one filter, which is
+ * WS_MQTT_FILTER_SIZE(type, filter.len) bytes long.
+ */
+#define WS_MQTT_FILTERS_ROOM (WS_MQTT_HEAD_MAX + 2)
+#define WS_MQTT_FILTER_SIZE(type, len) \
+    (2 + (len) + ((type) == WS_MQTT_SUBSCRIBE))
+size_t ws_mqtt_filters(unsigned char out[WS_MQTT_FILTERS_ROOM], unsigned type,
+    unsigned id, size_t len);
+size_t ws_mqtt_filter(unsigned char *out, unsigned type,
+    struct ws_text filter);
+
+/* A PUBACK; a PINGREQ or DISCONNECT. */
+size_t ws_mqtt_puback(unsigned char out[4], unsigned id);
+size_t ws_mqtt_empty(unsigned char out[2], unsigned type);
+
+/* ---------------------------------------------------------------- topic.c */
+
+/* Bytes of a name in a topic: each byte may become %XX. */
+#define WS_TOPIC_NAME_MAX (3 * WS_NAME_MAX)
+
+/* Bytes of a topic below the prefix: "channel/" and a name. */
+#define WS_TOPIC_MAX (8 + WS_TOPIC_NAME_MAX)
+
+#define WS_PREFIX_MAX 255 /* bytes of the prefix */
+
+enum ws_topic_kind {
+	WS_TOPIC_ALL, WS_TOPIC_CHANNEL, WS_TOPIC_DEVICE, WS_TOPIC_ORDER,
+	WS_TOPICS
+};
+
+/*
+ * Writes the topic, below the prefix, of a device or channel: "device/NAME".
+ * In a name, control characters, a space, and / + # % . * > are
+ * percent-encoded, in capitals. (The last three and the space mean something
+ * to NATS.) Returns its length.
+ */
+size_t ws_topic_write(char out[WS_TOPIC_MAX], enum ws_topic_kind kind,
+    struct ws_text name);
+
+/*
+ * Reads a topic below the prefix: its kind, or -1 with *error, a static string,
+ * if it is no topic of ours. The name is decoded to buf: 1 to WS_NAME_MAX bytes
+ * of UTF-8.
+ */
+int ws_topic_read(struct ws_text topic, char buf[WS_NAME_MAX],
+    struct ws_text *name, const char **error);
+
+/*
+ * Appends the command that a message stands for, as one line of JSON with a
+ * newline. A payload that is not JSON becomes a JSON string, but that of an
+ * order must be a command that is no question. 0; or -1 with *error, a static
+ * string, and then nothing is appended. If out->failed is 1 afterwards, there
+ * was no memory.
+ */
+int ws_topic_command(struct ws_output *out, struct ws_text topic,
+    struct ws_text payload, const char **error);
+
+/*
+ * The opposite: which topic a command is to be published to, and the payload,
+ * which is a part of object, or object itself. Returns the length of the topic.
+ */
+size_t ws_topic_of(const struct ws_command *cmd, struct ws_text object,
+    char out[WS_TOPIC_MAX], struct ws_text *payload);
+
+/* ---------------------------------------------------------------- local.c */
+
+#define WS_LOCAL_FLIGHT 256 /* commands of a backend without a reply */
+
+/* A reply to come, or one that cannot be sent before others. */
+struct ws_local_reply {
+	unsigned char done; /* else the broker has not acknowledged it */
+	unsigned char failed;   /* it is ERR */
+	unsigned char newline;  /* one has followed the command */
+	char *detail;           /* allocated; NULL: "relayed", or no memory */
+};
+
+/* A backend of the relay: commands in, replies out. Zero it to begin. */
+struct ws_local {
+	/*
+	 * Publishes the payload to a topic below the prefix. 0: then
+	 * ws_local_answer is to be called once. -1: detail says why not.
+	 */
+	int (*publish)(struct ws_local *l, struct ws_text topic,
+	    struct ws_text payload, char detail[WS_ERROR_MAX]);
+	struct ws_json json;
+	struct ws_output text; /* the first part of an incomplete object */
+	struct ws_output out;  /* replies, which the caller sends */
+	uint64_t objects, errors; /* how many there were */
+	unsigned char state;
+	unsigned char line_open; /* no newline has followed the last object */
+	unsigned char lines;     /* the backend writes newlines */
+	char detail[WS_ERROR_MAX]; /* of the last reply that was sent */
+	struct ws_local_reply replies[WS_LOCAL_FLIGHT]; /* a ring */
+	unsigned first, count;
+};
+
+/*
+ * Takes commands, replies as the hub does (see control.c and PROTOCOL), but OK
+ * only when the broker has acknowledged it, with the detail "relayed". A
+ * question is an error. Returns how many bytes it took: fewer than len if
+ * WS_LOCAL_FLIGHT commands have no reply yet, or much of l->out has not been
+ * sent. If l->out.failed is 1 afterwards, there was no memory for a reply:
+ * close the connection.
+ */
+size_t ws_local_feed(struct ws_local *l, const char *data, size_t len);
+
+/* As ws_control_resyncing, ws_control_resync and ws_control_end. */
+int ws_local_resyncing(const struct ws_local *l);
+void ws_local_resync(struct ws_local *l);
+void ws_local_end(struct ws_local *l);
+
+/*
+ * The broker has acknowledged the oldest command that was published and has no
+ * answer yet; or, if error is not NULL, it will not.
+ */
+void ws_local_answer(struct ws_local *l, const char *error);
+
+/* How many of its commands were published and have no answer yet. */
+unsigned ws_local_waiting(const struct ws_local *l);
+
+void ws_local_free(struct ws_local *l);
+
+/* --------------------------------------------------------------- bridge.c */
+
+/* How a relay is started. Texts are NUL-terminated. */
+struct ws_relay {
+	const char *hub;     /* path of its control socket */
+	const char *broker;  /* "mqtt://HOST[:PORT]" or "mqtt+unix:PATH" */
+	const char *host, *port; /* of the broker; host is NULL: a Unix socket */
+	const char *path;    /* of the broker's Unix socket */
+	const char *control; /* path of the socket for backends */
+	char prefix[WS_PREFIX_MAX + 1];
+	char id[256];        /* the client identifier */
+	char user[256], password[256]; /* "": none */
+	int interest;
+	int control_fd;
+	struct ws_file_id control_id;
+	uid_t uid;           /* to change to, if started as root */
+	gid_t gid;
+	int notify_fd;       /* the result of ws_service_open */
+};
+
+/*
+ * The bridge asks the connector for a connection by a byte, one of these, and
+ * gets a message of one kind with a descriptor (SCM_RIGHTS), whose connection
+ * may not be complete yet (EINPROGRESS), or with an error.
+ */
+enum {
+	WS_CONNECT_HUB = 'H', WS_CONNECT_WATCH = 'W', WS_CONNECT_BROKER = 'B'
+};
+struct ws_connected {
+	unsigned char kind;      /* one of these */
+	unsigned char failed;    /* there is no descriptor */
+	char text[190]; /* of an error; else the peer's address, with a NUL */
+};
+
+/* Of the connector to the bridge, in place of kind. */
+enum { WS_BRIDGE_STOP = 'S', WS_BRIDGE_LOG = 'R' };
+
+/*
+ * Runs the bridge on the socket to the connector until it is told to stop or
+ * the connector has ended. It writes a byte 'R' to the socket once backends can
+ * connect. Returns the exit status.
+ */
+int ws_bridge_run(struct ws_relay *r, int connector);
+
+/* ---------------------------------------------------------------- relay.c */
+
+/*
+ * Runs the bridge in a child process, without privileges, and the connector in
+ * this one. Returns the exit status, in this process only.
+ */
+int ws_relay_run(struct ws_relay *r);
+
+/* -------------------------------------------------------------- connect.c */
+
+/*
+ * Checks a broker's address: 0, and r->host, r->port or r->path, which point
+ * into buf, of 300 bytes; or -1 with an error message.
+ */
+int ws_connect_parse(struct ws_relay *r, char buf[300],
+    char error[WS_ERROR_MAX]);
+
+/*
+ * Begins to connect, and returns a non-blocking, close-on-exec socket, or -1
+ * with an error. The broker's host is resolved anew each time; with several
+ * addresses, each call tries the next. c->text gets the peer's address.
+ */
+int ws_connect(const struct ws_relay *r, struct ws_connected *c);
+
+#endif

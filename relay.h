@@ -225,6 +225,109 @@ unsigned ws_local_waiting(const struct ws_local *l);
 
 void ws_local_free(struct ws_local *l);
 
+/* -------------------------------------------------------------- deliver.c */
+
+#define WS_DELIVER_FLIGHT 1024 /* commands without an answer */
+
+/* A command that the hub has not answered. */
+struct ws_delivery {
+	uint32_t len;     /* bytes, with the newline */
+	uint16_t id;      /* packet identifier of its PUBLISH; 0: none */
+	unsigned session; /* a number for the connection that it came by */
+};
+
+/* Commands for the hub. Zero it to begin. */
+struct ws_deliver {
+	/*
+	 * The hub has answered a command: ok is 1 for OK, and detail is what
+	 * follows, cut to WS_ERROR_MAX bytes.
+	 */
+	void (*answered)(struct ws_deliver *d, const struct ws_delivery *p,
+	    struct ws_text command, int ok, struct ws_text detail);
+	struct ws_output out; /* commands; ws_topic_command appends them */
+	size_t begin; /* offset in out of the oldest without an answer */
+	size_t sent;  /* offset of what has not been sent */
+	size_t end;   /* offset where the next command begins */
+	struct ws_delivery ring[WS_DELIVER_FLIGHT];
+	unsigned first, count;
+	char reply[WS_ERROR_MAX]; /* a line that is not complete */
+	size_t reply_len;
+};
+
+/* Whether no more should be added: too many commands, or 1 MiB of them. */
+int ws_deliver_full(const struct ws_deliver *d);
+
+/* A command has been appended to d->out. It must not be full. */
+void ws_deliver_added(struct ws_deliver *d, unsigned id, unsigned session);
+
+/* What is to be sent; and n bytes of it have been. */
+struct ws_text ws_deliver_unsent(const struct ws_deliver *d);
+void ws_deliver_sent(struct ws_deliver *d, size_t n);
+
+/* The hub has a new connection: all without an answer is to be sent again. */
+void ws_deliver_again(struct ws_deliver *d);
+
+/* Reads answers. -1: the peer is no hub, the connection should be closed. */
+int ws_deliver_reply(struct ws_deliver *d, const char *data, size_t len);
+
+void ws_deliver_free(struct ws_deliver *d);
+
+/* ------------------------------------------------------------- interest.c */
+
+#define WS_INTEREST_BATCH 16384 /* bytes of filters in a packet */
+
+struct ws_interest_topic;
+
+/*
+ * The topics of the devices and channels that the hub has, and which of these
+ * are subscribed to. Zero it to begin.
+ */
+struct ws_interest {
+	struct ws_interest_topic **buckets;
+	uint32_t nbuckets, count;
+	struct ws_interest_topic *changed, **changed_end; /* a list */
+	unsigned char key[16]; /* for the hash table, random */
+	unsigned char round;  /* of the snapshot: 0 or 1 */
+	unsigned char watching; /* the snapshot is complete */
+};
+
+/* Initialises a zeroed one: 0, or -1 with errno: there are no random bytes. */
+int ws_interest_init(struct ws_interest *i);
+
+/* The command for the hub, with a newline. A snapshot follows. */
+extern const char ws_interest_watch[];
+
+/* The hub has been asked: what the snapshot does not contain is gone. */
+void ws_interest_begin(struct ws_interest *i);
+
+/*
+ * Reads a line from the hub, without its newline, in place. 0; 1: events were
+ * lost, ask the hub again; or -1 with *error, a static string: the line is not
+ * valid, or there is no memory, and the connection should be closed.
+ */
+int ws_interest_line(struct ws_interest *i, char *line, size_t len,
+    const char **error);
+
+/*
+ * The subscription to a topic of ours, below the prefix, is not wanted any more
+ * unless the hub has it: a message came that nobody took.
+ */
+void ws_interest_stale(struct ws_interest *i, struct ws_text topic);
+
+/* Nothing is subscribed to: the broker has a new connection. */
+void ws_interest_forget(struct ws_interest *i);
+
+/*
+ * Writes the filters that have to be subscribed to or unsubscribed from next,
+ * at most WS_INTEREST_BATCH bytes of them: returns the length, and *type
+ * (WS_MQTT_SUBSCRIBE or WS_MQTT_UNSUBSCRIBE); 0 if there is nothing to do.
+ * The prefix has at most WS_PREFIX_MAX bytes. *n is the number of filters.
+ */
+size_t ws_interest_filters(struct ws_interest *i, const char *prefix,
+    unsigned char out[WS_INTEREST_BATCH], unsigned *type, unsigned *n);
+
+void ws_interest_free(struct ws_interest *i);
+
 /* --------------------------------------------------------------- bridge.c */
 
 /* How a relay is started. Texts are NUL-terminated. */

@@ -287,8 +287,8 @@ struct ws_interest {
 	uint32_t nbuckets, count;
 	struct ws_interest_topic *changed, **changed_end; /* a list */
 	unsigned char key[16]; /* for the hash table, random */
-	unsigned char round;  /* of the snapshot: 0 or 1 */
-	unsigned char watching; /* the snapshot is complete */
+	unsigned char round;   /* of the snapshot: 0 or 1 */
+	unsigned char telling; /* a snapshot is being told */
 };
 
 /* Initialises a zeroed one: 0, or -1 with errno: there are no random bytes. */
@@ -301,11 +301,11 @@ extern const char ws_interest_watch[];
 void ws_interest_begin(struct ws_interest *i);
 
 /*
- * Reads a line from the hub, without its newline, in place. 0; 1: events were
- * lost, ask the hub again; or -1 with *error, a static string: the line is not
- * valid, or there is no memory, and the connection should be closed.
+ * Reads a line from the hub, without its newline. 0; 1: events were lost, ask
+ * the hub again; or -1 with *error, a static string: the line is not valid, or
+ * there is no memory, and the connection should be closed.
  */
-int ws_interest_line(struct ws_interest *i, char *line, size_t len,
+int ws_interest_line(struct ws_interest *i, const char *line, size_t len,
     const char **error);
 
 /*

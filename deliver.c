@@ -26,19 +26,6 @@ ws_deliver_full(const struct ws_deliver *d)
 }
 
 /* see relay.h */
-void
-ws_deliver_added(struct ws_deliver *d, unsigned id, unsigned session)
-{
-	struct ws_delivery *p = &d->ring[(d->first + d->count++) %
-	    WS_DELIVER_FLIGHT];
-
-	p->len = (uint32_t)(d->out.len - d->end);
-	p->id = (uint16_t)id;
-	p->session = session;
-	d->end = d->out.len;
-}
-
-/* see relay.h */
 struct ws_text
 ws_deliver_unsent(const struct ws_deliver *d)
 {
@@ -81,6 +68,32 @@ remove_first(struct ws_deliver *d)
 	d->begin = 0;
 }
 
+/* Answers those without a command. */
+static void
+skip_empty(struct ws_deliver *d)
+{
+	static const struct ws_text none;
+
+	while (d->count != 0 && d->ring[d->first].len == 0) {
+		d->answered(d, &d->ring[d->first], none, 1, none);
+		remove_first(d);
+	}
+}
+
+/* see relay.h */
+void
+ws_deliver_added(struct ws_deliver *d, unsigned id, unsigned session)
+{
+	struct ws_delivery *p = &d->ring[(d->first + d->count++) %
+	    WS_DELIVER_FLIGHT];
+
+	p->len = (uint32_t)(d->out.len - d->end);
+	p->id = (uint16_t)id;
+	p->session = session;
+	d->end = d->out.len;
+	skip_empty(d);
+}
+
 /* Takes one line, without its newline: 0, or -1 if it is no answer. */
 static int
 take_answer(struct ws_deliver *d)
@@ -100,6 +113,7 @@ take_answer(struct ws_deliver *d)
 	command.len = d->ring[d->first].len;
 	d->answered(d, &d->ring[d->first], command, ok, detail);
 	remove_first(d);
+	skip_empty(d);
 	return 0;
 }
 

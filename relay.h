@@ -8,13 +8,14 @@
  *   local.c    a backend of the relay: commands, replies       no descriptors
  *   deliver.c  commands for the hub, and its answers           no descriptors
  *   interest.c which devices and channels the hub has          no descriptors
+ *   broker.c   a session with the broker
  *   bridge.c   the relay's loop, between hub, broker and backends
  *   connect.c  sockets to the hub and to the broker
  *   relay.c    the two processes
  *
- * main -> relay -> { connect, bridge -> { local -> topic -> command,
- *                                         deliver, interest -> topic, mqtt,
- *                                         poll, wheel } }
+ * main -> relay -> { connect, bridge -> { local -> topic -> command, deliver,
+ *                                         broker -> { interest -> topic, mqtt },
+ *                                         poll } }
  */
 #ifndef RELAY_H
 #define RELAY_H
@@ -257,7 +258,10 @@ struct ws_deliver {
 /* Whether no more should be added: too many commands, or 1 MiB of them. */
 int ws_deliver_full(const struct ws_deliver *d);
 
-/* A command has been appended to d->out. It must not be full. */
+/*
+ * A command has been appended to d->out. It must not be full. Without a command
+ * it is answered in its turn, as if it were OK.
+ */
 void ws_deliver_added(struct ws_deliver *d, unsigned id, unsigned session);
 
 /* What is to be sent; and n bytes of it have been. */
@@ -327,6 +331,89 @@ size_t ws_interest_filters(struct ws_interest *i, const char *prefix,
     unsigned char out[WS_INTEREST_BATCH], unsigned *type, unsigned *n);
 
 void ws_interest_free(struct ws_interest *i);
+
+/* --------------------------------------------------------------- broker.c */
+
+#define WS_BROKER_FLIGHT 4096 /* commands that it has not acknowledged */
+#define WS_BROKER_PENDING 4 /* SUBSCRIBE and UNSUBSCRIBE without an answer */
+
+struct ws_local;
+
+/* A session with the broker. Its owner zeroes it and sets the first members. */
+struct ws_broker {
+	const struct ws_relay *r;
+	void *arg;
+	/*
+	 * A message with QoS 0 or 1 (p->id is 0 or not); if p->skip is not 0,
+	 * it is too long and has no payload. Returns 0, and ws_broker_answer
+	 * may follow; or -1: it cannot be taken before ws_broker_resume.
+	 */
+	int (*message)(struct ws_broker *b, const struct ws_mqtt_packet *p);
+	/* A command has been acknowledged; or, with error, will not be. */
+	void (*acknowledged)(struct ws_broker *b, struct ws_local *l,
+	    const char *error);
+	struct ws_output out; /* what is to be sent */
+	const char *error;    /* of the last function that has returned -1 */
+	char refused[64];     /* room for such an error */
+	unsigned session;     /* the number of the connection */
+	unsigned char ready;  /* the broker has accepted us */
+	unsigned char paused; /* message has returned -1 */
+	unsigned char pinged; /* PINGREQ has no answer yet */
+	unsigned char pending; /* SUBSCRIBE and UNSUBSCRIBE without one */
+	unsigned char *in;    /* what was received and not processed */
+	size_t in_len, in_room;
+	size_t skip;          /* bytes of a payload still to be skipped */
+	int64_t heard, spoke; /* ms: when we last received or sent something */
+	int64_t asked;        /* ms: since when we wait for an answer; 0: not */
+	uint16_t next_id, next_pending; /* packet identifiers */
+	uint16_t base_id;     /* of the SUBSCRIBE that ws_broker_begin sends */
+	struct ws_broker_flight {
+		struct ws_local *local; /* NULL: it has left */
+		uint16_t id;
+		unsigned char done;
+	} flight[WS_BROKER_FLIGHT]; /* a ring */
+	unsigned first, count;
+	uint64_t repeated;    /* messages with DUP */
+	uint64_t strange;     /* acknowledgements of what was not sent */
+};
+
+/* A new connection: writes CONNECT. The old one's commands are given up. */
+void ws_broker_begin(struct ws_broker *b, int64_t now);
+
+/*
+ * Reads from the socket and processes what has arrived: 0, or -1 with b->error:
+ * the connection is to be closed.
+ */
+int ws_broker_read(struct ws_broker *b, int fd, int64_t now);
+
+/* Processes the rest of what was received before a pause; likewise. */
+int ws_broker_resume(struct ws_broker *b);
+
+/* Acknowledges a message of this session. */
+void ws_broker_answer(struct ws_broker *b, unsigned id, unsigned session);
+
+/* Whether it takes another WS_LOCAL_FLIGHT commands. */
+int ws_broker_takes(const struct ws_broker *b);
+
+/* Publishes a payload to a topic below the prefix: 0, or -1 with b->error. */
+int ws_broker_publish(struct ws_broker *b, struct ws_local *l,
+    struct ws_text topic, struct ws_text payload);
+
+/* A backend has left: nobody waits for its commands. */
+void ws_broker_leave(struct ws_broker *b, const struct ws_local *l);
+
+/* Subscribes to what the hub needs now, or unsubscribes from what it does not. */
+void ws_broker_follow(struct ws_broker *b, struct ws_interest *i);
+
+/*
+ * Sends PINGREQ if it is time, and notices a broker that is silent: -1 with
+ * b->error. *next becomes when to call it again, if that is earlier.
+ */
+int ws_broker_check(struct ws_broker *b, int64_t now, int64_t *next);
+
+/* The connection is lost, or ends: all commands without an answer fail. */
+void ws_broker_end(struct ws_broker *b, const char *error);
+void ws_broker_free(struct ws_broker *b);
 
 /* --------------------------------------------------------------- bridge.c */
 

@@ -22,6 +22,7 @@
 
 #define IDS 32767          /* the largest packet identifier of a PUBLISH */
 #define KEEP_ALIVE 60      /* seconds, in CONNECT */
+#define CONNECT_MAX 1024   /* bytes: three strings of 255, and 26 more */
 #define PING_AFTER 20000   /* ms without sending */
 #define SILENT_AFTER 15000 /* ms without an answer */
 #define OUT_MAX WS_TEXT_MAX /* bytes: then backends wait */
@@ -33,21 +34,6 @@ fail(struct ws_broker *b, const char *error)
 {
 	b->error = error;
 	return -1;
-}
-
-/* Makes room for n bytes of b->out, which are then counted: NULL: no memory. */
-static unsigned char *
-add(struct ws_broker *b, size_t n)
-{
-	static const char zeros[256];
-	size_t left, piece;
-
-	for (left = n; left > 0; left -= piece) {
-		piece = left < sizeof zeros ? left : sizeof zeros;
-		ws_output_add(&b->out, zeros, piece);
-	}
-	return b->out.failed ? NULL :
-	    (unsigned char *)b->out.s + b->out.len - n;
 }
 
 /* ------------------------------------------------------------ what we send */
@@ -112,8 +98,8 @@ subscribe(struct ws_broker *b, int session_present)
 void
 ws_broker_begin(struct ws_broker *b, int64_t now)
 {
+	unsigned char out[CONNECT_MAX];
 	struct ws_mqtt_connect c;
-	unsigned char *p;
 
 	memset(&c, 0, sizeof c);
 	c.client_id.s = b->r->id;
@@ -127,9 +113,7 @@ ws_broker_begin(struct ws_broker *b, int64_t now)
 	}
 	b->session++;
 	b->heard = b->spoke = now;
-	p = add(b, ws_mqtt_connect_size(&c));
-	if (p != NULL)
-		(void)ws_mqtt_connect(p, &c);
+	ws_output_add(&b->out, (char *)out, ws_mqtt_connect(out, &c));
 }
 
 /* see relay.h */

@@ -417,77 +417,7 @@ run_hub(int fd, struct ws_tls_config *tls)
 
 /* ------------------------------------------------------------- the keeper */
 
-static int signal_pipe[2];
-
-static void
-on_signal(int number)
-{
-	unsigned char c = (unsigned char)number;
-	int saved = errno;
-	ssize_t n = write(signal_pipe[1], &c, 1);
-
-	(void)n; /* if the pipe is full, others like it are in there */
-	errno = saved;
-}
-
-/* The process that started us may have left signals blocked or ignored. */
-static void
-catch_signals(void)
-{
-	static const int caught[] = {
-		SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1,
-#ifdef SIGINFO
-		SIGINFO,
-#endif
-	};
-	struct sigaction sa;
-	sigset_t none;
-	size_t i;
-
-	memset(&sa, 0, sizeof sa);
-	sa.sa_flags = SA_RESTART;
-	sa.sa_handler = SIG_IGN;
-	sigaction(SIGPIPE, &sa, NULL);
-#ifdef SIGXFSZ
-	sigaction(SIGXFSZ, &sa, NULL); /* a log file over RLIMIT_FSIZE */
-#endif
-	if (pipe(signal_pipe) == -1 ||
-	    fcntl(signal_pipe[0], F_SETFD, FD_CLOEXEC) == -1 ||
-	    fcntl(signal_pipe[1], F_SETFD, FD_CLOEXEC) == -1 ||
-	    fcntl(signal_pipe[1], F_SETFL, O_NONBLOCK) == -1)
-		ws_die("pipe: %s", strerror(errno));
-	sa.sa_handler = on_signal;
-	for (i = 0; i < sizeof caught / sizeof *caught; i++)
-		sigaction(caught[i], &sa, NULL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-/*
- * The hub ignores the keeper's signals: ^C in a terminal is sent to both, and
- * the keeper passes it on as a message.
- */
-static void
-ignore_signals(void)
-{
-	static const int ignored[] = {
-		SIGHUP, SIGINT, SIGTERM, SIGUSR1,
-#ifdef SIGINFO
-		SIGINFO,
-#endif
-	};
-	struct sigaction sa;
-	size_t i;
-
-	memset(&sa, 0, sizeof sa);
-	sa.sa_handler = SIG_IGN;
-	for (i = 0; i < sizeof ignored / sizeof *ignored; i++)
-		sigaction(ignored[i], &sa, NULL);
-	sa.sa_handler = SIG_DFL;
-	sigaction(SIGCHLD, &sa, NULL);
-	close(signal_pipe[0]);
-	close(signal_pipe[1]);
-}
+static int signals; /* where they can be read */
 
 static void
 send_message(int fd, int kind, const struct pair *p)
@@ -698,7 +628,7 @@ wait_for_hub(pid_t hub, int fd)
 		while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
 			if (pid == hub)
 				return hub_exit_status(status);
-		if (read(signal_pipe[0], &c, 1) != 1)
+		if (read(signals, &c, 1) != 1)
 			continue;
 		switch (c) {
 		case SIGHUP:
@@ -728,7 +658,7 @@ ws_keeper_run(struct ws_setup *s)
 	pid_t hub;
 
 	setup = s;
-	catch_signals();
+	signals = ws_signals_catch(NULL);
 	setup->notify_fd = ws_service_open();
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == -1)
 		ws_die("socketpair: %s", strerror(errno));
@@ -736,7 +666,7 @@ ws_keeper_run(struct ws_setup *s)
 	if (hub == -1)
 		ws_die("fork: %s", strerror(errno));
 	if (hub == 0) {
-		ignore_signals();
+		ws_signals_ignore();
 		close(fd[0]);
 		if (setup->notify_fd != -1)
 			close(setup->notify_fd);

@@ -97,9 +97,9 @@ ws_address(int fd, int peer, char name[WS_ADDRESS_MAX])
 	}
 }
 
-/* Splits "host:port"; an empty host stands for every local address. */
-static int
-split(const char *address, char host[256], char port[6])
+/* see ws.h; an empty host stands for every local address. */
+int
+ws_listen_split(const char *address, char host[256], char port[6])
 {
 	const char *colon, *end;
 	unsigned long n;
@@ -162,7 +162,7 @@ ws_listen_check(const char *address)
 		return n > 0 &&
 		    n < sizeof ((struct sockaddr_un *)0)->sun_path ? 0 : -1;
 	}
-	return split(address, host, port);
+	return ws_listen_split(address, host, port);
 }
 
 /* 1 if ai's address is earlier in the list: /etc/hosts may have it twice. */
@@ -190,7 +190,7 @@ ws_listen(const char *address, int fd[WS_LISTEN_MAX], struct ws_file_id *id,
 		    error);
 		return fd[0] == -1 ? -1 : 1;
 	}
-	if (split(address, host, port) != 0)
+	if (ws_listen_split(address, host, port) != 0)
 		return ws_fail(error, "%s: not host:port, :port, [v6]:port or "
 		    "unix:PATH", address);
 	memset(&hints, 0, sizeof hints);

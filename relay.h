@@ -420,19 +420,13 @@ void ws_broker_free(struct ws_broker *b);
 /* How a relay is started. Texts are NUL-terminated. */
 struct ws_relay {
 	const char *hub;     /* path of its control socket */
-	const char *broker;  /* "mqtt://HOST[:PORT]" or "mqtt+unix:PATH" */
-	const char *host, *port; /* of the broker; host is NULL: a Unix socket */
-	const char *path;    /* of the broker's Unix socket */
-	const char *control; /* path of the socket for backends */
+	const char *path;    /* of the broker's Unix socket; NULL: host, port */
+	char host[256], port[6];
 	char prefix[WS_PREFIX_MAX + 1];
 	char id[256];        /* the client identifier */
 	char user[256], password[256]; /* "": none */
 	int interest;
-	int control_fd;
-	struct ws_file_id control_id;
-	uid_t uid;           /* to change to, if started as root */
-	gid_t gid;
-	int notify_fd;       /* the result of ws_service_open */
+	int control_fd;      /* the listening socket for backends */
 };
 
 /*
@@ -462,18 +456,28 @@ int ws_bridge_run(struct ws_relay *r, int connector);
 /* ---------------------------------------------------------------- relay.c */
 
 /*
- * Runs the bridge in a child process, without privileges, and the connector in
- * this one. Returns the exit status, in this process only.
+ * Reads the file with the user's name and password, a line each, which only its
+ * owner may be able to read: 0, or -1 with an error message that contains no
+ * part of them.
  */
-int ws_relay_run(struct ws_relay *r);
+int ws_relay_read_user(struct ws_relay *r, const char *path,
+    char error[WS_ERROR_MAX]);
+
+/*
+ * Runs the bridge in a child process, without privileges, and the connector in
+ * this one. Of the setup it uses uid, gid, control, control_fd and files.
+ * Returns the exit status, in this process only.
+ */
+int ws_relay_run(struct ws_setup *s, struct ws_relay *r);
 
 /* -------------------------------------------------------------- connect.c */
 
 /*
- * Checks a broker's address: 0, and r->host, r->port or r->path, which point
- * into buf, of 300 bytes; or -1 with an error message.
+ * Reads a broker's address, "mqtt://HOST[:PORT]" or "mqtt+unix:PATH": 0, and
+ * r->host and r->port, or r->path, which points into it; or -1 with an error
+ * message.
  */
-int ws_connect_parse(struct ws_relay *r, char buf[300],
+int ws_connect_parse(struct ws_relay *r, const char *address,
     char error[WS_ERROR_MAX]);
 
 /*

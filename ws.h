@@ -37,7 +37,8 @@
  *   memory.c   how much memory the process may use
  *   sandbox.c  pledge and unveil, also for Linux
  *   privdrop.c chroot and setuid, if started as root
- *   keeper.c   the parent process, the hub's process, signals
+ *   signals.c  signals, as bytes to be read
+ *   keeper.c   the parent process, the hub's process
  *
  * A module calls only modules to its right:
  *
@@ -1252,6 +1253,12 @@ struct ws_file_id {
 	uint64_t dev, ino;
 };
 
+/*
+ * Splits "host:port", ":port" or "[v6]:port" into NUL-terminated parts: 0, or
+ * -1 if it is invalid.
+ */
+int ws_listen_split(const char *address, char host[256], char port[6]);
+
 /* Checks the syntax of an address for ws_listen: 0, or -1 if it is invalid. */
 int ws_listen_check(const char *address);
 
@@ -1274,7 +1281,10 @@ int ws_listen(const char *address, int fd[WS_LISTEN_MAX],
 int ws_listen_unix(const char *path, mode_t mode, gid_t group,
     struct ws_file_id *id, char error[WS_ERROR_MAX]);
 
-/* Removes the file at path, unless another has replaced the one of *id. */
+/*
+ * Removes the file at path, unless another has replaced the one of *id. It may
+ * be called by a signal handler.
+ */
 void ws_listen_remove(const char *path, const struct ws_file_id *id);
 
 /*
@@ -2122,6 +2132,23 @@ int ws_unveil(const char *path, const char *permissions);
  * which on Linux may undo this.
  */
 void ws_no_core(void);
+
+/* -------------------------------------------------------------- signals.c */
+
+/*
+ * Catches TERM, INT, HUP, USR1, CHLD and, if there is one, INFO, ignores PIPE
+ * and XFSZ, and unblocks all. (The process that started us may have left them
+ * blocked or ignored.) Returns a descriptor from which the numbers of those
+ * caught can be read, a byte each. If handler is not NULL, it is called as soon
+ * as one arrives. Exits on failure.
+ */
+int ws_signals_catch(void (*handler)(int number));
+
+/*
+ * Ignores those signals: for a child, to which the parent passes them on in
+ * other ways. (^C in a terminal is sent to both.)
+ */
+void ws_signals_ignore(void);
 
 /* --------------------------------------------------------------- keeper.c */
 

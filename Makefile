@@ -42,7 +42,8 @@ OBJ = main.o keeper.o privdrop.o sandbox.o log.o ctl.o mint.o service.o \
     loop.o metrics.o backend.o client.o lines.o send.o flush.o admit.o \
     resume.o peer.o proxy.o wheel.o poll.o listen.o control.o command.o watch.o hub.o \
     queue.o json.o token.o siphash.o http.o ws.o pem.o tls.o \
-    entropy.o memory.o
+    entropy.o memory.o signals.o relay.o connect.o bridge.o broker.o \
+    deliver.o interest.o local.o topic.o mqtt.o
 C = $(CC) -std=c99 $(WARN) $(CFLAGS)
 
 all: wshub
@@ -50,7 +51,7 @@ all: wshub
 wshub: $(OBJ)
 	$(C) $(LDFLAGS) -o $@ $(OBJ) `sed -n s/^lib://p .flags`
 
-$(OBJ): ws.h .flags
+$(OBJ): ws.h relay.h .flags
 
 .c.o:
 	$(C) -c -o $@ $<

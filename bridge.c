@@ -652,8 +652,7 @@ flush_backend(struct bridge *b, struct backend *k)
 		ws_output_remove(&l->out, l->out.len);
 	if (l->out.failed)
 		ws_log(WS_LOG_ERROR, "backend dropped: out of memory");
-	if (l->out.failed || (k->eof && l->out.len == 0 &&
-	    ws_local_waiting(l) == 0)) {
+	if (l->out.failed || (k->eof && l->out.len == 0 && l->count == 0)) {
 		ws_poll_kill(&b->poll, &k->conn);
 		return;
 	}
@@ -766,7 +765,7 @@ serve(struct bridge *b, struct ws_conn *c)
 		accept_backend(b);
 		break;
 	case BACKEND:
-		if ((c->revents & ~POLLOUT) != 0)
+		if ((c->revents & ~POLLOUT) != 0 && (c->events & POLLIN) != 0)
 			read_backend(b, (struct backend *)c);
 		break;
 	default:

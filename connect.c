@@ -92,20 +92,37 @@ connect_unix(const char *path, struct ws_connected *c)
 	return fd;
 }
 
+static int
+resolve(const struct ws_relay *r, struct addrinfo **list)
+{
+	struct addrinfo hints;
+
+	memset(&hints, 0, sizeof hints);
+	hints.ai_socktype = SOCK_STREAM;
+	hints.ai_flags = AI_NUMERICSERV;
+	return getaddrinfo(r->host, r->port, &hints, list);
+}
+
+/* see relay.h */
+void
+ws_connect_prepare(const struct ws_relay *r)
+{
+	struct addrinfo *list;
+
+	if (r->path == NULL && resolve(r, &list) == 0)
+		freeaddrinfo(list);
+}
+
 /* The host is resolved anew each time, as its address may have changed. */
 static int
 connect_inet(const struct ws_relay *r, struct ws_connected *c)
 {
 	static unsigned turn; /* of the host's addresses */
-	struct addrinfo hints, *list, *ai;
+	struct addrinfo *list, *ai;
 	char host[NI_MAXHOST];
-	int failed, fd = -1;
+	int failed = resolve(r, &list), fd = -1;
 	unsigned n = 0, i;
 
-	memset(&hints, 0, sizeof hints);
-	hints.ai_socktype = SOCK_STREAM;
-	hints.ai_flags = AI_NUMERICSERV;
-	failed = getaddrinfo(r->host, r->port, &hints, &list);
 	if (failed != 0) {
 		snprintf(c->text, sizeof c->text, "%.100s: %s", r->host,
 		    failed == EAI_SYSTEM ? strerror(errno) :

@@ -20,7 +20,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "ws.h"
+#include "relay.h"
 
 #define LISTENERS_MAX WS_SETUP_LISTENERS
 #define SUBPROTOCOLS_MAX 16
@@ -40,7 +40,8 @@ static struct {
 	mode_t control_mode;
 	gid_t control_group;
 	const char *metrics;
-	int check, queue_total;
+	const char *group; /* of the control socket */
+	int check, queue_total, relay;
 } o = { .control_mode = 0660, .control_group = (gid_t)-1 };
 
 /* No initialisers: they would take 9 KB on disk. */
@@ -63,7 +64,10 @@ static const char usage_text[] =
     "       wshub ctl [-s path] [json ...]\n"
     "       wshub ctl [-s path] verb [argument ...]\n"
     "       wshub token --token-key file [--channel name] [--sub name]\n"
-    "             [--ttl seconds]\n";
+    "             [--ttl seconds]\n"
+    "       wshub relay [-hnqtVv] [-S path] [-s path] [-u user[:group]]\n"
+    "             [--control-group group] [--control-mode mode] [--id name]\n"
+    "             [--interest] [--prefix prefix] [--user file] broker\n";
 
 static const char help_text[] =
     "\n"
@@ -110,7 +114,15 @@ static const char help_text[] =
     "\n"
     "  token prints a JSON Web Token for a client, signed with the first\n"
     "  secret of the file: the device's name (--sub), channels (repeatable),\n"
-    "  and how long it is valid (3600 seconds).\n";
+    "  and how long it is valid (3600 seconds).\n"
+    "\n"
+    "  relay connects a hub (-s) with a broker, mqtt://HOST[:PORT] or\n"
+    "  mqtt+unix:PATH, and so with the hubs of other machines.\n"
+    "  -S PATH                its own backends' socket (wshub-relay.sock)\n"
+    "  --id NAME              MQTT client id (wshub- and the host's name)\n"
+    "  --interest             subscribe only to what the hub's clients need\n"
+    "  --prefix PREFIX        of the topics (wshub)\n"
+    "  --user FILE            the MQTT user's name and password, a line each\n";
 
 #if defined(__GNUC__)
 __attribute__((format(printf, 1, 2), noreturn))
@@ -148,7 +160,8 @@ number(const char *option, const char *s, int base, unsigned long min,
 enum {
 	CONTROL_MODE = 256, CONTROL_GROUP, HEARTBEAT, PING, MAX_CLIENTS,
 	MAX_PER_IP, QUEUE, QUEUE_TOTAL, DRAIN, HEALTH, SUBPROTOCOL,
-	TOKEN_KEY, ORIGIN, RESUME, KEEP, METRICS, TRUST, PROXY_PROTOCOL
+	TOKEN_KEY, ORIGIN, RESUME, KEEP, METRICS, TRUST, PROXY_PROTOCOL,
+	PREFIX, ID, USER, INTEREST
 };
 
 static const struct option options[] = {
@@ -307,9 +320,68 @@ add_trust(const char *address)
 }
 
 static void
+check_path(const char *option, const char *path)
+{
+	if (*path == '\0')
+		usage("%s needs a path", option);
+	if (strlen(path) >= sizeof ((struct sockaddr_un *)0)->sun_path)
+		ws_die("%s: %s", path, strerror(ENAMETOOLONG));
+}
+
+/* Handles an option that hub and relay share, or an unknown one. */
+static void
+read_common(int c)
+{
+	switch (c) {
+	case CONTROL_MODE:
+		o.control_mode = (mode_t)number("control-mode", optarg, 8, 0,
+		    0777);
+		break;
+	case CONTROL_GROUP:
+		o.group = optarg;
+		break;
+	case 'u':
+		o.user = optarg;
+		break;
+	case 'n':
+		o.check = 1;
+		break;
+	case 'q':
+		ws_log_level--;
+		break;
+	case 't':
+		ws_log_time = 1;
+		break;
+	case 'v':
+		ws_log_level++;
+		break;
+	case 'V':
+		printf("wshub %s\n", WS_VERSION);
+		exit(EXIT_OK);
+	case 'h':
+		printf("%s%s", usage_text, help_text);
+		exit(EXIT_OK);
+	default:
+		fputs(usage_text, stderr);
+		exit(EXIT_USAGE);
+	}
+}
+
+/* Checks these options, when all have been read. */
+static void
+finish_common(void)
+{
+	check_path(o.relay ? "-S" : "-s", setup.control);
+	if (o.group != NULL)
+		o.control_group = group_id("--control-group", o.group,
+		    o.group);
+	if (o.user != NULL || geteuid() == 0)
+		find_user();
+}
+
+static void
 read_options(int argc, char **argv)
 {
-	const char *group = NULL;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "c:hk:L:l:nqs:tu:Vv", options,
@@ -333,16 +405,6 @@ read_options(int argc, char **argv)
 			break;
 		case 's':
 			setup.control = optarg;
-			break;
-		case CONTROL_MODE:
-			o.control_mode = (mode_t)number("control-mode", optarg,
-			    8, 0, 0777);
-			break;
-		case CONTROL_GROUP:
-			group = optarg;
-			break;
-		case 'u':
-			o.user = optarg;
 			break;
 		case HEARTBEAT:
 			setup.loop.heartbeat = (unsigned)number("heartbeat",
@@ -403,27 +465,8 @@ read_options(int argc, char **argv)
 		case PROXY_PROTOCOL:
 			setup.loop.proxy_protocol = 1;
 			break;
-		case 'n':
-			o.check = 1;
-			break;
-		case 'q':
-			ws_log_level--;
-			break;
-		case 't':
-			ws_log_time = 1;
-			break;
-		case 'v':
-			ws_log_level++;
-			break;
-		case 'V':
-			printf("wshub %s\n", WS_VERSION);
-			exit(EXIT_OK);
-		case 'h':
-			printf("%s%s", usage_text, help_text);
-			exit(EXIT_OK);
 		default:
-			fputs(usage_text, stderr);
-			exit(EXIT_USAGE);
+			read_common(c);
 		}
 	if (optind < argc)
 		usage("unexpected argument \"%s\"", argv[optind]);
@@ -437,24 +480,16 @@ read_options(int argc, char **argv)
 		usage("-c and -k are used only with -L");
 	if (setup.loop.proxy_protocol && setup.loop.trust == NULL)
 		usage("--proxy-protocol needs --trust");
-	if (*setup.control == '\0')
-		usage("-s needs a path");
 	if (o.nlisten == 0 && o.ntls_listen == 0 &&
 	    passed[WS_SERVICE_WS] + passed[WS_SERVICE_WSS] == 0)
 		o.listen[o.nlisten++] = "127.0.0.1:8080";
-	if (group != NULL)
-		o.control_group = group_id("--control-group", group, group);
 	for (c = 0; c < o.nlisten + o.ntls_listen; c++)
 		check_address(c < o.nlisten ? o.listen[c] :
 		    o.tls_listen[c - o.nlisten]);
 	if (o.metrics != NULL)
 		check_address(o.metrics);
 	setup.loop.metrics = o.metrics != NULL || passed[WS_SERVICE_METRICS];
-	if (strlen(setup.control) >=
-	    sizeof ((struct sockaddr_un *)0)->sun_path)
-		ws_die("%s: %s", setup.control, strerror(ENAMETOOLONG));
-	if (o.user != NULL || geteuid() == 0)
-		find_user();
+	finish_common();
 }
 
 static int
@@ -628,10 +663,23 @@ take_sockets(void)
 }
 
 static void
-open_sockets(void)
+open_control(void)
 {
 	char error[WS_ERROR_MAX];
 	struct ws_file_id id;
+
+	if (setup.control_fd != -1)
+		return; /* from the service manager */
+	setup.control_fd = ws_listen_unix(setup.control, o.control_mode,
+	    o.control_group, &id, error);
+	if (setup.control_fd == -1)
+		ws_die("%s", error);
+	add_file(setup.control, &id);
+}
+
+static void
+open_sockets(void)
+{
 	int i;
 
 	for (i = 0; i < o.nlisten; i++)
@@ -640,13 +688,122 @@ open_sockets(void)
 		open_listener(o.tls_listen[i], WS_SERVICE_WSS);
 	if (o.metrics != NULL)
 		open_listener(o.metrics, WS_SERVICE_METRICS);
-	if (setup.control_fd != -1)
-		return;
-	setup.control_fd = ws_listen_unix(setup.control, o.control_mode,
-	    o.control_group, &id, error);
-	if (setup.control_fd == -1)
+	open_control();
+}
+
+/* ------------------------------------------------------------------ relay */
+
+/* A prefix of topics, MQTT 3.1.1 section 4.7. */
+static void
+read_prefix(struct ws_relay *r, const char *s)
+{
+	struct ws_utf8 utf8 = { 0, 0, 0 };
+	size_t len = strlen(s), i;
+
+	for (i = 0; i < len; i++)
+		if ((unsigned char)s[i] < 0x20 || s[i] == 0x7f ||
+		    s[i] == '+' || s[i] == '#')
+			break;
+	if (len == 0 || len > WS_PREFIX_MAX || i < len || *s == '$' ||
+	    *s == '/' || s[len - 1] == '/' ||
+	    ws_utf8(&utf8, s, len) != len || utf8.left != 0)
+		usage("--prefix %s: not a topic of 1 to %d bytes, without "
+		    "wildcards, $ or / at its begin, or / at its end", s,
+		    WS_PREFIX_MAX);
+	strcpy(r->prefix, s);
+}
+
+static void
+read_id(struct ws_relay *r, const char *s)
+{
+	struct ws_utf8 utf8 = { 0, 0, 0 };
+	size_t len = strlen(s);
+
+	if (len == 0 || len >= sizeof r->id ||
+	    ws_utf8(&utf8, s, len) != len || utf8.left != 0)
+		usage("--id %s: not a name of 1 to %d bytes of UTF-8", s,
+		    (int)sizeof r->id - 1);
+	strcpy(r->id, s);
+}
+
+static void
+read_relay_options(struct ws_relay *r, int argc, char **argv)
+{
+	static const struct option relay_options[] = {
+		{ "control", required_argument, NULL, 's' },
+		{ "relay-control", required_argument, NULL, 'S' },
+		{ "control-mode", required_argument, NULL, CONTROL_MODE },
+		{ "control-group", required_argument, NULL, CONTROL_GROUP },
+		{ "prefix", required_argument, NULL, PREFIX },
+		{ "id", required_argument, NULL, ID },
+		{ "user", required_argument, NULL, USER },
+		{ "interest", no_argument, NULL, INTEREST },
+		{ "version", no_argument, NULL, 'V' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 }
+	};
+	char error[WS_ERROR_MAX];
+	const char *user = NULL;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "hnqS:s:tu:Vv", relay_options,
+	    NULL)) != -1)
+		switch (c) {
+		case 's':
+			r->hub = optarg;
+			break;
+		case 'S':
+			setup.control = optarg;
+			break;
+		case PREFIX:
+			read_prefix(r, optarg);
+			break;
+		case ID:
+			read_id(r, optarg);
+			break;
+		case USER:
+			user = optarg;
+			break;
+		case INTEREST:
+			r->interest = 1;
+			break;
+		default:
+			read_common(c);
+		}
+	if (optind + 1 != argc)
+		usage(optind == argc ? "relay needs a broker" :
+		    "unexpected argument \"%s\"", argv[optind + 1]);
+	if (ws_connect_parse(r, argv[optind], error) != 0)
+		usage("%s", error);
+	check_path("-s", r->hub);
+	finish_common();
+	if (user != NULL && ws_relay_read_user(r, user, error) != 0)
 		ws_die("%s", error);
-	add_file(setup.control, &id);
+}
+
+static int
+relay(int argc, char **argv)
+{
+	static struct ws_relay r;
+	char host[200];
+
+	o.relay = 1;
+	take_sockets();
+	if (setup.n > 0)
+		ws_die("LISTEN_FDS: the relay has only a control socket");
+	setup.control = "wshub-relay.sock";
+	r.hub = "wshub.sock";
+	strcpy(r.prefix, "wshub");
+	if (gethostname(host, sizeof host) == -1 || *host == '\0')
+		strcpy(host, "relay");
+	host[sizeof host - 1] = '\0';
+	snprintf(r.id, sizeof r.id, "wshub-%s", host);
+	read_relay_options(&r, argc, argv);
+	if (o.check)
+		return EXIT_OK;
+	open_control();
+	r.control_fd = setup.control_fd;
+	return ws_relay_run(&setup, &r);
 }
 
 static pid_t owner; /* the process that removes the sockets' files */
@@ -698,6 +855,8 @@ main(int argc, char **argv)
 		return ctl(argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], "token") == 0)
 		return token(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "relay") == 0)
+		return relay(argc - 1, argv + 1);
 	take_sockets();
 	read_options(argc, argv);
 	if (setup.cert != NULL && ws_keeper_read_pair(&setup, error) != 0)

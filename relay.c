@@ -298,19 +298,9 @@ run_bridge(int fd)
 static void
 confine_connector(void)
 {
-	struct ws_connected c;
-	int fd;
-
-	/* The C library loads what it needs for this, once. */
-	if (relay->path == NULL) {
-		memset(&c, 0, sizeof c);
-		c.kind = WS_CONNECT_BROKER;
-		resolving = 1;
-		fd = ws_connect(relay, &c);
-		resolving = 0;
-		if (fd != -1)
-			close(fd);
-	}
+	resolving = 1; /* a name server may not answer */
+	ws_connect_prepare(relay);
+	resolving = 0;
 	if (ws_pledge(WS_CONNECTOR_PROMISES) != 0)
 		warn("connector");
 }

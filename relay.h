@@ -193,9 +193,11 @@ struct ws_local {
 	struct ws_output out;  /* replies, which the caller sends */
 	uint64_t objects, errors; /* how many there were */
 	unsigned char state;
-	unsigned char line_open; /* no newline has followed the last object */
+	unsigned char open;      /* whether a newline may follow the last text */
 	unsigned char lines;     /* the backend writes newlines */
-	char detail[WS_ERROR_MAX]; /* of the last reply that was sent */
+	unsigned char line_open; /* the last reply's line has no end yet */
+	char detail[WS_ERROR_MAX]; /* of the last reply that was written */
+	char error[WS_ERROR_MAX];  /* of an invalid text that is skipped */
 	struct ws_local_reply replies[WS_LOCAL_FLIGHT]; /* a ring */
 	unsigned first, count;
 };
@@ -220,9 +222,6 @@ void ws_local_end(struct ws_local *l);
  * answer yet; or, if error is not NULL, it will not.
  */
 void ws_local_answer(struct ws_local *l, const char *error);
-
-/* How many of its commands were published and have no answer yet. */
-unsigned ws_local_waiting(const struct ws_local *l);
 
 void ws_local_free(struct ws_local *l);
 
@@ -479,6 +478,12 @@ int ws_relay_run(struct ws_setup *s, struct ws_relay *r);
  */
 int ws_connect_parse(struct ws_relay *r, const char *address,
     char error[WS_ERROR_MAX]);
+
+/*
+ * Makes the C library load what it needs to resolve names, before that becomes
+ * impossible.
+ */
+void ws_connect_prepare(const struct ws_relay *r);
 
 /*
  * Begins to connect, and returns a non-blocking, close-on-exec socket, or -1

@@ -2122,9 +2122,11 @@ int ws_fail(char error[WS_ERROR_MAX], const char *format, ...);
 int ws_pledge(const char *promises);
 int ws_unveil(const char *path, const char *permissions);
 
-/* The promises of the two processes, which the tests use as well. */
+/* The promises of the processes, which the tests use as well. */
 #define WS_HUB_PROMISES "stdio inet unix"
 #define WS_KEEPER_PROMISES "stdio rpath cpath"
+#define WS_BRIDGE_PROMISES "stdio inet unix recvfd"
+#define WS_CONNECTOR_PROMISES "stdio inet unix dns rpath cpath sendfd"
 
 /*
  * Prevents core files and, on Linux, debugging by a process of the same user,

@@ -497,24 +497,6 @@ reload(int fd)
 }
 
 /*
- * Unveils the directory of a file rather than the file, so that one that
- * replaces it can be read as well.
- */
-static void
-unveil_around(const char *path, const char *permissions)
-{
-	char dir[PATH_MAX];
-	const char *slash = strrchr(path, '/');
-
-	if (slash == NULL)
-		strcpy(dir, ".");
-	else
-		snprintf(dir, sizeof dir, "%.*s", slash == path ? 1 :
-		    (int)(slash - path), path);
-	(void)ws_unveil(dir, permissions);
-}
-
-/*
  * Finds the first symbolic link among the components of path. Returns the
  * length of the path to it, with its target, or 0 if there is none.
  */
@@ -552,7 +534,7 @@ unveil_pem(const char *file)
 
 	if (snprintf(path, sizeof path, "%s", file) >= (int)sizeof path)
 		return;
-	unveil_around(path, "r");
+	ws_unveil_around(path, "r");
 	for (links = 0; links < 32; links++) {
 		len = find_link(path, target);
 		if (len == 0)
@@ -565,13 +547,13 @@ unveil_pem(const char *file)
 		n = snprintf(next, sizeof next, "%.*s%s", (int)dir, path,
 		    target);
 		if (strrchr(next, '/') != next) /* do not unveil "/" */
-			unveil_around(next, "r");
+			ws_unveil_around(next, "r");
 		if (n >= (int)sizeof next ||
 		    n + (int)strlen(path + len) >= (int)sizeof next)
 			return;
 		strcpy(next + n, path + len);
 		strcpy(path, next);
-		unveil_around(path, "r");
+		ws_unveil_around(path, "r");
 	}
 }
 
@@ -591,7 +573,7 @@ confine_keeper(void)
 	if (setup->token_key != NULL)
 		unveil_pem(setup->token_key);
 	for (i = 0; i < setup->nfiles; i++)
-		unveil_around(setup->files[i].path, "rc");
+		ws_unveil_around(setup->files[i].path, "rc");
 	/* If this fails, the hub has logged a warning. */
 	keeper_unveiled = ws_unveil(NULL, NULL) == 0;
 	(void)ws_pledge(WS_KEEPER_PROMISES);

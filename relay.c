@@ -298,9 +298,22 @@ run_bridge(int fd)
 static void
 confine_connector(void)
 {
+	uint16_t ports[2] = { 0, 53 }; /* name servers may need TCP */
+	int i;
+
 	resolving = 1; /* a name server may not answer */
 	ws_connect_prepare(relay);
 	resolving = 0;
+	ws_unveil_around(relay->hub, "rw");
+	if (relay->path != NULL)
+		ws_unveil_around(relay->path, "rw");
+	for (i = 0; i < setup->nfiles; i++)
+		ws_unveil_around(setup->files[i].path, "rwc");
+	(void)ws_unveil("/etc", "r"); /* resolv.conf and others, */
+	(void)ws_unveil("/run", "r"); /* which may be links to here */
+	(void)ws_unveil(NULL, NULL);
+	ports[0] = (uint16_t)strtoul(relay->port, NULL, 10);
+	(void)ws_unveil_ports(ports, relay->path != NULL ? 0 : 2);
 	if (ws_pledge(WS_CONNECTOR_PROMISES) != 0)
 		warn("connector");
 }

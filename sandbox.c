@@ -7,8 +7,8 @@
  * call raises SIGSYS, whose handler writes the call's name to standard error
  * before the signal ends the process. The promises are narrower than OpenBSD's:
  * "inet" and "unix" allow accepting connections but neither creating nor
- * connecting sockets, and no memory can become executable. ws_unveil makes a
- * set of Landlock rules. Neither needs a library. If the kernel does not have
+ * connecting sockets, which only "dns" allows, and no memory can become
+ * executable. ws_unveil and ws_unveil_ports make sets of Landlock rules. Neither needs a library. If the kernel does not have
  * them, or the architecture is not in the list below, they fail with ENOSYS.
  *
  * A system call can have several names, which depend on the architecture, and
@@ -20,6 +20,7 @@
 #include <sys/types.h>
 #include <sys/resource.h>
 #include <errno.h>
+#include <limits.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -28,6 +29,10 @@
 #include <unistd.h>
 
 #include "ws.h"
+
+#ifndef PATH_MAX
+#define PATH_MAX 4096
+#endif
 
 static void
 no_core_file(void)
@@ -377,6 +382,65 @@ static const struct rule cpath_rules[] = {
 	CALL_IF(unlinkat, IS(2, 0)) /* files, not directories */
 };
 
+/* To receive descriptors, and to use connections that are being made. */
+static const struct rule recvfd_rules[] = {
+#ifdef SYS_recvmsg
+	CALL_IF(recvmsg, ONLY(2, RECEIVE_FLAGS)),
+	CALL_IF(getsockopt, IS(1, SOL_SOCKET), IS(2, SO_ERROR)),
+#endif
+#ifdef SOCKETCALL
+	SOCKETCALL(17), SOCKETCALL(15) /* recvmsg getsockopt */
+#endif
+};
+
+/* sendmsg, which stdio allows, sends them. */
+static const struct rule sendfd_rules[] = {
+#ifdef SYS_sendmsg
+	CALL_IF(sendmsg, ONLY(2, SEND_FLAGS))
+#endif
+};
+
+#ifndef SYS_fcntl
+#define SYS_fcntl SYS_fcntl64
+#endif
+
+/*
+ * To resolve names, as the resolvers of glibc and musl do it, and to connect.
+ * bind is for a port of the resolver's own; without listen it is harmless.
+ */
+static const struct rule dns_rules[] = {
+#ifdef SYS_socket
+	CALL_IF(socket, IS(0, AF_UNIX)), CALL_IF(socket, IS(0, AF_INET)),
+	CALL_IF(socket, IS(0, AF_INET6)),
+	CALL_IF(socket, IS(0, 16)), /* AF_NETLINK: which addresses we have */
+	CALL(connect), CALL(bind), CALL(sendto), CALL(recvmsg),
+	CALL_IF(setsockopt, IS(1, IPPROTO_IP)),
+	CALL_IF(setsockopt, IS(1, IPPROTO_IPV6)),
+	CALL_IF(getsockopt, IS(1, SOL_SOCKET)),
+#endif
+#ifdef SYS_sendmmsg
+	CALL(sendmmsg),
+#endif
+#ifdef SOCKETCALL
+	SOCKETCALL(1), SOCKETCALL(2), SOCKETCALL(3), /* socket bind connect */
+	SOCKETCALL(15), SOCKETCALL(17), SOCKETCALL(20), /* ... sendmmsg */
+#endif
+	CALL_IF(fcntl, IS(1, F_GETFL)), CALL_IF(fcntl, IS(1, F_SETFL)),
+#ifdef SYS_fcntl64
+	CALL_IF(fcntl64, IS(1, F_GETFL)), CALL_IF(fcntl64, IS(1, F_SETFL)),
+#endif
+	CALL_IF(ioctl, IS(1, FIONREAD)), CALL(uname),
+#ifdef SYS__llseek
+	CALL(_llseek),
+#endif
+#ifdef SYS_lseek
+	CALL(lseek),
+#endif
+#ifdef SYS_clock_gettime
+	CALL(clock_gettime)
+#endif
+};
+
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 static const struct {
@@ -389,6 +453,9 @@ static const struct {
 	{ "unix", accept_rules, LEN(accept_rules) },
 	{ "rpath", rpath_rules, LEN(rpath_rules) },
 	{ "cpath", cpath_rules, LEN(cpath_rules) },
+	{ "recvfd", recvfd_rules, LEN(recvfd_rules) },
+	{ "sendfd", sendfd_rules, LEN(sendfd_rules) },
+	{ "dns", dns_rules, LEN(dns_rules) },
 };
 
 #define PROGRAM_MAX 512 /* instructions */
@@ -579,6 +646,7 @@ ws_pledge(const char *promises)
 #define LANDLOCK_ADD (LANDLOCK_CREATE + 1)
 #define LANDLOCK_RESTRICT (LANDLOCK_CREATE + 2)
 #define LANDLOCK_PATH_BENEATH 1
+#define LANDLOCK_PORT 2
 
 #define FS_EXECUTE (1u << 0)
 #define FS_WRITE_FILE (1u << 1)
@@ -587,6 +655,9 @@ ws_pledge(const char *promises)
 #define FS_ALL 0x1fffu /* all rights that version 1 of Landlock knows */
 #define FS_CHANGE (FS_ALL & ~(FS_EXECUTE | FS_WRITE_FILE | FS_READ_FILE | \
     FS_READ_DIR))
+
+#define NET_BIND_TCP 1u
+#define NET_CONNECT_TCP 2u
 
 static int rules = -1;
 
@@ -649,6 +720,34 @@ ws_unveil(const char *path, const char *permissions)
 	return failed ? -1 : 0;
 }
 
+/* see ws.h */
+int
+ws_unveil_ports(const uint16_t *ports, int n)
+{
+	/* landlock_ruleset_attr of version 4; landlock_net_port_attr */
+	uint64_t all[2] = { 0, NET_BIND_TCP | NET_CONNECT_TCP };
+	uint64_t rule[2] = { NET_CONNECT_TCP, 0 };
+	int set, failed = 0, i;
+
+	if (no_new_privileges() == -1 || is_disabled()) {
+		errno = ENOSYS;
+		return -1;
+	}
+	set = (int)syscall(LANDLOCK_CREATE, all, sizeof all, 0);
+	if (set == -1) {
+		errno = ENOSYS;
+		return -1;
+	}
+	for (i = 0; i < n; i++) {
+		rule[1] = ports[i];
+		failed |= syscall(LANDLOCK_ADD, set, LANDLOCK_PORT, rule, 0)
+		    != 0;
+	}
+	failed = failed || syscall(LANDLOCK_RESTRICT, set, 0) != 0;
+	close(set);
+	return failed ? -1 : 0;
+}
+
 #else
 
 #ifdef __FreeBSD__
@@ -687,3 +786,32 @@ ws_no_core(void)
 }
 
 #endif
+
+#if !defined(__linux__)
+
+/* see ws.h */
+int
+ws_unveil_ports(const uint16_t *ports, int n)
+{
+	(void)ports;
+	(void)n;
+	errno = ENOSYS;
+	return -1;
+}
+
+#endif
+
+/* see ws.h */
+void
+ws_unveil_around(const char *path, const char *permissions)
+{
+	char dir[PATH_MAX];
+	const char *slash = strrchr(path, '/');
+
+	if (slash == NULL)
+		strcpy(dir, ".");
+	else
+		snprintf(dir, sizeof dir, "%.*s", slash == path ? 1 :
+		    (int)(slash - path), path);
+	(void)ws_unveil(dir, permissions);
+}

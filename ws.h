@@ -2109,7 +2109,8 @@ int ws_fail(char error[WS_ERROR_MAX], const char *format, ...);
  * OpenBSD's pledge(2) and unveil(2), and an equivalent for Linux. There the
  * promises are "stdio" (which includes sending to, receiving from and shutting
  * down sockets that are open), "inet" and "unix" (both allow accept), "rpath"
- * (reading files) and "cpath" (removing files). Only the system calls and
+ * (reading files), "cpath" (removing files), "sendfd" and "recvfd" (descriptors
+ * by SCM_RIGHTS), and "dns" (to resolve names and to connect). Only the system calls and
  * arguments that wshub uses are allowed: a new one needs a rule in sandbox.c.
  * The last call of ws_unveil has NULL for both, and only this call puts the
  * paths into effect.
@@ -2121,6 +2122,18 @@ int ws_fail(char error[WS_ERROR_MAX], const char *format, ...);
  */
 int ws_pledge(const char *promises);
 int ws_unveil(const char *path, const char *permissions);
+
+/*
+ * Unveils the directory of a file rather than the file, so that one that
+ * replaces it is included.
+ */
+void ws_unveil_around(const char *path, const char *permissions);
+
+/*
+ * From now on only these TCP ports can be connected to (Linux 6.7 and later).
+ * 0, or -1 with errno.
+ */
+int ws_unveil_ports(const uint16_t *ports, int n);
 
 /* The promises of the processes, which the tests use as well. */
 #define WS_HUB_PROMISES "stdio inet unix"

@@ -42,7 +42,7 @@ OBJ = main.o keeper.o privdrop.o sandbox.o log.o ctl.o mint.o service.o \
     loop.o metrics.o backend.o client.o lines.o send.o flush.o admit.o \
     resume.o peer.o proxy.o wheel.o poll.o listen.o control.o command.o watch.o hub.o \
     queue.o json.o token.o siphash.o http.o ws.o pem.o tls.o \
-    entropy.o memory.o signals.o relay.o connect.o bridge.o broker.o \
+    entropy.o memory.o signals.o relay.o connect.o bridge.o link.o broker.o \
     deliver.o interest.o local.o topic.o mqtt.o
 C = $(CC) -std=c99 $(WARN) $(CFLAGS)
 

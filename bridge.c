@@ -25,9 +25,6 @@
 
 #include "relay.h"
 
-#define CONNECT_TIME 10000 /* ms for a connection to be established */
-#define STABLE_TIME 30000  /* ms; a connection that lasted so long was good */
-#define RETRY_FIRST 500    /* ms; doubled with every failure */
 #define RETRY_BROKER 30000 /* ms, the most */
 #define RETRY_HUB 2000
 #define SHORT_MAX 3        /* short connections before we ask about the id */
@@ -35,25 +32,9 @@
 #define MEMORY_PAUSE 100   /* ms until memory is asked for again */
 #define IDLE_TIME 10000    /* ms; then a new backend may replace one */
 #define LOG_EACH 1000      /* ms between two lines about dropped messages */
-#define LINE_MAX_ 8192     /* bytes of an event's line */
+#define EVENT_MAX 8192     /* bytes of an event's line */
 
 enum kind { CONNECTOR, LISTENER, HUB, WATCH, BROKER, BACKEND };
-enum state { DOWN, ASKED, CONNECTING, UP };
-
-/* A connection that is made again whenever it is lost. */
-struct link {
-	struct ws_conn conn;
-	enum state state;
-	char request;      /* WS_CONNECT_HUB ... */
-	const char *name;  /* in the log */
-	int retry_max;     /* ms */
-	int64_t at;        /* ms: when to try again, or to give up trying */
-	int64_t since;     /* ms: when it was established */
-	unsigned failures; /* since it was stable */
-	unsigned shorts;   /* times that it was established and soon lost */
-	char peer[sizeof ((struct ws_connected *)0)->text];
-};
-
 /* A backend of the relay. */
 struct backend {
 	struct ws_conn conn;
@@ -84,7 +65,7 @@ struct bridge {
 	struct ws_relay *r;
 	struct ws_poll poll;
 	struct ws_conn connector, listener;
-	struct link hub, watch, broker_link;
+	struct ws_link hub, watch, broker_link;
 	struct ws_broker broker;
 	struct ws_deliver deliver;
 	struct ws_interest interest;
@@ -93,7 +74,7 @@ struct bridge {
 	struct ws_connected message; /* of the connector */
 	size_t message_len;
 	int message_fd;
-	char line[LINE_MAX_]; /* of an event, not complete */
+	char line[EVENT_MAX]; /* of an event, not complete */
 	size_t line_len;
 	struct ws_output asks; /* what is to be sent to the watched hub */
 	int64_t now;          /* ms */
@@ -120,41 +101,8 @@ of_broker(struct ws_broker *b)
 
 /* ------------------------------------------------------------------- links */
 
-/* Sends bytes: how many, 0 if the socket is full, or -1 with errno. */
-static ssize_t
-send_some(int fd, const char *s, size_t len)
-{
-	ssize_t n;
-
-	do
-		n = send(fd, s, len, MSG_NOSIGNAL | MSG_DONTWAIT);
-	while (n < 0 && errno == EINTR);
-	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK ||
-	    errno == ENOBUFS))
-		return 0;
-	return n;
-}
-
-/* Receives bytes: how many, or -1 with errno; 0: the peer has closed it. */
-static ssize_t
-receive(int fd, char *s, size_t room, int flags)
-{
-	ssize_t n;
-
-	do
-		n = recv(fd, s, room, flags | MSG_DONTWAIT);
-	while (n < 0 && errno == EINTR);
-	return n;
-}
-
-static int
-would_block(void)
-{
-	return errno == EAGAIN || errno == EWOULDBLOCK;
-}
-
 static void
-log_failure(struct bridge *b, const struct link *l, const char *why, int delay)
+log_failure(struct bridge *b, const struct ws_link *l, const char *why, int delay)
 {
 	/* The hub is tried more often than anybody would want to read. */
 	int level = l == &b->broker_link || l->failures == 1 ? WS_LOG_NOTE :
@@ -172,46 +120,17 @@ log_failure(struct bridge *b, const struct link *l, const char *why, int delay)
 
 /* Closes a link, or what was to be one, and plans the next attempt. */
 static void
-lose(struct bridge *b, struct link *l, const char *why)
+lose(struct bridge *b, struct ws_link *l, const char *why)
 {
-	int64_t most = RETRY_FIRST;
-	int delay, established = l->state == UP &&
+	int established = l->state == WS_LINK_UP &&
 	    (l != &b->broker_link || b->broker.ready);
+	int delay = ws_link_lose(l, &b->poll, established, b->now, &b->seed);
 
-	if (l->conn.fd != -1) {
-		close(l->conn.fd);
-		ws_poll_remove(&b->poll, &l->conn);
-	}
-	if (established && b->now - l->since >= STABLE_TIME)
-		l->failures = l->shorts = 0;
-	else if (established)
-		l->shorts++;
-	while (most < l->retry_max && most < RETRY_FIRST <<
-	    (l->failures < 16 ? l->failures : 16))
-		most *= 2;
-	if (most > l->retry_max)
-		most = l->retry_max;
-	delay = (int)ws_jitter(&b->seed, (uint32_t)most);
-	l->failures++;
-	l->state = DOWN;
-	l->at = b->now + delay;
 	log_failure(b, l, why, delay);
 	if (l == &b->broker_link)
 		ws_broker_end(&b->broker, "the broker is lost: it may have "
 		    "been relayed, or not");
 	b->line_len = l == &b->watch ? 0 : b->line_len;
-}
-
-/* Asks the connector for a connection. */
-static void
-ask(struct bridge *b, struct link *l)
-{
-	if (send_some(b->connector.fd, &l->request, 1) == 1) {
-		l->state = ASKED;
-		l->at = INT64_MAX;
-	} else {
-		l->at = b->now + RETRY_HUB;
-	}
 }
 
 static void
@@ -223,10 +142,8 @@ watch_hub(struct bridge *b)
 
 /* The connection is established. */
 static void
-establish(struct bridge *b, struct link *l)
+establish(struct bridge *b, struct ws_link *l)
 {
-	l->state = UP;
-	l->since = b->now;
 	if (l == &b->broker_link) {
 		ws_broker_begin(&b->broker, b->now);
 		if (b->r->interest)
@@ -244,46 +161,16 @@ establish(struct bridge *b, struct link *l)
 	ws_poll_events(&b->poll, &l->conn, POLLIN);
 }
 
-static void
-finish_connecting(struct bridge *b, struct link *l)
-{
-	int error = 0;
-	socklen_t len = sizeof error;
-
-	if (getsockopt(l->conn.fd, SOL_SOCKET, SO_ERROR, &error, &len) == -1)
-		error = errno;
-	if (error != 0)
-		lose(b, l, strerror(error));
-	else
-		establish(b, l);
-}
-
 /* Takes a connection from the connector, or its error. */
 static void
 take_connection(struct bridge *b, const struct ws_connected *m, int fd)
 {
-	struct link *l = m->kind == WS_CONNECT_HUB ? &b->hub :
+	struct ws_link *l = m->kind == WS_CONNECT_HUB ? &b->hub :
 	    m->kind == WS_CONNECT_WATCH ? &b->watch : &b->broker_link;
+	const char *error = ws_link_take(l, &b->poll, m, fd, b->now);
 
-	if (l->state != ASKED) {
-		if (fd != -1)
-			close(fd);
-		return;
-	}
-	if (m->failed || fd == -1) {
-		lose(b, l, m->failed ? m->text : "no descriptor");
-		return;
-	}
-	snprintf(l->peer, sizeof l->peer, "%s", m->text);
-	if (ws_poll_add(&b->poll, &l->conn, fd) != 0) {
-		close(fd);
-		l->conn.fd = -1;
-		lose(b, l, "no memory");
-		return;
-	}
-	l->state = CONNECTING;
-	l->at = b->now + CONNECT_TIME;
-	ws_poll_events(&b->poll, &l->conn, POLLOUT);
+	if (error != NULL)
+		lose(b, l, error);
 }
 
 /* --------------------------------------------------------------- connector */
@@ -337,7 +224,8 @@ read_connector(struct bridge *b)
 	m.msg_control = control.bytes;
 	m.msg_controllen = sizeof control.bytes;
 	n = recvmsg(b->connector.fd, &m, MSG_DONTWAIT);
-	if (n < 0 && (would_block() || errno == EINTR))
+	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK ||
+	    errno == EINTR))
 		return;
 	if (n <= 0) {
 		ws_log(WS_LOG_ERROR, "the connector has ended");
@@ -458,9 +346,10 @@ take_answer(struct ws_deliver *d, const struct ws_delivery *p,
 static void
 read_hub(struct bridge *b)
 {
-	ssize_t n = receive(b->hub.conn.fd, b->input, sizeof b->input, 0);
+	ssize_t n = ws_receive_some(b->hub.conn.fd, b->input, sizeof b->input,
+	    0);
 
-	if (n < 0 && would_block())
+	if (n == WS_WANT_IN)
 		return;
 	if (n <= 0)
 		lose(b, &b->hub, n == 0 ? "it has closed the connection" :
@@ -475,10 +364,11 @@ read_events(struct bridge *b)
 {
 	size_t room = sizeof b->line - b->line_len, used;
 	const char *error = NULL, *end;
-	ssize_t n = receive(b->watch.conn.fd, b->line + b->line_len, room, 0);
+	ssize_t n = ws_receive_some(b->watch.conn.fd, b->line + b->line_len,
+	    room, 0);
 	int got = 0;
 
-	if (n < 0 && would_block())
+	if (n == WS_WANT_IN)
 		return;
 	if (n <= 0) {
 		lose(b, &b->watch, n == 0 ? "it has closed the connection" :
@@ -608,10 +498,10 @@ accept_backend(struct bridge *b)
 static void
 read_backend(struct bridge *b, struct backend *k)
 {
-	ssize_t n = receive(k->conn.fd, b->input, sizeof b->input, MSG_PEEK);
+	ssize_t n = ws_receive_some(k->conn.fd, b->input, sizeof b->input, 1);
 	size_t used;
 
-	if (n < 0 && would_block())
+	if (n == WS_WANT_IN)
 		return;
 	k->served_at = b->now;
 	if (n <= 0) {
@@ -622,9 +512,9 @@ read_backend(struct bridge *b, struct backend *k)
 	}
 	used = ws_local_feed(&k->local, b->input, (size_t)n);
 	if (used != 0)
-		(void)receive(k->conn.fd, b->input, used, 0);
+		(void)ws_receive_some(k->conn.fd, b->input, used, 0);
 	if (used == (size_t)n && ws_local_resyncing(&k->local) &&
-	    receive(k->conn.fd, b->input, 1, MSG_PEEK) < 0 && would_block())
+	    ws_receive_some(k->conn.fd, b->input, 1, 1) == WS_WANT_IN)
 		ws_local_resync(&k->local);
 }
 
@@ -640,7 +530,7 @@ flush_backend(struct bridge *b, struct backend *k)
 	b->counters[COMMAND_ERRORS] += l->errors;
 	l->objects = l->errors = 0;
 	while (l->out.len != 0 && !k->write_failed) {
-		n = send_some(k->conn.fd, l->out.s, l->out.len);
+		n = ws_send_some(k->conn.fd, l->out.s, l->out.len);
 		if (n == 0)
 			break;
 		if (n < 0)
@@ -686,10 +576,10 @@ flush_backends(struct bridge *b)
 
 /* Sends text to a link: how many bytes, after which it polls for the rest. */
 static size_t
-flush_link(struct bridge *b, struct link *l, const char *s, size_t len,
+flush_link(struct bridge *b, struct ws_link *l, const char *s, size_t len,
     int reads)
 {
-	ssize_t n = len == 0 ? 0 : send_some(l->conn.fd, s, len);
+	ssize_t n = len == 0 ? 0 : ws_send_some(l->conn.fd, s, len);
 
 	if (n < 0) {
 		lose(b, l, strerror(errno));
@@ -707,15 +597,15 @@ flush_links(struct bridge *b)
 	struct ws_text t;
 	size_t n;
 
-	if (b->hub.state == UP) {
+	if (b->hub.state == WS_LINK_UP) {
 		t = ws_deliver_unsent(&b->deliver);
 		ws_deliver_sent(&b->deliver,
 		    flush_link(b, &b->hub, t.s, t.len, 1));
 	}
-	if (b->watch.state == UP)
+	if (b->watch.state == WS_LINK_UP)
 		ws_output_remove(&b->asks, flush_link(b, &b->watch, b->asks.s,
 		    b->asks.len, 1));
-	if (b->broker_link.state != UP)
+	if (b->broker_link.state != WS_LINK_UP)
 		return;
 	if (k->out.failed) {
 		lose(b, &b->broker_link, "no memory");
@@ -728,15 +618,20 @@ flush_links(struct bridge *b)
 }
 
 static void
-serve_link(struct bridge *b, struct link *l)
+serve_link(struct bridge *b, struct ws_link *l)
 {
 	int was_ready = b->broker.ready;
+	const char *error;
 
-	if (l->state == CONNECTING) {
-		finish_connecting(b, l);
+	if (l->state == WS_LINK_CONNECTING) {
+		error = ws_link_finish(l, b->now);
+		if (error != NULL)
+			lose(b, l, error);
+		else
+			establish(b, l);
 		return;
 	}
-	if (l->state != UP || (l->conn.revents & ~POLLOUT) == 0)
+	if (l->state != WS_LINK_UP || (l->conn.revents & ~POLLOUT) == 0)
 		return;
 	if (l == &b->hub) {
 		read_hub(b);
@@ -769,7 +664,7 @@ serve(struct bridge *b, struct ws_conn *c)
 			read_backend(b, (struct backend *)c);
 		break;
 	default:
-		serve_link(b, (struct link *)c);
+		serve_link(b, (struct ws_link *)c);
 	}
 }
 
@@ -777,23 +672,23 @@ serve(struct bridge *b, struct ws_conn *c)
 static int64_t
 serve_time(struct bridge *b)
 {
-	struct link *const links[] = { &b->hub, &b->watch, &b->broker_link };
+	struct ws_link *const links[] = { &b->hub, &b->watch, &b->broker_link };
 	int64_t next = b->stop_at != 0 ? b->stop_at : INT64_MAX;
 	size_t i;
 
 	for (i = 0; i < 3; i++) {
 		if (links[i] == &b->watch && !b->r->interest)
 			continue;
-		if (links[i]->state == CONNECTING && b->now >= links[i]->at)
+		if (links[i]->state == WS_LINK_CONNECTING && b->now >= links[i]->at)
 			lose(b, links[i], "connecting takes too long");
-		if (links[i]->state == DOWN && b->stop_at == 0 &&
+		if (links[i]->state == WS_LINK_DOWN && b->stop_at == 0 &&
 		    b->now >= links[i]->at)
-			ask(b, links[i]);
-		if (links[i]->state != UP && links[i]->at < next &&
+			ws_link_ask(links[i], b->connector.fd, b->now);
+		if (links[i]->state != WS_LINK_UP && links[i]->at < next &&
 		    b->stop_at == 0)
 			next = links[i]->at;
 	}
-	if (b->broker_link.state == UP &&
+	if (b->broker_link.state == WS_LINK_UP &&
 	    ws_broker_check(&b->broker, b->now, &next) != 0)
 		lose(b, &b->broker_link, b->broker.error);
 	if (b->broker.paused && !ws_deliver_full(&b->deliver) &&
@@ -813,8 +708,8 @@ is_drained(const struct bridge *b)
 	if (b->now >= b->stop_at)
 		return 1;
 	if (b->broker.count != 0 ||
-	    (b->hub.state == UP && b->deliver.count != 0) ||
-	    (b->broker_link.state == UP && b->broker.out.len != 0))
+	    (b->hub.state == WS_LINK_UP && b->deliver.count != 0) ||
+	    (b->broker_link.state == WS_LINK_UP && b->broker.out.len != 0))
 		return 0;
 	for (k = b->backends; k != NULL; k = k->next)
 		if (k->local.out.len != 0)
@@ -835,7 +730,7 @@ run_turn(struct bridge *b)
 	b->now = ws_clock() / 1000000;
 	for (i = 0; i < n; i++)
 		serve(b, b->poll.ready[i]);
-	if (b->broker_link.state == UP) {
+	if (b->broker_link.state == WS_LINK_UP) {
 		if (!ws_deliver_full(&b->deliver) &&
 		    ws_broker_resume(&b->broker) != 0)
 			lose(b, &b->broker_link, b->broker.error);
@@ -849,18 +744,6 @@ run_turn(struct bridge *b)
 }
 
 static void
-init_link(struct link *l, enum kind kind, char request, const char *name,
-    int retry_max)
-{
-	l->conn.fd = -1;
-	l->conn.kind = (unsigned char)kind;
-	l->conn.always_hot = 1;
-	l->request = request;
-	l->name = name;
-	l->retry_max = retry_max;
-}
-
-static void
 init(struct bridge *b, struct ws_relay *r, int connector)
 {
 	b->r = r;
@@ -870,10 +753,10 @@ init(struct bridge *b, struct ws_relay *r, int connector)
 	    ws_entropy(&b->seed, sizeof b->seed) == -1)
 		die("no random bytes");
 	b->seed |= 1;
-	init_link(&b->hub, HUB, WS_CONNECT_HUB, "hub", RETRY_HUB);
-	init_link(&b->watch, WATCH, WS_CONNECT_WATCH, "hub, events",
+	ws_link_init(&b->hub, HUB, WS_CONNECT_HUB, "hub", RETRY_HUB);
+	ws_link_init(&b->watch, WATCH, WS_CONNECT_WATCH, "hub, events",
 	    RETRY_HUB);
-	init_link(&b->broker_link, BROKER, WS_CONNECT_BROKER, "broker",
+	ws_link_init(&b->broker_link, BROKER, WS_CONNECT_BROKER, "broker",
 	    RETRY_BROKER);
 	b->broker.r = r;
 	b->broker.arg = b;
@@ -897,7 +780,7 @@ end(struct bridge *b)
 
 	/* Not in the middle of another packet. */
 	if (b->broker.ready && b->broker.out.len == 0)
-		(void)send_some(b->broker_link.conn.fd, (char *)bye, n);
+		(void)ws_send_some(b->broker_link.conn.fd, (char *)bye, n);
 	while (b->backends != NULL)
 		free_backend(b, b->backends);
 	if (ws_log_level >= WS_LOG_INFO)
@@ -922,7 +805,7 @@ ws_bridge_run(struct ws_relay *r, int connector)
 	init(b, r, connector);
 	ws_address(r->control_fd, 0, name);
 	ws_log(WS_LOG_NOTE, "backends write to %s", name + strlen("unix:"));
-	if (send_some(connector, "R", 1) != 1)
+	if (ws_send_some(connector, "R", 1) != 1)
 		die("the connector");
 	while (!b->ended)
 		run_turn(b);

@@ -9,13 +9,14 @@
  *   deliver.c  commands for the hub, and its answers           no descriptors
  *   interest.c which devices and channels the hub has          no descriptors
  *   broker.c   a session with the broker
+ *   link.c     connections that are made again
  *   bridge.c   the relay's loop, between hub, broker and backends
  *   connect.c  sockets to the hub and to the broker
  *   relay.c    the two processes
  *
  * main -> relay -> { connect, bridge -> { local -> topic -> command, deliver,
  *                                         broker -> { interest -> topic, mqtt },
- *                                         poll } }
+ *                                         link -> poll } }
  */
 #ifndef RELAY_H
 #define RELAY_H
@@ -414,19 +415,7 @@ int ws_broker_check(struct ws_broker *b, int64_t now, int64_t *next);
 void ws_broker_end(struct ws_broker *b, const char *error);
 void ws_broker_free(struct ws_broker *b);
 
-/* --------------------------------------------------------------- bridge.c */
-
-/* How a relay is started. Texts are NUL-terminated. */
-struct ws_relay {
-	const char *hub;     /* path of its control socket */
-	const char *path;    /* of the broker's Unix socket; NULL: host, port */
-	char host[256], port[6];
-	char prefix[WS_PREFIX_MAX + 1];
-	char id[256];        /* the client identifier */
-	char user[256], password[256]; /* "": none */
-	int interest;
-	int control_fd;      /* the listening socket for backends */
-};
+/* ----------------------------------------------------------------- link.c */
 
 /*
  * The bridge asks the connector for a connection by a byte, one of these, and
@@ -444,6 +433,71 @@ struct ws_connected {
 
 /* Of the connector to the bridge, in place of kind. */
 enum { WS_BRIDGE_STOP = 'S', WS_BRIDGE_LOG = 'R' };
+
+/*
+ * Send and receive without waiting. They return how many bytes; 0 if the socket
+ * is full, or if the peer has closed the connection; or, with errno, -1 and
+ * WS_ERROR. ws_receive_some returns WS_WANT_IN if nothing has arrived. With
+ * peek, the bytes remain in the socket.
+ */
+ssize_t ws_send_some(int fd, const void *data, size_t len);
+ssize_t ws_receive_some(int fd, void *data, size_t room, int peek);
+
+enum ws_link_state {
+	WS_LINK_DOWN, WS_LINK_ASKED, WS_LINK_CONNECTING, WS_LINK_UP
+};
+
+/* A connection that is made again whenever it is lost. */
+struct ws_link {
+	struct ws_conn conn;
+	enum ws_link_state state;
+	char request;      /* WS_CONNECT_HUB ... */
+	const char *name;  /* in the log; NUL-terminated, static */
+	int retry_max;     /* ms */
+	int64_t at;        /* ms: when to try again, or to give up trying */
+	int64_t since;     /* ms: when it was established */
+	unsigned failures; /* since it was stable */
+	unsigned shorts;   /* times that it was established and soon lost */
+	char peer[sizeof ((struct ws_connected *)0)->text];
+};
+
+/* Initialises a zeroed one, to be asked for at once. */
+void ws_link_init(struct ws_link *l, unsigned kind, int request,
+    const char *name, int retry_max);
+
+/* Asks the connector for a connection. */
+void ws_link_ask(struct ws_link *l, int connector, int64_t now);
+
+/*
+ * Takes the connector's answer. NULL; or why there is no connection: then it is
+ * to be lost.
+ */
+const char *ws_link_take(struct ws_link *l, struct ws_poll *p,
+    const struct ws_connected *m, int fd, int64_t now);
+
+/* The connection can be written to, or has failed; likewise. */
+const char *ws_link_finish(struct ws_link *l, int64_t now);
+
+/*
+ * Closes the connection, if there is one, and sets when to try again. Returns
+ * the ms until then.
+ */
+int ws_link_lose(struct ws_link *l, struct ws_poll *p, int established,
+    int64_t now, uint32_t *seed);
+
+/* --------------------------------------------------------------- bridge.c */
+
+/* How a relay is started. Texts are NUL-terminated. */
+struct ws_relay {
+	const char *hub;     /* path of its control socket */
+	const char *path;    /* of the broker's Unix socket; NULL: host, port */
+	char host[256], port[6];
+	char prefix[WS_PREFIX_MAX + 1];
+	char id[256];        /* the client identifier */
+	char user[256], password[256]; /* "": none */
+	int interest;
+	int control_fd;      /* the listening socket for backends */
+};
 
 /*
  * Runs the bridge on the socket to the connector until it is told to stop or

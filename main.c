@@ -65,9 +65,7 @@ static const char usage_text[] =
     "       wshub ctl [-s path] verb [argument ...]\n"
     "       wshub token --token-key file [--channel name] [--sub name]\n"
     "             [--ttl seconds]\n"
-    "       wshub relay [-hnqtVv] [-S path] [-s path] [-u user[:group]]\n"
-    "             [--control-group group] [--control-mode mode] [--id name]\n"
-    "             [--interest] [--prefix prefix] [--user file] broker\n";
+    "       wshub relay [option ...] broker\n";
 
 static const char help_text[] =
     "\n"
@@ -114,15 +112,33 @@ static const char help_text[] =
     "\n"
     "  token prints a JSON Web Token for a client, signed with the first\n"
     "  secret of the file: the device's name (--sub), channels (repeatable),\n"
-    "  and how long it is valid (3600 seconds).\n"
+    "  and how long it is valid (3600 seconds).\n";
+
+static const char relay_usage[] =
+    "usage: wshub relay [-hnqtVv] [-S path] [-s path] [-u user[:group]]\n"
+    "             [--control-group group] [--control-mode mode] [--id name]\n"
+    "             [--interest] [--prefix prefix] [--user file] broker\n";
+
+static const char relay_help[] =
     "\n"
-    "  relay connects a hub (-s) with a broker, mqtt://HOST[:PORT] or\n"
+    "  Connects a hub with an MQTT broker, mqtt://HOST[:PORT] or\n"
     "  mqtt+unix:PATH, and so with the hubs of other machines.\n"
-    "  -S PATH                its own backends' socket (wshub-relay.sock)\n"
+    "\n"
+    "  -s, --hub PATH         the hub's control socket (wshub.sock)\n"
+    "  -S, --control PATH     the relay's own (wshub-relay.sock)\n"
+    "  --control-mode OCT     its mode (0660)\n"
+    "  --control-group GROUP  its group, a name or a number\n"
+    "  -u USER[:GROUP]        user if started as root (nobody)\n"
+    "  --prefix PREFIX        the first levels of all topics (wshub)\n"
     "  --id NAME              MQTT client id (wshub- and the host's name)\n"
+    "  --user FILE            the MQTT user's name and password, a line each\n"
     "  --interest             subscribe only to what the hub's clients need\n"
-    "  --prefix PREFIX        of the topics (wshub)\n"
-    "  --user FILE            the MQTT user's name and password, a line each\n";
+    "  -n                     check options and the user's file, and exit\n"
+    "  -q, -v, -t             log less, more, with the time (UTC)\n"
+    "  -V, -h                 version, this text\n";
+
+/* The texts for the program's first argument. */
+static const char *usage_shown = usage_text, *help_shown = help_text;
 
 #if defined(__GNUC__)
 __attribute__((format(printf, 1, 2), noreturn))
@@ -136,7 +152,7 @@ usage(const char *format, ...)
 	va_start(ap, format);
 	vfprintf(stderr, format, ap);
 	va_end(ap);
-	fprintf(stderr, "\n%s", usage_text);
+	fprintf(stderr, "\n%s", usage_shown);
 	exit(EXIT_USAGE);
 }
 
@@ -359,10 +375,10 @@ read_common(int c)
 		printf("wshub %s\n", WS_VERSION);
 		exit(EXIT_OK);
 	case 'h':
-		printf("%s%s", usage_text, help_text);
+		printf("%s%s", usage_shown, help_shown);
 		exit(EXIT_OK);
 	default:
-		fputs(usage_text, stderr);
+		fputs(usage_shown, stderr);
 		exit(EXIT_USAGE);
 	}
 }
@@ -730,8 +746,8 @@ static void
 read_relay_options(struct ws_relay *r, int argc, char **argv)
 {
 	static const struct option relay_options[] = {
-		{ "control", required_argument, NULL, 's' },
-		{ "relay-control", required_argument, NULL, 'S' },
+		{ "hub", required_argument, NULL, 's' },
+		{ "control", required_argument, NULL, 'S' },
 		{ "control-mode", required_argument, NULL, CONTROL_MODE },
 		{ "control-group", required_argument, NULL, CONTROL_GROUP },
 		{ "prefix", required_argument, NULL, PREFIX },
@@ -788,6 +804,8 @@ relay(int argc, char **argv)
 	char host[200];
 
 	o.relay = 1;
+	usage_shown = relay_usage;
+	help_shown = relay_help;
 	take_sockets();
 	if (setup.n > 0)
 		ws_die("LISTEN_FDS: the relay has only a control socket");

@@ -288,11 +288,14 @@ install:
 	mkdir -p "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(MANDIR)/man8"
 	cp wshub "$(DESTDIR)$(PREFIX)/bin/wshub"
 	chmod 755 "$(DESTDIR)$(PREFIX)/bin/wshub"
-	cp wshub.8 "$(DESTDIR)$(MANDIR)/man8/wshub.8"
-	chmod 644 "$(DESTDIR)$(MANDIR)/man8/wshub.8"
+	for page in wshub.8 wshub-relay.8; do \
+	    cp $$page "$(DESTDIR)$(MANDIR)/man8/$$page" && \
+	    chmod 644 "$(DESTDIR)$(MANDIR)/man8/$$page" || exit 1; \
+	done
 
 uninstall:
-	rm -f "$(DESTDIR)$(PREFIX)/bin/wshub" "$(DESTDIR)$(MANDIR)/man8/wshub.8"
+	rm -f "$(DESTDIR)$(PREFIX)/bin/wshub" "$(DESTDIR)$(MANDIR)/man8/wshub.8" \
+	    "$(DESTDIR)$(MANDIR)/man8/wshub-relay.8"
 
 clean:
 	rm -f wshub .flags examples/listen $(OBJ)

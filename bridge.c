@@ -87,12 +87,6 @@ struct bridge {
 	char input[WS_READ_MAX];
 };
 
-static void
-die(const char *what)
-{
-	ws_die("%s: %s", what, strerror(errno));
-}
-
 static struct bridge *
 of_broker(struct ws_broker *b)
 {
@@ -751,7 +745,7 @@ init(struct bridge *b, struct ws_relay *r, int connector)
 	b->message_fd = -1;
 	if (ws_interest_init(&b->interest) == -1 ||
 	    ws_entropy(&b->seed, sizeof b->seed) == -1)
-		die("no random bytes");
+		ws_die("no random bytes: %s", strerror(errno));
 	b->seed |= 1;
 	ws_link_init(&b->hub, HUB, WS_CONNECT_HUB, "hub", RETRY_HUB);
 	ws_link_init(&b->watch, WATCH, WS_CONNECT_WATCH, "hub, events",
@@ -768,7 +762,7 @@ init(struct bridge *b, struct ws_relay *r, int connector)
 	b->connector.always_hot = b->listener.always_hot = 1;
 	if (ws_poll_add(&b->poll, &b->connector, connector) != 0 ||
 	    ws_poll_add(&b->poll, &b->listener, r->control_fd) != 0)
-		die("poll");
+		ws_die("poll: %s", strerror(errno));
 }
 
 /* Says good-bye to the broker, and frees everything. */
@@ -801,12 +795,12 @@ ws_bridge_run(struct ws_relay *r, int connector)
 	int status;
 
 	if (b == NULL)
-		die("calloc");
+		ws_die("calloc: %s", strerror(errno));
 	init(b, r, connector);
 	ws_address(r->control_fd, 0, name);
 	ws_log(WS_LOG_NOTE, "backends write to %s", name + strlen("unix:"));
 	if (ws_send_some(connector, "R", 1) != 1)
-		die("the connector");
+		ws_die("the connector: %s", strerror(errno));
 	while (!b->ended)
 		run_turn(b);
 	end(b);

@@ -251,7 +251,7 @@ bench: wshub $(B)/bench
 	@sh test/bench/plot.sh $(B)/bench.rows $(B)/bench.svg
 
 BENCH = test/bench/bench.c test/bench/hostile.c test/bench/sessions.c \
-    test/bench/watch.c test/bench/clients.c test/bench/servers.c
+    test/bench/watch.c test/bench/relay.c test/bench/clients.c test/bench/servers.c
 BENCH_HUB = watch.o control.o command.o hub.o json.o siphash.o ws.o log.o entropy.o wheel.o
 
 $(B)/bench: $(BENCH) test/bench/bench.h test/client.h $(BENCH_HUB) .flags

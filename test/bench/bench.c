@@ -1,6 +1,6 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
- * What a delivery costs: bench WSHUB CERTS ROWS [quick|sessions|watch].
+ * What a delivery costs: bench WSHUB CERTS ROWS [quick|sessions|watch|relay].
  * Quick is one round of a tenth, without some of the largest: to see that it
  * works, not to measure. Sessions is what sessions.c has, alone, and watch what
  * watch.c has.
@@ -630,7 +630,7 @@ main(int argc, char **argv)
 
 	if (argc < 4 || argc > 5 || getrlimit(RLIMIT_NOFILE, &lim) != 0) {
 		fprintf(stderr, "usage: bench WSHUB CERTS ROWS "
-		    "[quick|sessions|watch]\n");
+		    "[quick|sessions|watch|relay]\n");
 		return 2;
 	}
 	if (clients_tls() && strcmp(argv[2], "-") != 0)
@@ -664,6 +664,8 @@ main(int argc, char **argv)
 		sessions();
 	if (*group == '\0' || strcmp(group, "watch") == 0)
 		watchers();
+	if (*group == '\0' || strcmp(group, "relay") == 0)
+		relays();
 	servers_close();
 	return fclose(rows) != 0;
 }

@@ -5,6 +5,7 @@
  *   bench.c    what a delivery, a client's entrance and memory cost
  *   sessions.c what resumable sessions, tokens and names cost
  *   watch.c    what events, snapshots and lists cost
+ *   relay.c    what a message through a broker to two hubs costs
  *   hostile.c  what the others notice of a peer that does its worst
  *   servers.c  the servers: how to start each, get into it and publish
  *   clients.c  connections, many at a time, with TLS or without
@@ -27,7 +28,8 @@
 #define PAYLOAD_MAX 16384
 #define TOLD_MAX 768 /* bytes that bring a client in, at most */
 
-enum which { OURS, OLD, BARE, NCHAN, MOSQUITTO, SERVERS };
+/* CLUSTER: two of ours, with relays and mosquitto between them; in no table. */
+enum which { OURS, OLD, BARE, NCHAN, MOSQUITTO, SERVERS, CLUSTER = SERVERS };
 
 struct member {
 	struct client link; /* the first: nothing is kept in it */
@@ -122,15 +124,30 @@ void sessions(void);
 /* Rows of our hub: what it costs to be watched, and asked who is there. */
 void watchers(void);
 
+/* -------------------------------------------------------------- relay.c */
+
+/* Rows of two hubs with relays and mosquitto between them. */
+void relays(void);
+
+/*
+ * Runs mosquitto, two hubs and two relays until SIGTERM; their sockets are in
+ * dir. And waits, in another process, until both relays are connected.
+ */
+void cluster_run(const char *wshub, const char *dir, const char *conf,
+    const unsigned port[2], unsigned mqtt_port);
+void cluster_await(const char *dir);
+
 /* ------------------------------------------------------------ servers.c */
 
 extern const char *const server_names[SERVERS];
 extern unsigned ws_port, wss_port; /* of the server that runs */
+extern unsigned ws_port_2;         /* of a CLUSTER's second hub, or 0 */
 extern const char *certs;          /* the directory; NULL: no wss:// */
 extern unsigned server_ping;       /* --ping of a hub that is started next */
 extern unsigned server_resume;     /* --resume of it; 0: the default */
 extern unsigned server_groups;     /* so many channels for what is for all */
 
+extern int server_interest;        /* the relays of a CLUSTER have it */
 extern int server_tokens;          /* it wants them, and clients have them */
 
 /*
@@ -153,6 +170,15 @@ void server_stop(void);
 /* CPU time so far, ns, as the scheduler counts it, and resident bytes. */
 double server_cpu(void);
 double server_memory(void);
+
+/* A CLUSTER's only: resident bytes of its program of that number. */
+double server_part_memory(int child);
+
+/* And: kills its broker, and starts it again. */
+void server_restart_broker(void);
+
+/* Where sockets are. */
+const char *server_directory(void);
 
 /* The most resident bytes since the last forgetting, where that is allowed. */
 double server_peak(void);

@@ -245,7 +245,8 @@ connect_client(unsigned i, int tls)
 		c->next = old.next;
 	}
 	c->link.read = receive;
-	c->link.fd = client_connect((int)(tls ? wss_port : ws_port), 0);
+	c->link.fd = client_connect((int)(tls ? wss_port : ws_port_2 != 0 &&
+	    (c - client) % 2 != 0 ? ws_port_2 : ws_port), 0);
 	if (c->link.fd == -1)
 		give_up("connect");
 }

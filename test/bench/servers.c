@@ -36,8 +36,8 @@
 const char *const server_names[SERVERS] = {
 	"ours", "old", "bare", "nchan", "mosquitto"
 };
-unsigned ws_port, wss_port, server_ping, server_resume, server_groups = 1;
-int server_tokens;
+unsigned ws_port, wss_port, ws_port_2, server_ping, server_resume, server_groups = 1;
+int server_tokens, server_interest;
 const char *certs;
 
 static const char *wshub, *wshub_old;
@@ -319,7 +319,7 @@ exec_nginx(void)
 }
 
 static void
-exec_mosquitto(void)
+configure_mosquitto(void)
 {
 	char ssl[2 * PATH_MAX + 128] = "";
 
@@ -331,7 +331,18 @@ exec_mosquitto(void)
 	    "set_tcp_nodelay true\nmax_queued_messages 0\npersistence false\n"
 	    "listener %u 127.0.0.1\nlistener %u 127.0.0.1\nprotocol "
 	    "websockets\n%s", mqtt_port, ws_port, ssl);
-	execl("/usr/sbin/mosquitto", "mosquitto", "-c", conf, (char *)NULL);
+}
+
+/* mosquitto with TCP alone, two hubs and two relays. */
+static void
+run_cluster(void)
+{
+	const unsigned ports[2] = { ws_port, ws_port_2 };
+
+	configure("user root\nallow_anonymous true\nlog_type error\n"
+	    "set_tcp_nodelay true\nmax_queued_messages 0\n"
+	    "persistence false\nlistener %u 127.0.0.1\n", mqtt_port);
+	cluster_run(wshub, dir, conf, ports, mqtt_port);
 }
 
 /* Connects to a port, or to our control socket (0), once it listens. */
@@ -385,18 +396,30 @@ put_all(int fd, const void *data, size_t len)
 	}
 }
 
+/* As an MQTT client, once the broker listens. */
+static void
+connect_publisher(void)
+{
+	static const char hello[] = "\x10\x0d\0\x04MQTT\x04\x02\0\0\0\x01p";
+	char answer[4];
+
+	publisher = connect_to(mqtt_port);
+	put_all(publisher, hello, sizeof hello - 1);
+	if (recv(publisher, answer, 4, MSG_WAITALL) != 4)
+		give_up("CONNACK");
+}
+
 /* see bench.h */
 void
 server_start(enum which w, unsigned n)
 {
-	static const char hello[] = "\x10\x0d\0\x04MQTT\x04\x02\0\0\0\x01p";
 	int listener = -1, pair[2];
-	char answer[4];
 
 	kind = w;
 	subscribers = (int)n;
 	ws_port = free_port(w == BARE ? &listener : NULL);
 	wss_port = free_port(NULL);
+	ws_port_2 = w == CLUSTER ? free_port(NULL) : 0;
 	mqtt_port = free_port(NULL);
 	if (w == BARE && socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0)
 		give_up("socketpair");
@@ -421,7 +444,12 @@ server_start(enum which w, unsigned n)
 			exec_nginx();
 			break;
 		case MOSQUITTO:
-			exec_mosquitto();
+			configure_mosquitto();
+			execl("/usr/sbin/mosquitto", "mosquitto", "-c", conf,
+			    (char *)NULL);
+			break;
+		case CLUSTER:
+			run_cluster();
 			break;
 		default:
 			close(pair[0]);
@@ -436,10 +464,12 @@ server_start(enum which w, unsigned n)
 		publisher = pair[0];
 		return;
 	case MOSQUITTO:
-		publisher = connect_to(mqtt_port);
-		put_all(publisher, hello, sizeof hello - 1);
-		if (recv(publisher, answer, 4, MSG_WAITALL) != 4)
-			give_up("CONNACK");
+	case CLUSTER:
+		connect_publisher();
+		if (w == CLUSTER) {
+			cluster_await(dir);
+			return;
+		}
 		break;
 	default:
 		publisher = connect_to(is_hub(w) ? 0 : ws_port);
@@ -486,25 +516,27 @@ number_in(const char *path, const char *format)
 	return x;
 }
 
-#define FAMILY_MAX 8
+#define FAMILY_MAX 16
 
-/* The process and its children, how many. */
+/* The process and its descendants, children first: how many. */
 static int
 family(long pids[FAMILY_MAX])
 {
 	char name[64];
-	int n = 1;
+	int n = 1, i;
 	FILE *f;
 
 	pids[0] = (long)process;
-	snprintf(name, sizeof name, "/proc/%ld/task/%ld/children",
-	    (long)process, (long)process);
-	f = fopen(name, "r");
-	while (f != NULL && n < FAMILY_MAX &&
-	    fscanf(f, "%ld", &pids[n]) == 1)
-		n++;
-	if (f != NULL)
-		fclose(f);
+	for (i = 0; i < n; i++) {
+		snprintf(name, sizeof name, "/proc/%ld/task/%ld/children",
+		    pids[i], pids[i]);
+		f = fopen(name, "r");
+		while (f != NULL && n < FAMILY_MAX &&
+		    fscanf(f, "%ld", &pids[n]) == 1)
+			n++;
+		if (f != NULL)
+			fclose(f);
+	}
 	return n;
 }
 
@@ -535,6 +567,54 @@ double
 server_memory(void)
 {
 	return sum("status", "VmRSS: %lf") * 1024;
+}
+
+/* see bench.h */
+double
+server_part_memory(int child)
+{
+	long pids[FAMILY_MAX];
+	char name[64];
+	int n = family(pids);
+	long pid = 0;
+	double total;
+	FILE *f;
+
+	if (child + 1 >= n)
+		give_up("a program of the cluster");
+	snprintf(name, sizeof name, "/proc/%ld/status", pids[child + 1]);
+	total = number_in(name, "VmRSS: %lf");
+	snprintf(name, sizeof name, "/proc/%ld/task/%ld/children",
+	    pids[child + 1], pids[child + 1]);
+	f = fopen(name, "r");
+	if (f != NULL && fscanf(f, "%ld", &pid) == 1) {
+		snprintf(name, sizeof name, "/proc/%ld/status", pid);
+		total += number_in(name, "VmRSS: %lf");
+	}
+	if (f != NULL)
+		fclose(f);
+	return total * 1024;
+}
+
+/* see bench.h */
+const char *
+server_directory(void)
+{
+	return dir;
+}
+
+/* see bench.h */
+void
+server_restart_broker(void)
+{
+	char byte;
+
+	kill(process, SIGUSR1);
+	/* The publisher's connection ends with the broker. */
+	while (recv(publisher, &byte, 1, 0) > 0)
+		;
+	close(publisher);
+	connect_publisher();
 }
 
 /* see bench.h */
@@ -580,8 +660,12 @@ server_signal(int number)
  * alone; below 0 it is one of the groups. Returns its length.
  */
 static size_t
-topic(char name[16], int i)
+topic(char name[32], int i)
 {
+	if (kind == CLUSTER && i >= 0)
+		return (size_t)sprintf(name, "wshub/device/%s", client[i].id);
+	if (kind == CLUSTER)
+		return (size_t)sprintf(name, "wshub/all");
 	if (i >= subscribers)
 		return (size_t)sprintf(name, "u%d", i);
 	return (size_t)sprintf(name, "all%u", i < 0 ? (unsigned)(-1 - i) :
@@ -683,7 +767,7 @@ mqtt_greet(int i, char *out)
 int
 server_greet(unsigned i, const char *told, size_t n, char *out)
 {
-	char name[16], more[TOLD_MAX / 2] = "";
+	char name[32], more[TOLD_MAX / 2] = "";
 	const char *p;
 
 	if (n == 0) {
@@ -698,7 +782,7 @@ server_greet(unsigned i, const char *told, size_t n, char *out)
 		    more, kind == MOSQUITTO ?
 		    "Sec-WebSocket-Protocol: mqtt\r\n" : "");
 	}
-	if (is_hub(kind) || kind == BARE)
+	if (is_hub(kind) || kind == BARE || kind == CLUSTER)
 		return first_message(&client[i], told, n);
 	p = memmem(told, n, "\r\n\r\n", 4);
 	if (p == NULL)
@@ -737,7 +821,7 @@ void
 server_settle(void)
 {
 	static const struct order no_more = { NO_MORE, 0 };
-	char text[128], name[16];
+	char text[128], name[32];
 	int i;
 
 	if (kind == BARE)
@@ -774,7 +858,7 @@ server_flush(void)
 void
 server_publish(const char *payload, size_t len, int to)
 {
-	char *text = orders + ordered, name[16];
+	char *text = orders + ordered, name[32];
 	struct order o;
 	size_t n, rest;
 

@@ -77,8 +77,9 @@ TEST_C = $(C) $(TEST_DEBUG)
 B = test/build
 INCLUDE = $(B)/ws $(B)/json $(B)/siphash $(B)/queue $(B)/memory $(B)/poll \
     $(B)/wheel $(B)/log $(B)/proxy
+E2E_RELAY = $(B)/e2e_relay $(B)/e2e_relay_lost $(B)/e2e_relay_hostile
 E2E = $(B)/service $(B)/e2e $(B)/e2e_limits $(B)/e2e_hostile $(B)/e2e_ops \
-    $(B)/e2e_calm $(B)/e2e_watch $(B)/e2e_metrics $(B)/e2e_proxy
+    $(B)/e2e_calm $(B)/e2e_watch $(B)/e2e_metrics $(B)/e2e_proxy $(E2E_RELAY)
 SIGN = $(B)/e2e_cli $(B)/e2e_sessions
 PROGRAMS = $(INCLUDE) $(E2E) $(SIGN) $(B)/http $(B)/token $(B)/hub $(B)/watch $(B)/metrics \
     $(B)/tls $(B)/conformance $(B)/fault $(B)/bounds $(B)/replay $(B)/sandbox \
@@ -158,6 +159,10 @@ $(B)/e2e_proxy: test/e2e_proxy.c
 $(B)/e2e_cli: test/e2e_cli.c
 $(B)/e2e_sessions: test/e2e_sessions.c
 $(B)/service: test/service.c
+$(B)/e2e_relay: test/e2e_relay.c
+$(B)/e2e_relay_lost: test/e2e_relay_lost.c
+$(B)/e2e_relay_hostile: test/e2e_relay_hostile.c
+$(E2E_RELAY): test/broker.h
 
 $(B)/e2e_tls: test/e2e_tls.c test/hub.h test/client.h test/group.h
 	$(QUICK_LINK) $(BEAR) test/e2e_tls.c $(LIB)

@@ -17,13 +17,16 @@ if [ -n "$units" ]; then
 	# What mostly waits is beside what computes, of which there are two.
 	for test in "& e2e_hostile ./wshub $tls" "& e2e_calm ./wshub $tls" \
 	    "& fault" "& e2e_watch ./wshub $tls" \
-	    "& e2e_sessions ./wshub $tls" "& sandbox" hub watch http proxy \
+	    "& e2e_sessions ./wshub $tls" "& sandbox" \
+	    "& e2e_relay_hostile ./wshub" hub watch http proxy \
 	    "& e2e_ops ./wshub $tls" "& e2e_cli ./wshub $tls" \
-	    "& e2e_metrics ./wshub $tls" log metrics "& e2e_proxy ./wshub $tls" \
+	    "& e2e_metrics ./wshub $tls" "& e2e_relay_lost ./wshub" \
+	    log metrics "& e2e_proxy ./wshub $tls" \
 	    "& replay test/fuzz/corpus" json ws ${tls:+tls} wheel token poll \
 	    siphash queue memory bounds "conformance $build/echo" \
 	    "service ./wshub $tls" "e2e ./wshub $tls" \
-	    "e2e_limits ./wshub $tls" "e2e_tls ./wshub $tls"; do
+	    "e2e_limits ./wshub $tls" "e2e_relay ./wshub" \
+	    "e2e_tls ./wshub $tls"; do
 		beside=''
 		case $test in "& "*) beside='& ' test=${test#& } ;; esac
 		case " ${TESTS:-${test%% *}} " in *" ${test%% *} "*)

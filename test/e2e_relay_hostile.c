@@ -357,7 +357,7 @@ static const struct {
 	{ 2, NULL, "--id", { "--id", "", "mqtt://h" } },
 	{ 2, NULL, "--id", { "--id", "\xff", "mqtt://h" } },
 	{ 2, NULL, "--control-mode", { "--control-mode", "9", "mqtt://h" } },
-	{ 2, NULL, "--control-group", { "--control-group", "no-such",
+	{ 1, NULL, "--control-group", { "--control-group", "no-such",
 	  "mqtt://h" } },
 	{ 0, NULL, NULL, { "-n", "mqtt://h" } },
 	{ 0, NULL, NULL, { "-n", "--interest", "mqtt+unix:/x/y" } },
@@ -400,9 +400,10 @@ sockets(void)
 	struct broker b = { 0 };
 	struct hub h = { 0 }, r = { 0 }, other = { 0 };
 	struct client s;
+	struct packet p;
 	struct stat st;
 	struct sockaddr_un un;
-	char gid[20], text[300], want[40], *p;
+	char gid[20], text[300], want[40], *digits;
 	gid_t groups_[64];
 	int n, fd;
 	pid_t child;
@@ -440,10 +441,10 @@ sockets(void)
 	un.sun_family = AF_UNIX;
 	fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	/* The name of the next relay's. */
-	p = strpbrk(strcpy(un.sun_path, r.control), "0123456789");
-	if (p == NULL)
+	digits = strpbrk(strcpy(un.sun_path, r.control), "0123456789");
+	if (digits == NULL)
 		give_up(r.control);
-	sprintf(p, "%d.sock", atoi(p) + 1);
+	sprintf(digits, "%d.sock", atoi(digits) + 1);
 	if (bind(fd, (struct sockaddr *)&un, sizeof un) != 0)
 		give_up(un.sun_path);
 	close(fd);
@@ -474,13 +475,14 @@ sockets(void)
 	admit(&b, &s);
 	kill(other.pid, SIGKILL);
 	reap(other.pid, 1000);
+	PACKET(&s, &p, DISCONNECT, 0);
 	HUNG_UP(&s);
 	leave(&s);
 
 	CASE("the default identifier is wshub- and the host's name");
 	if (gethostname(text, sizeof text) != 0)
 		give_up("gethostname");
-	RELAY(&r, &h, &b, "-q");
+	spawn_relay(&r, h.control, b.url, ARGS("-q"));
 	broker_accept(&b, &s);
 	snprintf(want, sizeof want, "wshub-%.30s", text);
 	take_connect(&s, NULL);
@@ -494,6 +496,7 @@ sockets(void)
 	if (child > 0)
 		kill(child, SIGINT);
 	ENDED(&r, 0);
+	EXPECT(!file_has(r.log, "wshub: "), "-q is not quiet");
 	leave(&s);
 	STOP(&h);
 

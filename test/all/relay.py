@@ -279,12 +279,10 @@ async def run(name, steps):
     """A case for each step; after a failure the others are not run."""
     global failed
     for title, step in steps:
-        begun = time.monotonic()
         try:
             said = await step()
             print("ok - %s: %s%s" % (name, title,
                                      ": " + said if said else ""))
-            print("# %.1f s" % (time.monotonic() - begun), file=sys.stderr)
         except Exception as e:
             failed += 1
             for line in (str(e) if isinstance(e, Failure) else
@@ -316,13 +314,13 @@ class Cluster:
                 ("all kinds of messages at both machines", self.kinds),
                 ("the old PHP function by the relay's socket", self.php),
                 ("%d messages, complete and in order" % MANY, self.many),
-                ("two relays with one id: both say so, and slow down",
-                 self.twins),
                 ("at %d messages/s each relay is killed, the broker "
                  "restarted, the link cut: nothing is lost" % RATE,
                  self.killed),
                 ("a hub is killed: its clients know, others lose nothing",
                  self.hub_killed),
+                ("two relays with one id: it is said, and they slow down",
+                 self.twins),
                 ("all end with status 0", self.ends)]
 
     def connected(self, which, times=1):
@@ -447,6 +445,8 @@ class Cluster:
             MANY / published, MANY / (time.monotonic() - begun))
 
     async def twins(self):
+        if not self.mosquitto:
+            return "not with NATS, which takes its time for it"
         words = "is there another client with the id"
         first = self.relays[1]
         second = relay(self.name + "-b-twin", A, self.hubs[0].name, self.url)

@@ -46,7 +46,8 @@ ws_connect_parse(struct ws_relay *r, const char *address,
 		snprintf(whole, sizeof whole, "%s%s", host,
 		    end == NULL || strchr(end, ':') != NULL ? "" : PORT);
 		if (ws_listen_split(whole, r->host, r->port) == 0 &&
-		    *r->host != '\0' && strlen(host) < sizeof whole - 6)
+		    *r->host != '\0' && strcmp(r->port, "0") != 0 &&
+		    strlen(host) < sizeof whole - 6)
 			return 0;
 	}
 	return ws_fail(error, "%s: not mqtt://HOST[:PORT] or mqtt+unix:PATH",

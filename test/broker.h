@@ -106,9 +106,8 @@ take_string(struct packet *p, size_t *at, char *to, size_t room)
 	return 0;
 }
 
-/* Reads a packet. p->first is WRONG if it is not as MQTT has it. */
 static inline void
-get_packet(struct client *c, struct packet *p)
+get_any_packet(struct client *c, struct packet *p)
 {
 	size_t n = 0, at = 0;
 	unsigned shift = 0, byte;
@@ -155,6 +154,20 @@ get_packet(struct client *c, struct packet *p)
 		else
 			p->id = two(p->body);
 		break;
+	}
+}
+
+/*
+ * Reads a packet, and answers PINGREQ. p->first is WRONG if it is not as MQTT
+ * has it.
+ */
+static inline void
+get_packet(struct client *c, struct packet *p)
+{
+	get_any_packet(c, p);
+	while (p->first == PINGREQ) {
+		client_put(c, "\xd0\0", 2);
+		get_any_packet(c, p);
 	}
 }
 

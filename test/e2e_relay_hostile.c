@@ -157,7 +157,7 @@ static unsigned nattempts;
 static void
 list_attempts(void)
 {
-	size_t i, k, step = test_emulated() ? 3 : 1;
+	size_t i, k, step = test_emulated() ? 9 : 1;
 
 	for (i = 0; i < sizeof trials / sizeof *trials; i += step)
 		attempts[nattempts++].t = trials[i];
@@ -171,8 +171,12 @@ list_attempts(void)
 static void
 name_attempt(const struct attempt *a)
 {
-	EXPECT(0, "that was \"%s\"%s of %zu bytes", a->t.name,
-	    a->t.reaction == CUT ? ", cut" : "", a->t.len);
+	size_t len;
+	char *log = slurp(a->relay.log, &len);
+
+	EXPECT(0, "that was \"%s\"%s of %zu bytes, with this log:\n%s",
+	    a->t.name, a->t.reaction == CUT ? ", cut" : "", a->t.len, log);
+	free(log);
 }
 
 /* All as it should be, and a message whose acknowledgement is not awaited. */
@@ -296,6 +300,7 @@ misbehaves(void)
 	struct hub h = { 0 };
 	struct client c;
 	unsigned char *data;
+	char text[20];
 	unsigned i, k;
 	size_t len;
 
@@ -320,9 +325,12 @@ misbehaves(void)
 			    nattempts);
 			break;
 		}
-		k = (unsigned)atoi((char *)data);
+		snprintf(text, sizeof text, "%.*s", (int)len, (char *)data);
+		k = (unsigned)atoi(text);
 		EXPECT(k < nattempts && attempts[k].heard++ == 0,
 		    "message %u comes twice", k);
+		if (k < nattempts && attempts[k].heard > 1)
+			name_attempt(&attempts[k]);
 	}
 	QUIET(c.fd, 0);
 	for (i = 0; i < nattempts; i++)

@@ -81,7 +81,8 @@ E2E_RELAY = $(B)/e2e_relay $(B)/e2e_relay_lost $(B)/e2e_relay_hostile
 E2E = $(B)/service $(B)/e2e $(B)/e2e_limits $(B)/e2e_hostile $(B)/e2e_ops \
     $(B)/e2e_calm $(B)/e2e_watch $(B)/e2e_metrics $(B)/e2e_proxy $(E2E_RELAY)
 SIGN = $(B)/e2e_cli $(B)/e2e_sessions
-PROGRAMS = $(INCLUDE) $(E2E) $(SIGN) $(B)/http $(B)/token $(B)/hub $(B)/watch $(B)/metrics \
+PROGRAMS = $(INCLUDE) $(E2E) $(SIGN) $(B)/http $(B)/token $(B)/hub \
+    $(B)/watch $(B)/local $(B)/metrics \
     $(B)/tls $(B)/conformance $(B)/fault $(B)/bounds $(B)/replay $(B)/sandbox \
     $(B)/e2e_tls $(B)/echo
 TRY = WSHUB_WRAP="$${WSHUB_WRAP:-$(RUN)}" RUN="$(RUN)" TESTS="$(TESTS)" \
@@ -135,6 +136,11 @@ $(B)/hub: test/hub.c test/alloc.h hub.c control.c watch.c command.o json.o sipha
 
 $(B)/watch: test/watch.c watch.o control.o command.o hub.o json.o siphash.o ws.o log.o entropy.o wheel.o
 	$(LINK) test/watch.c watch.o control.o command.o hub.o json.o siphash.o ws.o log.o entropy.o wheel.o
+
+LOCAL = topic.o control.o command.o hub.o json.o siphash.o ws.o log.o \
+    entropy.o wheel.o
+$(B)/local: test/local.c test/alloc.h local.c watch.c relay.h $(LOCAL)
+	$(LINK) test/local.c $(LOCAL)
 
 $(B)/tls: test/tls.c test/alloc.h tls.c pem.o entropy.o log.o
 	@mkdir -p $(B)

@@ -62,6 +62,14 @@ last_reply(struct ws_local *l)
 	return &l->replies[(l->first + l->count - 1) % WS_LOCAL_FLIGHT];
 }
 
+static void
+set_detail(struct ws_local_reply *r, const char *error)
+{
+	r->detail = error == NULL ? NULL : malloc(strlen(error) + 1);
+	if (r->detail != NULL)
+		strcpy(r->detail, error);
+}
+
 /* Appends a reply; there is room. Without detail it is to be answered later. */
 static void
 add_reply(struct ws_local *l, const char *error)
@@ -74,9 +82,7 @@ add_reply(struct ws_local *l, const char *error)
 	if (error == NULL)
 		return;
 	r->done = r->failed = 1;
-	r->detail = malloc(strlen(error) + 1);
-	if (r->detail != NULL)
-		strcpy(r->detail, error);
+	set_detail(r, error);
 	flush_replies(l);
 }
 
@@ -97,20 +103,13 @@ take_newline(struct ws_local *l)
 void
 ws_local_answer(struct ws_local *l, const char *error)
 {
-	struct ws_local_reply *r;
-	unsigned i;
+	struct ws_local_reply *r = &l->replies[l->first];
 
-	for (i = 0; i < l->count; i++) {
-		r = &l->replies[(l->first + i) % WS_LOCAL_FLIGHT];
-		if (r->done)
-			continue;
-		r->done = 1;
-		r->failed = error != NULL;
-		r->detail = error == NULL ? NULL : malloc(strlen(error) + 1);
-		if (r->detail != NULL)
-			strcpy(r->detail, error);
-		break;
-	}
+	if (l->count == 0)
+		return;
+	r->done = 1; /* it was not: flush_replies leaves none at the front */
+	r->failed = error != NULL;
+	set_detail(r, error);
 	flush_replies(l);
 }
 

@@ -395,23 +395,28 @@ skip_value(const char *p, const char *end)
 	return p;
 }
 
-/* see ws.h */
-int
-ws_json_member(struct ws_text *rest, struct ws_text *name,
+/*
+ * The next member or element of an object or array that ends with close: 1, or
+ * 0 if there is none. name is NULL for an array.
+ */
+static int
+next_value(struct ws_text *rest, char close, struct ws_text *name,
     struct ws_text *value)
 {
 	const char *p = skip_space(rest->s), *end = rest->s + rest->len;
 	int more;
 
-	/* p is at '{' or, after a value, at ',' or '}'. */
-	if (*p != '}')
+	/* p is at '{' or '[' or, after a value, at ',' or close. */
+	if (*p != close)
 		p = skip_space(p + 1);
-	more = *p != '}';
-	if (more) {
+	more = *p != close;
+	if (more && name != NULL) {
 		name->s = p;
 		p = skip_string(p + 1, end);
 		name->len = (size_t)(p - name->s);
 		p = skip_space(skip_space(p) + 1);
+	}
+	if (more) {
 		value->s = p;
 		p = skip_value(p, end);
 		value->len = (size_t)(p - value->s);
@@ -423,23 +428,17 @@ ws_json_member(struct ws_text *rest, struct ws_text *name,
 
 /* see ws.h */
 int
+ws_json_member(struct ws_text *rest, struct ws_text *name,
+    struct ws_text *value)
+{
+	return next_value(rest, '}', name, value);
+}
+
+/* see ws.h */
+int
 ws_json_element(struct ws_text *rest, struct ws_text *value)
 {
-	const char *p = skip_space(rest->s), *end = rest->s + rest->len;
-	int more;
-
-	/* p is at '[' or, after a value, at ',' or ']'. */
-	if (*p != ']')
-		p = skip_space(p + 1);
-	more = *p != ']';
-	if (more) {
-		value->s = p;
-		p = skip_value(p, end);
-		value->len = (size_t)(p - value->s);
-	}
-	rest->s = p;
-	rest->len = (size_t)(end - p);
-	return more;
+	return next_value(rest, ']', NULL, value);
 }
 
 static uint32_t

@@ -521,32 +521,18 @@ static const char *
 read_channels(const struct object *o, struct ws_text value,
     struct ws_token *t)
 {
-	const char *p = value.s + 1, *q;
 	struct ws_text name;
 
 	if (*value.s != '[')
 		return no_channels;
-	for (;; p++) {
-		while (is_space(*p))
-			p++;
-		if (*p == ']') /* the array is empty: JSON has no "[...,]" */
-			return NULL;
-		if (*p != '"')
-			return no_channels;
-		for (q = p + 1; *q != '"'; q++)
-			q += *q == '\\';
-		name.s = p;
-		name.len = (size_t)(++q - p);
-		for (p = q; is_space(*p); p++)
-			;
+	while (ws_json_element(&value, &name)) {
 		if (unescape_name(o, &name) != 0)
 			return no_channels;
 		if (t->nchannels == WS_TOKEN_CHANNELS)
 			return many_channels;
 		t->channels[t->nchannels++] = name;
-		if (*p == ']')
-			return NULL;
 	}
+	return NULL;
 }
 
 /* Reads the claims of RFC 7519 section 4.1, and our own. */

@@ -366,14 +366,14 @@ skip_string(const char *p, const char *end)
 	}
 }
 
-/* Returns the position behind a member's value. A byte always follows it. */
+/* Returns the position behind a value in an object or array. */
 static const char *
 skip_value(const char *p, const char *end)
 {
 	unsigned depth = 0;
 
 	if (*p != '"' && *p != '{' && *p != '[') {
-		while (*p != ',' && *p != '}' && !is_space(*p))
+		while (*p != ',' && *p != '}' && *p != ']' && !is_space(*p))
 			p++;
 		return p;
 	}

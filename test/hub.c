@@ -1488,6 +1488,8 @@ static const struct scene asks[] = {
 	  "ERR unknown event 'nope'\n", "" },
 	{ IN(QUESTION("watch", ",'events':[['away']]")),
 	  "ERR unknown event ['away']\n", "" },
+	{ IN(QUESTION("watch", ",'events':[1]")),
+	  "ERR unknown event 1\n", "" },
 	{ IN(QUESTION("watch", ",'events':['lost']")),
 	  "ERR unknown event 'lost'\n", "" },
 };

@@ -744,23 +744,36 @@ test_compact(void)
 	}
 }
 
-/* Lists an object's members as "name=value;". */
+/* The next member of an object, or element of an array; its name is empty. */
+static int
+next(int array, struct ws_text *rest, struct ws_text *name,
+    struct ws_text *value)
+{
+	if (!array)
+		return ws_json_member(rest, name, value);
+	name->s = "";
+	name->len = 0;
+	return ws_json_element(rest, value);
+}
+
+/* Lists members as "name=value;" and elements as "=value;". */
 static const char *
 members(const char *text)
 {
 	static char out[1024];
 	struct ws_text rest, name, value;
 	size_t n = 0, len = strlen(text);
+	int array = text[strspn(text, " \n")] == '[';
 
 	memcpy(wall - len, text, len);
 	rest.s = wall - len;
 	rest.len = len;
-	while (ws_json_member(&rest, &name, &value) == 1)
+	while (next(array, &rest, &name, &value) == 1)
 		n += (size_t)snprintf(out + n, sizeof(out) - n, "%.*s=%.*s;",
 		    (int)name.len, name.s, (int)value.len, value.s);
 	if (rest.s != wall - 1 || rest.len != 1 ||
-	    ws_json_member(&rest, &name, &value) != 0)
-		return "not at the closing brace";
+	    next(array, &rest, &name, &value) != 0)
+		return "not at the end";
 	out[n] = '\0';
 	return out;
 }
@@ -781,17 +794,24 @@ test_member(void)
 		{ "{\"a\":-1.5e+3\n,\"b\":true,\"c\":null,\"d\":false\t}",
 		    "\"a\"=-1.5e+3;\"b\"=true;\"c\"=null;\"d\"=false;" },
 		{ "{\"\xe6\x97\xa5\":\"\xe6\x9c\xac\"}",
-		    "\"\xe6\x97\xa5\"=\"\xe6\x9c\xac\";" }
+		    "\"\xe6\x97\xa5\"=\"\xe6\x9c\xac\";" },
+		{ "[]", "" }, { "[ \n]", "" }, { "[1]", "=1;" },
+		{ " [ \"a\",\n\"]\" ] ", "=\"a\";=\"]\";" },
+		{ "[-1.5e+3,true , null\n,false]",
+		    "=-1.5e+3;=true;=null;=false;" },
+		{ "[{\"a\":[1]},[[],{}],{}]", "={\"a\":[1]};=[[],{}];={};" }
 	};
 	const char *got;
 	char s[64];
-	size_t i;
+	size_t i, len;
 
-	CASE("member");
+	CASE("member, element");
 	EACH(i, pairs) {
-		/* The closing brace must be the last thing read. */
+		/* The closing bracket must be the last thing read. */
 		strcpy(s, pairs[i][0]);
-		s[strrchr(s, '}') - s + 1] = '\0';
+		for (len = strlen(s); s[len - 1] == ' '; len--)
+			;
+		s[len] = '\0';
 		got = members(s);
 		EXPECT(strcmp(got, pairs[i][1]) == 0, "`%s`: %s",
 		    pairs[i][0], got);

@@ -12,19 +12,7 @@
 #include "../http.c"
 #include "test.h"
 
-#define ARENA 65536
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
-
-static char *arena; /* ARENA bytes, then an unmapped page */
-
-/* The same data right before the unmapped page. */
-static void *
-place(const void *data, size_t len)
-{
-	if (len != 0)
-		memmove(arena + ARENA - len, data, len);
-	return arena + ARENA - len;
-}
 
 #define GET "GET /chat HTTP/1.1\r\n"
 #define HOST "Host: server.example.com\r\n"
@@ -46,7 +34,7 @@ static ssize_t
 request(struct ws_head *h, const char *head, size_t len, struct ws_request *r)
 {
 	memset(r, 0xee, sizeof(*r));
-	return ws_request(h, beside, place(head, len), len, r);
+	return ws_request(h, beside, test_place(head, len), len, r);
 }
 
 /* A head's beginning, at once. */
@@ -787,7 +775,7 @@ answers(void)
 	static const char accept[] = "HTTP/1.1 101 Switching Protocols\r\n"
 	    "Upgrade: websocket\r\nConnection: Upgrade\r\n"
 	    "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
-	char *out = arena + ARENA - WS_ANSWER_MAX, why[1001];
+	char *out = test_wall() - WS_ANSWER_MAX, why[1001];
 	char name[WS_SUBPROTOCOL_MAX + 1];
 	char *key = (char *)test_guard(KEY, WS_KEY_LEN);
 	struct ws_head get = { 0 }, head = { 0 };
@@ -865,7 +853,7 @@ paths(void)
 	CASE("targets: the path, without host and query");
 	for (i = 0; i < LEN(list); i++) {
 		t.len = strlen(list[i][0]);
-		t.s = place(list[i][0], t.len);
+		t.s = test_place(list[i][0], t.len);
 		path = ws_path(t);
 		EXPECT(path.len == strlen(list[i][1]) && memcmp(path.s,
 		    list[i][1], path.len) == 0, "\"%s\": \"%.*s\"",
@@ -902,7 +890,7 @@ fields(void)
 	CASE("fields by name: from the last to the first, of any bytes");
 	for (i = 0; i < LEN(list); i++) {
 		head.len = strlen(list[i][0]);
-		head.s = place(list[i][0], head.len);
+		head.s = test_place(list[i][0], head.len);
 		for (k = 1; k < 4 && list[i][k] != NULL; k++) {
 			more = ws_field(&head, "x-name", &value);
 			EXPECT(more && value.len == strlen(list[i][k]) &&
@@ -920,13 +908,9 @@ fields(void)
 int
 main(void)
 {
-	static char nothing[ARENA];
-
-	arena = test_guard(nothing, ARENA);
 	requests();
 	paths();
 	fields();
 	answers();
-	test_unguard(arena, ARENA);
 	return test_end();
 }

@@ -74,10 +74,8 @@ ws_entropy(void *buf, size_t n)
 
 #include "test.h"
 
-#define ARENA 65536
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
 
-static char *wall; /* ARENA bytes before it, an unmapped page behind */
 static uint32_t seed = 1;
 
 static unsigned
@@ -922,10 +920,8 @@ feed(const char *s, size_t len)
 	size_t n;
 
 	do {
-		n = len < ARENA ? len : ARENA;
-		if (n != 0)
-			memcpy(wall - n, s, n);
-		ws_control_feed(&hub, &control, wall - n, n);
+		n = len < TEST_ROOM ? len : TEST_ROOM;
+		ws_control_feed(&hub, &control, test_place(s, n), n);
 		s += n;
 		len -= n;
 	} while (len != 0);
@@ -2352,9 +2348,6 @@ faults(void)
 int
 main(void)
 {
-	static char nothing[ARENA];
-
-	wall = (char *)test_guard(nothing, ARENA) + ARENA;
 	large = malloc(LARGE);
 	if (large == NULL)
 		return 1;
@@ -2381,6 +2374,5 @@ main(void)
 	pipelines();
 	faults();
 	free(large);
-	test_unguard(wall - ARENA, ARENA);
 	return test_end();
 }

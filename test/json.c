@@ -18,25 +18,13 @@ struct verdict {
 	size_t at;
 };
 
-/* The end of a page, with an unmapped one behind it. */
-static char *wall;
-
-static void
-make_wall(void)
-{
-	static char zeros[65536];
-
-	wall = (char *)test_guard(zeros, sizeof(zeros)) + sizeof(zeros);
-}
-
 /* Feeds one piece, ending at the wall; 1 once there is a verdict. */
 static int
 feed(struct ws_json *j, struct verdict *v, const char *s, size_t len)
 {
 	ssize_t n;
 
-	memcpy(wall - len, s, len);
-	n = ws_json_scan(j, wall - len, len);
+	n = ws_json_scan(j, test_place(s, len), len);
 	v->whole = ws_json_whole(j);
 	v->is = n >= 0 ? 0 : (int)n;
 	if (n == WS_BAD)
@@ -715,6 +703,7 @@ test_compact(void)
 		{ "{\"b\":1 ,\"a\":1e5 , \"a\":\"\\/\"}",
 		    "{\"b\":1,\"a\":1e5,\"a\":\"\\/\"}" }
 	};
+	char *wall = test_wall();
 	struct ws_text in, again;
 	size_t i, n, m, len;
 	char *s, *out;
@@ -765,13 +754,12 @@ members(const char *text)
 	size_t n = 0, len = strlen(text);
 	int array = text[strspn(text, " \n")] == '[';
 
-	memcpy(wall - len, text, len);
-	rest.s = wall - len;
+	rest.s = test_place(text, len);
 	rest.len = len;
 	while (next(array, &rest, &name, &value) == 1)
 		n += (size_t)snprintf(out + n, sizeof(out) - n, "%.*s=%.*s;",
 		    (int)name.len, name.s, (int)value.len, value.s);
-	if (rest.s != wall - 1 || rest.len != 1 ||
+	if (rest.s != test_wall() - 1 || rest.len != 1 ||
 	    next(array, &rest, &name, &value) != 0)
 		return "not at the end";
 	out[n] = '\0';
@@ -987,7 +975,6 @@ test_random(void)
 int
 main(void)
 {
-	make_wall();
 	test_scan();
 	test_depth();
 	test_compact();

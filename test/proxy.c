@@ -8,19 +8,7 @@
 #include "../proxy.c"
 #include "test.h"
 
-#define ARENA 8192
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
-
-static char *arena; /* ARENA bytes, then an unmapped page */
-
-/* The same data right before the unmapped page. */
-static void *
-place(const void *data, size_t len)
-{
-	if (len != 0)
-		memmove(arena + ARENA - len, data, len);
-	return arena + ARENA - len;
-}
 
 static struct ws_text
 text(const char *s)
@@ -28,7 +16,7 @@ text(const char *s)
 	struct ws_text t;
 
 	t.len = strlen(s);
-	t.s = place(s, t.len);
+	t.s = test_place(s, t.len);
 	return t;
 }
 
@@ -104,7 +92,7 @@ trust(void)
 	CASE("trust: what is none is refused, with a reason");
 	memset(&t, 0, sizeof t);
 	for (i = 0; i < LEN(wrong); i++) {
-		reason = ws_trust_add(&t, place(wrong[i],
+		reason = ws_trust_add(&t, test_place(wrong[i],
 		    strlen(wrong[i]) + 1));
 		EXPECT(reason != NULL && strlen(reason) > 10 && t.n == 0 &&
 		    !t.unix_peers, "\"%s\" is taken", wrong[i]);
@@ -210,7 +198,7 @@ static ssize_t
 header(struct ws_ip *ip, const char *data, size_t len)
 {
 	memset(ip, 0xee, sizeof *ip);
-	return ws_proxy_header(ip, place(data, len), len);
+	return ws_proxy_header(ip, test_place(data, len), len);
 }
 
 /* Every beginning, the whole, and the whole with more after it. */
@@ -461,13 +449,9 @@ version2(void)
 int
 main(void)
 {
-	static char nothing[ARENA];
-
-	arena = test_guard(nothing, ARENA);
 	trust();
 	forwarded();
 	version1();
 	version2();
-	test_unguard(arena, ARENA);
 	return test_end();
 }

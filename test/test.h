@@ -102,15 +102,9 @@ test_end(void)
 	return test_failed != 0;
 }
 
-/*
- * A copy of data that ends right before an unmapped page, so that reading one
- * byte too far ends the program. test_unguard gives it back.
- */
-#if defined(__GNUC__)
-__attribute__((unused))
-#endif
-static void *
-test_guard(const void *data, size_t len)
+/* Maps len bytes or more, and returns their end: the next page is unmapped. */
+static char *
+test_map(size_t len)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	size_t room = (len + page) / page * page;
@@ -121,9 +115,24 @@ test_guard(const void *data, size_t len)
 		perror("mmap");
 		exit(1);
 	}
+	return p + room;
+}
+
+/*
+ * A copy of data that ends right before an unmapped page, so that reading one
+ * byte too far ends the program. test_unguard gives it back.
+ */
+#if defined(__GNUC__)
+__attribute__((unused))
+#endif
+static void *
+test_guard(const void *data, size_t len)
+{
+	char *p = test_map(len) - len;
+
 	if (len != 0)
-		memcpy(p + room - len, data, len);
-	return p + room - len;
+		memcpy(p, data, len);
+	return p;
 }
 
 #if defined(__GNUC__)
@@ -136,6 +145,32 @@ test_unguard(void *data, size_t len)
 	size_t room = (len + page) / page * page;
 
 	munmap((char *)data + len - room, room + page);
+}
+
+/* The end of TEST_ROOM bytes, which are always the same ones. */
+#define TEST_ROOM 262144
+static char *
+test_wall(void)
+{
+	static char *wall;
+
+	if (wall == NULL)
+		wall = test_map(TEST_ROOM);
+	return wall;
+}
+
+/* The same data right before the wall, until the next call. */
+#if defined(__GNUC__)
+__attribute__((unused))
+#endif
+static void *
+test_place(const void *data, size_t len)
+{
+	char *p = test_wall() - len;
+
+	if (len != 0)
+		memmove(p, data, len);
+	return p;
 }
 
 #endif

@@ -19,17 +19,7 @@
 #define ARENA 262144
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
 
-static unsigned char *arena; /* ARENA bytes, then an unmapped page */
 static uint32_t seed = 1;
-
-/* The same data right before the unmapped page. */
-static void *
-place(const void *data, size_t len)
-{
-	if (len != 0)
-		memmove(arena + ARENA - len, data, len);
-	return arena + ARENA - len;
-}
 
 static unsigned
 random_to(unsigned sides)
@@ -86,7 +76,7 @@ digests(void)
 
 	CASE("SHA-1: the vectors of FIPS 180-4");
 	for (i = 0; i < LEN(sha); i++)
-		sha1_is(place(sha[i].data, strlen(sha[i].data)),
+		sha1_is(test_place(sha[i].data, strlen(sha[i].data)),
 		    strlen(sha[i].data), sha[i].want);
 	if ((million = malloc(1000000)) != NULL) {
 		memset(million, 'a', 1000000);
@@ -100,7 +90,7 @@ digests(void)
 	for (i = 0; i < sizeof(pattern); i++)
 		pattern[i] = (unsigned char)((i * 7 + 3) & 0xff);
 	for (i = 0; i <= sizeof(pattern); i++)
-		ws_sha1(all + 20 * i, place(pattern, i), i);
+		ws_sha1(all + 20 * i, test_place(pattern, i), i);
 	/* Python's hashlib says so. */
 	sha1_is(all, sizeof(all), "43debf5006166594c976375f1c06253e43d53ddf");
 
@@ -108,7 +98,7 @@ digests(void)
 	for (i = 0; i < LEN(b64); i++) {
 		memset(text, 'x', sizeof(text));
 		n = strlen(b64[i].data);
-		n = ws_base64(text, place(b64[i].data, n), n);
+		n = ws_base64(text, test_place(b64[i].data, n), n);
 		EXPECT(n == strlen(b64[i].want) && text[n] == '\0' &&
 		    strcmp(text, b64[i].want) == 0,
 		    "\"%s\": %zu, \"%.12s\"", b64[i].data, n, text);
@@ -117,7 +107,7 @@ digests(void)
 	CASE("base64: every length from 0 to 96, no byte beyond the NUL");
 	for (i = 0; i <= 96; i++) {
 		n = 4 * ((i + 2) / 3);
-		out = (char *)arena + ARENA - n - 1;
+		out = test_wall() - n - 1;
 		EXPECT(ws_base64(out, pattern, i) == n, "length of %zu", i);
 		EXPECT(strlen(out) == n, "no NUL after %zu", i);
 		memcpy(at, out, n);
@@ -127,7 +117,7 @@ digests(void)
 	    "203642ad1355d3203f8d431d7c436301843331c2");
 
 	CASE("the accept key of RFC 6455 section 1.3");
-	ws_accept_key(text, place("dGhlIHNhbXBsZSBub25jZQ==", 24));
+	ws_accept_key(text, test_place("dGhlIHNhbXBsZSBub25jZQ==", 24));
 	EXPECT(strcmp(text, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=") == 0, "%s", text);
 }
 
@@ -262,7 +252,7 @@ texts(void)
 					p[i] = (unsigned char)c;
 					if (j && i + 1 < n)
 						p[i + 1] = 0x80;
-					q = place(p, n);
+					q = test_place(p, n);
 					memset(&u, 0, sizeof(u));
 					memset(&v, 0, sizeof(v));
 					got = ws_utf8(&u, q, n);
@@ -289,7 +279,7 @@ masks(void)
 			for (turn = 0; turn < 4; turn++) {
 				for (i = 0; i < sizeof(want); i++)
 					want[i] = (unsigned char)(i * 11 + 5);
-				p = place(want, 8 + len + off);
+				p = test_place(want, 8 + len + off);
 				for (i = 0; i < len; i++)
 					want[8 + i] ^= mask[(turn + i) % 4];
 				ws_mask(p + 8, len, mask, turn);
@@ -422,7 +412,7 @@ feed(uint32_t limit, size_t cut)
 		given += step;
 		n += step;
 		for (;;) {
-			p = place(have, n);
+			p = test_place(have, n);
 			was = f;
 			memset(&e, 0xee, sizeof(e));
 			used = ws_framer_next(&f, p, n, &e);
@@ -546,8 +536,8 @@ vectors(void)
 
 		ws_framer_init(&f, 0, 10);
 		EXPECT(ws_framer_next(&f, block, 0, &e) == WS_MORE, "no");
-		EXPECT(ws_framer_next(&f, arena + ARENA, 0, &e) == WS_MORE,
-		    "no");
+		EXPECT(ws_framer_next(&f, test_place("", 0), 0, &e) ==
+		    WS_MORE, "no");
 	}
 
 	CASE("a data frame's head is used without payload");
@@ -557,14 +547,14 @@ vectors(void)
 		ssize_t n;
 
 		ws_framer_init(&f, 0, 10);
-		n = ws_framer_next(&f, place("\x81\x02", 2), 2, &e);
+		n = ws_framer_next(&f, test_place("\x81\x02", 2), 2, &e);
 		EXPECT(n == 2 && e.len == 0 && e.first && !e.last &&
 		    e.opcode == WS_TEXT, "%zd, %zu", n, e.len);
-		n = ws_framer_next(&f, arena + ARENA, 0, &e);
+		n = ws_framer_next(&f, test_place("", 0), 0, &e);
 		EXPECT(n == WS_MORE, "%zd", n);
-		n = ws_framer_next(&f, place("a", 1), 1, &e);
+		n = ws_framer_next(&f, test_place("a", 1), 1, &e);
 		EXPECT(n == 1 && e.len == 1 && !e.first && !e.last, "%zd", n);
-		n = ws_framer_next(&f, place("b\x81", 2), 2, &e);
+		n = ws_framer_next(&f, test_place("b\x81", 2), 2, &e);
 		EXPECT(n == 1 && e.len == 1 && !e.first && e.last, "%zd", n);
 	}
 }
@@ -806,14 +796,14 @@ lengths(int masked)
 	begin(masked);
 	head(0x02, 0xffffffff, 8);
 	ws_framer_init(&f, masked, 0xffffffff);
-	p = place(in, in_len);
+	p = test_place(in, in_len);
 	n = ws_framer_next(&f, p, in_len, &e);
 	EXPECT(n == (ssize_t)in_len && f.left == 0xffffffff, "%zd", n);
 	f.left = 0; /* four gigabytes later */
 	f.frame = 0;
 	begin(masked);
 	head(0x80, 1, 0);
-	n = ws_framer_next(&f, place(in, in_len), in_len, &e);
+	n = ws_framer_next(&f, test_place(in, in_len), in_len, &e);
 	EXPECT(n == WS_BAD && e.code == 1009, "%zd", n);
 }
 
@@ -1058,7 +1048,7 @@ close_frames(void)
 {
 	static const char *const chars[] = { "x", "\xc3\xa4", "\xe2\x82\xac",
 	    "\xf0\x9f\x98\x80" };
-	unsigned char *out = arena + ARENA - (2 + WS_CONTROL_MAX);
+	unsigned char *out = (void *)(test_wall() - (2 + WS_CONTROL_MAX));
 	char why[300], want[300];
 	size_t i, n, pad, most;
 
@@ -1150,10 +1140,8 @@ noise(void)
 int
 main(void)
 {
-	static unsigned char nothing[ARENA];
 	int masked;
 
-	arena = test_guard(nothing, ARENA);
 	digests();
 	texts();
 	masks();
@@ -1167,6 +1155,5 @@ main(void)
 	round_trip();
 	close_frames();
 	noise();
-	test_unguard(arena, ARENA);
 	return test_end();
 }

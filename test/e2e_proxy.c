@@ -23,6 +23,12 @@ request(const char *target, const char *fields)
 	return text;
 }
 
+static void
+say(int fd, const char *text)
+{
+	put(fd, text, strlen(text));
+}
+
 /* What ws_address writes for our end. */
 static const char *
 own_address(int fd)
@@ -44,6 +50,8 @@ own_address(int fd)
  */
 #define LOGGED(h, fd, address, word, text) \
     logged(__FILE__, __LINE__, h, fd, address, word, text)
+#define FAILED(h, fd, address, error) \
+    LOGGED(h, fd, address, "failed", "text=\"" error "\"")
 static void
 logged(const char *file, int line, const struct hub *h, int fd,
     const char *address, const char *word, const char *text)
@@ -188,10 +196,21 @@ forwarded(void)
 		{ "Forwarded: for=192.0.2.1\r\nX-Real-IP: 192.0.2.1\r\n",
 		    NULL },
 	};
+	static const struct {
+		const char *text, *status, *address, *error;
+	} refused[] = {
+		{ "GET / HTTP/1.1\r\nHost: a\r\n" XFF "192.0.2.81\r\n\r\n",
+		    "426", "192.0.2.81",
+		    "text=\"a WebSocket upgrade is needed here\"" },
+		{ "GET / HTTP/1.1\r\n" XFF "192.0.2.82\r\n\r\n",
+		    "400", "192.0.2.82", "text=\"no Host header\"" },
+		{ "GET / HTTP/1.1\r\n" XFF "192.0.2.83\r\n"
+		    XFF "192.0.2.8\n",
+		    "400", "192.0.2.83", "text=\"bare line feed\"" },
+	};
 	struct hub h = { 0 };
-	char words[128];
 	const char *text;
-	size_t i, k, len;
+	size_t i, k;
 	int fd;
 
 	CASE("X-Forwarded-For: from a trusted peer, in the log");
@@ -199,57 +218,42 @@ forwarded(void)
 	    "--trust", "unix", "-l", "127.0.0.1:%1", "-l", "unix:clients");
 	for (i = 0; i < sizeof list / sizeof *list; i++) {
 		fd = dial(h.port[0], 0);
-		text = request("/a?b=c", list[i].fields);
-		put(fd, text, strlen(text));
+		say(fd, request("/a?b=c", list[i].fields));
 		enters(&h, fd, list[i].address);
 	}
 
 	CASE("X-Forwarded-For: through a Unix socket");
 	fd = dial_unix("clients");
-	text = request("/", XFF "192.0.2.1:7\r\n");
-	put(fd, text, strlen(text));
+	say(fd, request("/", XFF "192.0.2.1:7\r\n"));
 	enters(&h, fd, "192.0.2.1:7");
 	fd = dial_unix("clients");
-	text = request("/", "");
-	put(fd, text, strlen(text));
+	say(fd, request("/", ""));
 	enters(&h, fd, "unix");
 
 	CASE("X-Forwarded-For: byte by byte");
 	fd = dial(h.port[0], 0);
 	text = request("http://a/b", XFF "192.0.2.77:4\r\n");
-	for (i = 0, len = strlen(text); i < len; i++)
+	for (i = 0; text[i] != '\0'; i++)
 		put(fd, text + i, 1);
 	enters(&h, fd, "192.0.2.77:4");
 
 	CASE("X-Forwarded-For: of requests that are refused, too");
-	fd = dial(h.port[0], 0);
-	text = "GET / HTTP/1.1\r\nHost: a\r\n" XFF "192.0.2.81\r\n\r\n";
-	put(fd, text, strlen(text));
-	STATUS(fd, "426");
-	LOGGED(&h, fd, "192.0.2.81", "refused",
-	    "text=\"a WebSocket upgrade is needed here\"");
-	fd = dial(h.port[0], 0);
-	text = "GET / HTTP/1.1\r\n" XFF "192.0.2.82\r\n\r\n";
-	put(fd, text, strlen(text));
-	STATUS(fd, "400");
-	LOGGED(&h, fd, "192.0.2.82", "refused",
-	    "text=\"no Host header\"");
-	fd = dial(h.port[0], 0);
-	text = "GET / HTTP/1.1\r\n" XFF "192.0.2.83\r\n" XFF "192.0.2.8\n";
-	put(fd, text, strlen(text));
-	STATUS(fd, "400");
-	LOGGED(&h, fd, "192.0.2.83", "refused",
-	    "text=\"bare line feed\"");
+	for (i = 0; i < sizeof refused / sizeof *refused; i++) {
+		fd = dial(h.port[0], 0);
+		say(fd, refused[i].text);
+		STATUS(fd, refused[i].status);
+		LOGGED(&h, fd, refused[i].address, "refused",
+		    refused[i].error);
+	}
 
 	CASE("X-Forwarded-For: one without an end is an endless head");
 	fd = dial(h.port[0], 0);
-	text = "GET / HTTP/1.1\r\nHost: a\r\n" XFF;
-	put(fd, text, strlen(text));
+	say(fd, "GET / HTTP/1.1\r\nHost: a\r\n" XFF);
 	for (i = 0; i < 4000 && put(fd, "192.0.2.1,", 10) == 0; i++)
 		;
 	STATUS(fd, "431");
-	snprintf(words, sizeof words, "text=\"request head over 32 KiB\"\n");
-	EXPECT(await(h.log, words), "not so in the log");
+	EXPECT(await(h.log, "text=\"request head over 32 KiB\"\n"),
+	    "not so in the log");
 	STOP(&h);
 
 	CASE("X-Forwarded-For: from others it is not believed");
@@ -261,8 +265,7 @@ forwarded(void)
 			START(&h, "-v", QUIET_HUB);
 		for (i = 0; i < 4; i++) {
 			fd = dial(h.port[0], 0);
-			text = request("/a", list[i].fields);
-			put(fd, text, strlen(text));
+			say(fd, request("/a", list[i].fields));
 			enters(&h, fd, NULL);
 		}
 		STOP(&h);
@@ -278,14 +281,12 @@ call(const struct hub *h, const char *header, const char *target,
 {
 	int fd = dial(h->port[0], 0);
 	char field[128] = "";
-	const char *text;
 
 	if (header != NULL)
-		put(fd, header, strlen(header));
+		say(fd, header);
 	if (from != NULL)
 		snprintf(field, sizeof field, XFF "%s\r\n", from);
-	text = request(target, field);
-	put(fd, text, strlen(text));
+	say(fd, request(target, field));
 	return fd;
 }
 
@@ -516,15 +517,14 @@ headers(void)
 		put(fd, all + i, 512);
 		nap(1);
 	}
-	put(fd, REQUEST, sizeof REQUEST - 1);
+	say(fd, REQUEST);
 	enters(&h, fd, "192.0.2.44:5000");
 
 	CASE("PROXY: without a valid header it is closed, without an answer");
 	for (i = 0; i < sizeof wrong / sizeof *wrong; i++) {
 		fd = dial(h.port[0], 0);
 		put(fd, wrong[i].bytes, wrong[i].len);
-		LOGGED(&h, fd, NULL, "failed",
-	    "text=\"no valid PROXY header\"");
+		FAILED(&h, fd, NULL, "no valid PROXY header");
 		DROPPED(fd);
 	}
 	fd = dial(h.port[0], 0);
@@ -532,8 +532,7 @@ headers(void)
 	for (i = 0; i < 100000 && put(fd, "UNKNOWN ", 8) == 0; i++)
 		;
 	EXPECT(i < 100000, "an endless one is read");
-	LOGGED(&h, fd, NULL, "failed",
-	    "text=\"no valid PROXY header\"");
+	FAILED(&h, fd, NULL, "no valid PROXY header");
 	close(fd);
 	EXPECT(counter(&h, "bad requests") ==
 	    (long long)(sizeof wrong / sizeof *wrong) + 1, "%lld are counted",
@@ -544,15 +543,13 @@ headers(void)
 		fd = dial(h.port[0], 0);
 		put(fd, "PROXY TCP4 ", 11 * i);
 		shutdown(fd, SHUT_WR);
-		LOGGED(&h, fd, NULL, "failed",
-	    "text=\"closed by peer\"");
+		FAILED(&h, fd, NULL, "closed by peer");
 		DROPPED(fd);
 	}
 	fd = dial(h.port[0], 0);
-	put(fd, V1("192.0.2.55"), strlen(V1("192.0.2.55")));
+	say(fd, V1("192.0.2.55"));
 	shutdown(fd, SHUT_WR);
-	LOGGED(&h, fd, "192.0.2.55:5000", "failed",
-	    "text=\"closed by peer\"");
+	FAILED(&h, fd, "192.0.2.55:5000", "closed by peer");
 	DROPPED(fd);
 	STOP(&h);
 
@@ -562,16 +559,15 @@ headers(void)
 	for (i = 0; i < 2; i++) {
 		fd = dial(h.port[0], 0);
 		if (i == 0)
-			put(fd, V1("192.0.2.1"), strlen(V1("192.0.2.1")));
-		LOGGED(&h, fd, NULL, "failed",
-	    "text=\"not a trusted proxy\"");
+			say(fd, V1("192.0.2.1"));
+		FAILED(&h, fd, NULL, "not a trusted proxy");
 		DROPPED(fd);
 	}
 	EXPECT(counter(&h, "refused") == 2, "%lld are counted",
 	    counter(&h, "refused"));
 	fd = dial_unix("clients");
-	put(fd, V1("192.0.2.66"), strlen(V1("192.0.2.66")));
-	put(fd, REQUEST, sizeof REQUEST - 1);
+	say(fd, V1("192.0.2.66"));
+	say(fd, REQUEST);
 	enters(&h, fd, "192.0.2.66:5000");
 	STOP(&h);
 }
@@ -591,7 +587,7 @@ crowd(void)
 	in(&c, call(&h, V1("192.0.2.1"), "/", NULL));
 	for (i = 0; i < 40; i++) { /* without requests */
 		fd[i] = dial(h.port[0], 0);
-		put(fd[i], V1("192.0.2.1"), strlen(V1("192.0.2.1")));
+		say(fd[i], V1("192.0.2.1"));
 	}
 	for (end = now() + patience; now() < end; nap(5))
 		if (counter(&h, "refused") == 24)
@@ -599,7 +595,7 @@ crowd(void)
 	leave(&c);
 	in(&c, call(&h, V1("192.0.2.2"), "/", NULL));
 	for (i = 0; i < 40; i++) {
-		put(fd[i], REQUEST, sizeof REQUEST - 1);
+		say(fd[i], REQUEST);
 		STATUS(fd[i], "503");
 	}
 	EXPECT(counter(&h, "refused") == 40, "%lld are counted",

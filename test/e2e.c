@@ -643,17 +643,6 @@ test_values(const struct hub *h)
 	EXPECT(await_gone(h, a.id) && await_gone(h, b.id), "still there");
 }
 
-/* One order, with a device's id where "%s" is. */
-static void
-order_for(const struct hub *h, const char *format, const char *id,
-    const char *want)
-{
-	char text[512];
-
-	snprintf(text, sizeof text, format, id);
-	ORDER(h, text, want);
-}
-
 static void
 test_channels(const struct hub *h)
 {
@@ -664,23 +653,20 @@ test_channels(const struct hub *h)
 	CASE("channels: subscribe, send, unsubscribe, and what they count");
 	join(&a, h);
 	join(&b, h);
-#define SUBSCRIBE "{\"action\":\"subscribe\",\"device\":\"%s\",\"channel\":"
-#define UNSUBSCRIBE "{\"action\":\"unsubscribe\",\"device\":\"%s\"," \
-    "\"channel\":"
 #define SEND "{\"action\":\"sendToChannel\",\"channel\":"
 	ORDER(h, SEND "\"news\",\"data\":0}", "OK 0\n");
-	order_for(h, SUBSCRIBE "\"news\"}", a.id, "OK 1\n");
-	order_for(h, SUBSCRIBE "\"news\",\"data\":{\"old\":1}}", a.id,
+	ORDER_FOR(h, SUBSCRIBE "\"news\"}", a.id, "OK 1\n");
+	ORDER_FOR(h, SUBSCRIBE "\"news\",\"data\":{\"old\":1}}", a.id,
 	    "OK 0\n");
 	ORDER(h, SEND "\"news\",\"data\":1}", "OK 1\n");
-	order_for(h, SUBSCRIBE "\"news\"}", b.id, "OK 1\n");
-	order_for(h, SUBSCRIBE "\"\\u006eews\"}", b.id, "OK 0\n");
-	order_for(h, SUBSCRIBE "\"New\"}", b.id, "OK 1\n");
+	ORDER_FOR(h, SUBSCRIBE "\"news\"}", b.id, "OK 1\n");
+	ORDER_FOR(h, SUBSCRIBE "\"\\u006eews\"}", b.id, "OK 0\n");
+	ORDER_FOR(h, SUBSCRIBE "\"New\"}", b.id, "OK 1\n");
 	ORDER(h, SEND "\"news\",\"data\":2}", "OK 2\n");
 	ORDER(h, SEND "\"New\",\"data\":3}", "OK 1\n");
-	order_for(h, UNSUBSCRIBE "\"news\"}", a.id, "OK 1\n");
-	order_for(h, UNSUBSCRIBE "\"news\"}", a.id, "OK 0\n");
-	order_for(h, UNSUBSCRIBE "\"never\"}", a.id, "OK 0\n");
+	ORDER_FOR(h, UNSUBSCRIBE "\"news\"}", a.id, "OK 1\n");
+	ORDER_FOR(h, UNSUBSCRIBE "\"news\"}", a.id, "OK 0\n");
+	ORDER_FOR(h, UNSUBSCRIBE "\"never\"}", a.id, "OK 0\n");
 	ORDER(h, SEND "\"news\",\"data\":4}", "OK 1\n");
 	ORDER(h, "{\"action\":\"multicast\",\"data\":5}", "OK 2\n");
 	TEXT(&a, "1");
@@ -692,8 +678,8 @@ test_channels(const struct hub *h)
 	TEXT(&b, "5");
 
 	CASE("channels: a number is its text, as PHP's == has it");
-	order_for(h, SUBSCRIBE "42}", a.id, "OK 1\n");
-	order_for(h, SUBSCRIBE "\"42\"}", a.id, "OK 0\n");
+	ORDER_FOR(h, SUBSCRIBE "42}", a.id, "OK 1\n");
+	ORDER_FOR(h, SUBSCRIBE "\"42\"}", a.id, "OK 0\n");
 	ORDER(h, SEND "\"42\",\"data\":\"n\"}", "OK 1\n");
 	ORDER(h, SEND "42,\"data\":\"m\"}", "OK 1\n");
 	ORDER(h, SEND "42.0,\"data\":\"no\"}", "OK 0\n");
@@ -710,23 +696,23 @@ test_channels(const struct hub *h)
 	snprintf(text, sizeof text, SEND "\"%.*s\",\"data\":6}", 255, name);
 	ORDER(h, text, "OK 1\n");
 	TEXT(&a, "6");
-	order_for(h, SUBSCRIBE "\"\"}", a.id, "ERR \"channel\" is ");
+	ORDER_FOR(h, SUBSCRIBE "\"\"}", a.id, "ERR \"channel\" is ");
 
 	CASE("devices: sendToDevice, and one that is not there");
-	order_for(h, "{\"action\":\"sendToDevice\",\"device\":\"%s\","
+	ORDER_FOR(h, "{\"action\":\"sendToDevice\",\"device\":\"%s\","
 	    "\"data\":\"you\"}", b.id, "OK 1\n");
 	TEXT(&b, "\"you\"");
-	order_for(h, "{\"action\":\"sendToDevice\",\"device\":\"%s\","
+	ORDER_FOR(h, "{\"action\":\"sendToDevice\",\"device\":\"%s\","
 	    "\"data\":1}", "nobody", "OK 0\n");
 	ORDER(h, "{\"action\":\"sendToDevice\",\"device\":7,\"data\":1}",
 	    "OK 0\n");
-	order_for(h, SUBSCRIBE "\"news\"}", "nobody",
+	ORDER_FOR(h, SUBSCRIBE "\"news\"}", "nobody",
 	    "ERR unknown device \"nobody\"\n");
-	order_for(h, UNSUBSCRIBE "\"news\"}", "nobody",
+	ORDER_FOR(h, UNSUBSCRIBE "\"news\"}", "nobody",
 	    "ERR unknown device \"nobody\"\n");
 
 	CASE("devices: unknown keys, and of a key given twice the last");
-	order_for(h, "{\"device\":\"nobody\",\"x\":{\"device\":[]},"
+	ORDER_FOR(h, "{\"device\":\"nobody\",\"x\":{\"device\":[]},"
 	    "\"data\":1,\"action\":\"multicast\",\"device\":\"%s\","
 	    "\"data\":2,\"action\":\"sendToDevice\"}", b.id, "OK 1\n");
 	TEXT(&b, "2");
@@ -735,7 +721,7 @@ test_channels(const struct hub *h)
 	leave(&b);
 	EXPECT(await_gone(h, b.id), "it does not leave");
 	ORDER(h, SEND "\"news\",\"data\":1}", "OK 0\n");
-	order_for(h, SUBSCRIBE "\"news\"}", b.id, "ERR unknown device ");
+	ORDER_FOR(h, SUBSCRIBE "\"news\"}", b.id, "ERR unknown device ");
 	leave(&a);
 }
 

@@ -101,7 +101,6 @@ values(const struct hub *h)
 	int port = h->port[1], fd;
 	static char json[WS_STATS_MAX] = ",";
 	struct client a, b;
-	char text[200];
 	size_t n;
 
 	CASE("--metrics: scrapers are not counted as clients");
@@ -113,9 +112,7 @@ values(const struct hub *h)
 	join(&a, h);
 	join(&b, h);
 	fd = dial_unix(h->control);
-	snprintf(text, sizeof text, "{\"action\":\"subscribe\","
-	    "\"device\":\"%s\",\"channel\":\"x\"}\n", a.id);
-	ASK(fd, text, "OK 1\n");
+	ASK(fd, with_id(SUBSCRIBE "\"x\"}\n", a.id), "OK 1\n");
 	ASK(fd, M1 "\n", "OK 2\n");
 	ASK(fd, "{}\n", "ERR no \"action\"\n");
 	TEXT(&a, "1");
@@ -160,9 +157,8 @@ values(const struct hub *h)
 	SAMPLE(port, "wshub_refusals_total{reason=\"full\"}", 1);
 
 	CASE("--metrics: why sessions have ended");
-	snprintf(text, sizeof text, "{\"action\":\"kick\","
-	    "\"device\":\"%s\"}\n", a.id);
-	ASK(fd, text, "OK 1\n");
+	ASK(fd, with_id("{\"action\":\"kick\",\"device\":\"%s\"}\n", a.id),
+	    "OK 1\n");
 	close(fd);
 	put_frame(&b, 0x88, "\x03\xe8", 2);
 	CLOSED(&b, 1000);

@@ -76,9 +76,7 @@ reports(void)
 		;
 	close(fd);
 	fd = dial_unix(h.control);
-	snprintf(text, sizeof text, "{\"action\":\"subscribe\","
-	    "\"device\":\"%s\",\"channel\":\"x\"}\n", a.id);
-	ASK(fd, text, "OK 1\n");
+	ASK(fd, with_id(SUBSCRIBE "\"x\"}\n", a.id), "OK 1\n");
 	ASK(fd, M1 "\n", "OK 2\n");
 	ASK(fd, "{}\n", "ERR no \"action\"\n");
 	TEXT(&a, "1");

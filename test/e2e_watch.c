@@ -76,16 +76,6 @@ event_is(const char *file, int line, int fd, const char *device,
 #define RESUME "resume@,\"sessions\":1,\"address\":\"\""
 #define GONE(reason) "disconnect@,\"sessions\":0,\"reason\":\"" reason "\""
 
-static void
-order_device(const struct hub *h, const char *object, const char *device,
-    const char *want)
-{
-	char text[512];
-
-	snprintf(text, sizeof text, object, device);
-	ORDER(h, text, want);
-}
-
 /* What makes a client go. */
 static void
 close_normally(const struct hub *h, struct visitor *v)
@@ -129,7 +119,7 @@ be_kicked(const struct hub *h, struct visitor *v)
 	unsigned char *data;
 	size_t len;
 
-	order_device(h, "{\"action\":\"kick\",\"device\":\"%s\",\"code\":4321,"
+	ORDER_FOR(h, "{\"action\":\"kick\",\"device\":\"%s\",\"code\":4321,"
 	    "\"reason\":\"out\"}", v->device, "OK 1\n");
 	EXPECT(get_frame(&v->c, &data, &len) == 0x88 && len == 5 &&
 	    memcmp(data, "\x10\xe1out", 5) == 0, "no Close 4321 \"out\"");
@@ -193,8 +183,7 @@ reasons(void)
 		CASE(ways[i].name);
 		visit(&v, &h, "/");
 		EVENT(fd, v.device, CONNECT);
-		order_device(&h, "{\"action\":\"subscribe\",\"device\":\"%s\","
-		    "\"channel\":\"c\"}", v.device, "OK 1\n");
+		ORDER_FOR(&h, SUBSCRIBE "\"c\"}", v.device, "OK 1\n");
 		EVENT(fd, "", "\"channel_occupied\",\"channel\":\"c\"");
 		ways[i].go(&h, &v);
 		EVENT(fd, v.device, ways[i].gone);
@@ -217,7 +206,7 @@ reasons(void)
 	leave(&v.c);
 	EVENT(fd, v.device, AWAY("closed"));
 	/* It is gone when the next object is read. */
-	order_device(&h, "{\"action\":\"kick\",\"device\":\"%s\"}"
+	ORDER_FOR(&h, "{\"action\":\"kick\",\"device\":\"%s\"}"
 	    "{\"action\":\"count\"}", v.device, "OKOK 0\n");
 	EVENT(fd, v.device, GONE("kicked"));
 	come_back(&w, &h, &v, "0");
@@ -251,7 +240,7 @@ reasons(void)
 	visit(&v, &h, "/x?token=secret");
 	EVENT(fd, v.device, "connect@,\"sessions\":1,\"address\":\"\","
 	    "\"path\":\"/x\"");
-	order_device(&h, "{\"action\":\"info\",\"device\":\"%s\"}", v.device,
+	ORDER_FOR(&h, "{\"action\":\"info\",\"device\":\"%s\"}", v.device,
 	    "OK {\"sessions\":[{\"address\":\"127.0.0.1:");
 	ORDER(&h, "{\"action\":\"count\"}", "OK 2\n");
 	EXPECT(counter(&h, "kicked") == 2, "%lld were kicked",
@@ -442,21 +431,17 @@ verbs(void)
 	CASE("ctl: verbs, a value a line, and what is wrong with them");
 	START(&h, QUIET_HUB);
 	visit(&v, &h, "/");
-	order_device(&h, "{\"action\":\"subscribe\",\"device\":\"%s\","
-	    "\"channel\":\"t\\t\\u001b\\\"\"}", v.device, "OK 1\n");
+	ORDER_FOR(&h, SUBSCRIBE "\"t\\t\\u001b\\\"\"}", v.device, "OK 1\n");
 	COMMAND(0, "t\\u0009\\u001b\\\"\"\t1\n", NULL, "ctl", "-s", h.control,
 	    "channels");
-	order_device(&h, "{\"action\":\"unsubscribe\",\"device\":\"%s\","
-	    "\"channel\":\"t\\t\\u001b\\\"\"}", v.device, "OK 1\n");
-	order_device(&h, "{\"action\":\"subscribe\",\"device\":\"%s\","
-	    "\"channel\":\"a b\"}", v.device, "OK 1\n");
+	ORDER_FOR(&h, UNSUBSCRIBE "\"t\\t\\u001b\\\"\"}", v.device, "OK 1\n");
+	ORDER_FOR(&h, SUBSCRIBE "\"a b\"}", v.device, "OK 1\n");
 	pid = spawn(ARGS("ctl", "-s", h.control, "watch", "disconnect",
 	    "channel_occupied"), NULL, "watch.out", "watch.err", 0, 022);
 	for (i = 0; i < sizeof asked / sizeof *asked; i++) {
 		if (strcmp(asked[i].args[0], "channels") == 0 &&
 		    asked[i].args[1] != NULL && *asked[i].args[1] == '@')
-			order_device(&h, "{\"action\":\"subscribe\",\"device\":"
-			    "\"%s\",\"channel\":\"t\\t\\u001b\\\"\"}",
+			ORDER_FOR(&h, SUBSCRIBE "\"t\\t\\u001b\\\"\"}",
 			    v.device, "OK 1\n");
 		args[0] = "ctl";
 		args[1] = "-s";

@@ -751,6 +751,20 @@ order(const char *file, int line, const struct hub *h, const char *text,
 	return right;
 }
 
+/* An object about the device of that id: "%s" in the format. */
+#define ORDER_FOR(h, format, id, want) ORDER(h, with_id(format, id), want)
+#define SUBSCRIBE "{\"action\":\"subscribe\",\"device\":\"%s\",\"channel\":"
+#define UNSUBSCRIBE \
+    "{\"action\":\"unsubscribe\",\"device\":\"%s\",\"channel\":"
+static inline const char *
+with_id(const char *format, const char *id)
+{
+	static char text[512];
+
+	snprintf(text, sizeof text, format, id);
+	return text;
+}
+
 /* Waits until the device of that id is gone: 1, or 0 when time is up. */
 static inline int
 await_gone(const struct hub *h, const char *id)

@@ -15,6 +15,7 @@ import fs from "node:fs";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
+import { runCases, same, test } from "./cases.mjs";
 import { Proxy, count, fault } from "./proxy.mjs";
 
 const { PORT, TLS_PORT, SOCK, HUB, TOP, WEB, SPKI, MODULES, RESTART, CHROMIUM } =
@@ -24,14 +25,6 @@ const run = promisify(execFile);
 
 const WS = `ws://127.0.0.1:${PORT}/`;
 const WSS = `wss://localhost:${TLS_PORT}/`;
-const cases = [];
-const test = (name, run) => cases.push([name, run]);
-
-function same(wanted, got, what) {
-	const show = (x) => String(JSON.stringify(x)).slice(0, 300);
-	if (JSON.stringify(wanted) !== JSON.stringify(got))
-		throw new Error(`${what}: wanted ${show(wanted)}, got ${show(got)}`);
-}
 
 /* wshub ctl with objects; its lines. */
 async function ctl(...objects) {
@@ -309,27 +302,10 @@ for (const signal of ["TERM", "KILL"])
 		}
 	});
 
-/* The whole has 150 s. */
-setTimeout(async () => {
-	console.log("not ok - browser.mjs ends in 150 s");
-	await browser.close();
-	process.exit(1);
-}, 150000).unref();
-
-let failed = 0;
-for (const [name, run] of cases) {
-	try {
-		await run();
-		console.log(`ok - ${name}`);
-	} catch (error) {
-		const at = /browser\.mjs:(\d+)/.exec((error.stack || "").split("\n").find((line) =>
-			/browser\.mjs:\d/.test(line) && !/ same\b/.test(line)))?.[1] ?? "?";
-		console.log(`    browser.mjs:${at}: ${error.message.split("\n")[0]}`);
-		console.log(`not ok - ${name}`);
-		failed++;
+await runCases(import.meta.url, 150, {
+	failed: async () => {
 		for (const context of browser.contexts())
 			await context.close();
-	}
-}
-await browser.close();
-process.exit(failed ? 1 : 0);
+	},
+	last: () => browser.close(),
+});

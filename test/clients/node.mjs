@@ -13,6 +13,7 @@ import fs from "node:fs";
 import net from "node:net";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
+import { runCases, same, sleep, test, until } from "./cases.mjs";
 import { Proxy, count, fault } from "./proxy.mjs";
 
 const { PORT, TLS_PORT, SOCK, CA, TOP, MODULES, RESTART } = process.env;
@@ -23,16 +24,6 @@ const Hub = globalThis.Hub;
 const WS = `ws://127.0.0.1:${PORT}/`;
 const WSS = `wss://localhost:${TLS_PORT}/`;
 const HB = '{"action":"hb"}';
-const cases = [];
-const test = (name, run) => cases.push([name, run]);
-
-function same(wanted, got, what) {
-	const show = (x) => String(JSON.stringify(x)).slice(0, 200);
-	if (JSON.stringify(wanted) !== JSON.stringify(got))
-		throw new Error(`${what}: wanted ${show(wanted)}, got ${show(got)}`);
-}
-
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 function within(ms, what, promise) {
 	let timer;
@@ -40,12 +31,6 @@ function within(ms, what, promise) {
 		timer = setTimeout(() =>
 			reject(new Error(`${what}: nothing in ${ms} ms`)), ms);
 	})]).finally(() => clearTimeout(timer));
-}
-
-async function until(ms, what, held) {
-	for (const end = Date.now() + ms; !held(); await sleep(5))
-		if (Date.now() > end)
-			throw new Error(`${what}: not in ${ms} ms`);
 }
 
 /* A client that keeps what it gets: next() gives messages one by one. */
@@ -685,24 +670,5 @@ test("hub.js: a hub that is started again gives a new id", async () => {
 	}
 });
 
-/* What hangs ends with its case: the whole has 60 s. */
-setTimeout(() => {
-	console.log("not ok - node.mjs ends in 60 s");
-	process.exit(1);
-}, 60000).unref();
-
-let failed = 0;
-for (const [name, run] of cases) {
-	try {
-		await run();
-		console.log(`ok - ${name}`);
-	} catch (error) {
-		const place = (error.stack || "").split("\n").find((line) =>
-			/node\.mjs:\d/.test(line) && !/ (same|within|until|Timeout)\b/.test(line));
-		const at = /node\.mjs:(\d+)/.exec(place)?.[1] ?? "?";
-		console.log(`    node.mjs:${at}: ${error.message}`);
-		console.log(`not ok - ${name}`);
-		failed++;
-	}
-}
-process.exit(failed ? 1 : 0);
+/* What hangs ends with its case. */
+await runCases(import.meta.url, 60, { helpers: / (within|Timeout)\b/ });

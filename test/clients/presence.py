@@ -9,7 +9,6 @@ cases looks at.
 """
 import asyncio
 import html
-import importlib.util
 import json
 import os
 import random
@@ -19,45 +18,23 @@ import socket
 import struct
 import sys
 import time
-import traceback
 import urllib.error
 import urllib.parse
 import urllib.request
 
 import websockets
 
+from cases import Failure, case, example, run_cases, same
+
 PORT, SOCK, WEB = int(os.environ["PORT"]), os.environ["SOCK"], os.environ["WEB"]
 NODE, RESTART = os.environ["NODE"], os.environ["RESTART"]
 EXAMPLES = os.environ["EXAMPLES"]
-
-
-def example(name):
-    spec = importlib.util.spec_from_file_location(
-        "example_" + name, "%s/%s.py" % (EXAMPLES, name))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-Hub, Presence = example("send").Hub, example("presence").Presence
-TOKEN = example("make_token")
+Hub = example(EXAMPLES + "/send.py").Hub
+Presence = example(EXAMPLES + "/presence.py").Presence
+TOKEN = example(EXAMPLES + "/make_token.py")
 SECRET = TOKEN.read_key(os.environ["KEY"])
 NAMES = ["alice", "7", "1e3", "<script>alert(1)</script>", "a'b\"c&amp;",
          "line\nbreak\u2028here", "ünï", "</ul>", "x" * 255, "\u0001 \\"]
-CASES = []
-
-
-def case(name):
-    return lambda run: CASES.append((name, run))
-
-
-class Failure(Exception):
-    pass
-
-
-def same(wanted, got, what):
-    if wanted != got:
-        raise Failure("%s: wanted %.300r, got %.300r" % (what, wanted, got))
 
 
 def ask(*questions):
@@ -415,28 +392,11 @@ async def _():
             await watcher.end()
 
 
-async def main():
-    failed = 0
-    for name, run in CASES:
-        if "presence.php" in name and not WEB:
-            print("skip - %s: no php or curl" % name)
-            continue
-        try:
-            start = time.monotonic()
-            await asyncio.wait_for(run(), 30)
-            print("ok - " + name)
-            if os.environ.get("TIMES"):
-                print("    %.1f s" % (time.monotonic() - start))
-        except Exception as error:  # what it is belongs into the report
-            line = [place.lineno for place in
-                    traceback.extract_tb(error.__traceback__)
-                    if place.filename == __file__][-1]
-            print("    presence.py:%d: %s: %s" % (
-                line, type(error).__name__, error))
-            print("not ok - " + name)
-            failed += 1
-    if not NODE:
-        print("skip - presence.mjs: no node")
-    return 1 if failed else 0
+def skip(name):
+    return "no php or curl" if "presence.php" in name and not WEB else None
 
-sys.exit(asyncio.run(main()))
+
+STATUS = asyncio.run(run_cases(__file__, 30, skip))
+if not NODE:
+    print("skip - presence.mjs: no node")
+sys.exit(STATUS)

@@ -6,37 +6,20 @@ PORT is the hub's ws:// port, SOCK its control socket, SEND is send.py,
 RESTART the file that lib.sh's cases looks at.
 """
 import asyncio
-import importlib.util
 import json
 import os
 import random
 import re
 import sys
 import time
-import traceback
 
 import websockets
 
-SPEC = importlib.util.spec_from_file_location("send", os.environ["SEND"])
-SEND = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(SEND)
+from cases import Failure, case, example, run_cases, same
 
+SEND = example(os.environ["SEND"])
 URL = "ws://127.0.0.1:%s/" % os.environ["PORT"]
 SOCK = os.environ["SOCK"]
-CASES = []
-
-
-def case(name):
-    return lambda run: CASES.append((name, run))
-
-
-class Failure(Exception):
-    pass
-
-
-def same(wanted, got, what):
-    if wanted != got:
-        raise Failure("%s: wanted %.200r, got %.200r" % (what, wanted, got))
 
 
 async def connect(**options):
@@ -406,20 +389,4 @@ async def _():
     raise Failure("the hub was not started again in 10 s")
 
 
-async def main():
-    failed = 0
-    for name, run in CASES:
-        try:
-            await asyncio.wait_for(run(), 20)
-            print("ok - " + name)
-        except Exception as error:  # what it is belongs into the report
-            line = [place.lineno for place in
-                    traceback.extract_tb(error.__traceback__)
-                    if place.filename == __file__][-1]
-            print("    python.py:%d: %s: %s" % (
-                line, type(error).__name__, error))
-            print("not ok - " + name)
-            failed += 1
-    return 1 if failed else 0
-
-sys.exit(asyncio.run(main()))
+sys.exit(asyncio.run(run_cases(__file__, 20)))

@@ -13,6 +13,7 @@ import { createHmac, generateKeyPairSync, randomBytes } from "node:crypto";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
+import { runCases, same, sleep, test, until } from "./cases.mjs";
 import { Proxy } from "./proxy.mjs";
 
 const { PORT, SOCK, HUB, TOP, KEYS, WEB, MODULES, CHROMIUM } = process.env;
@@ -25,22 +26,7 @@ const run = promisify(execFile);
 
 const URL = `ws://127.0.0.1:${PORT}/`;
 const key = readKey(`${KEYS}/hub.key`);
-const cases = [];
-const test = (name, run) => cases.push([name, run]);
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const now = () => Math.floor(Date.now() / 1000);
-
-function same(wanted, got, what) {
-	const show = (x) => String(JSON.stringify(x)).slice(0, 200);
-	if (JSON.stringify(wanted) !== JSON.stringify(got))
-		throw new Error(`${what}: wanted ${show(wanted)}, got ${show(got)}`);
-}
-
-async function until(ms, what, held) {
-	for (const end = Date.now() + ms; !await held(); await sleep(10))
-		if (Date.now() > end)
-			throw new Error(`${what}: not in ${ms} ms`);
-}
 
 async function ctl(object) {
 	const { stdout } = await run(HUB, ["ctl", "-s", SOCK, JSON.stringify(object)]);
@@ -346,24 +332,4 @@ else
 		}
 	});
 
-/* All cases together must end in 60 s. */
-setTimeout(() => {
-	console.log("not ok - tokens.mjs ends in 60 s");
-	process.exit(1);
-}, 60000).unref();
-
-let failed = 0;
-for (const [name, run] of cases) {
-	try {
-		await run();
-		console.log(`ok - ${name}`);
-	} catch (error) {
-		const place = (error.stack || "").split("\n").find((line) =>
-			/tokens\.mjs:\d/.test(line) && !/ (same|until|device)\b/.test(line));
-		const at = /tokens\.mjs:(\d+)/.exec(place)?.[1] ?? "?";
-		console.log(`    tokens.mjs:${at}: ${error.message.split("\n")[0]}`);
-		console.log(`not ok - ${name}`);
-		failed++;
-	}
-}
-process.exit(failed ? 1 : 0);
+await runCases(import.meta.url, 60, { helpers: / device\b/ });

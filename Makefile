@@ -142,9 +142,9 @@ LOCAL = topic.o control.o command.o hub.o json.o siphash.o ws.o log.o \
 $(B)/local: test/local.c test/alloc.h local.c watch.c relay.h $(LOCAL)
 	$(LINK) test/local.c $(LOCAL)
 
-$(B)/tls: test/tls.c test/alloc.h tls.c pem.o entropy.o log.o
+$(B)/tls: test/tls.c test/alloc.h tls.c pem.o token.o json.o ws.o entropy.o log.o
 	@mkdir -p $(B)
-	test "$(TLS)" = no || $(C) $(LDFLAGS) -o $@ $(BEAR) test/tls.c pem.o entropy.o log.o $(LIB)
+	test "$(TLS)" = no || $(C) $(LDFLAGS) -o $@ $(BEAR) test/tls.c pem.o token.o json.o ws.o entropy.o log.o $(LIB)
 
 # Those that start wshub.
 $(E2E): test/hub.h test/client.h test/group.h

@@ -220,9 +220,6 @@ static const struct reason {
 	{ ERROR_RENEGOTIATION, 0, "renegotiation while there was unsent data" }
 };
 
-/* A memset that the compiler cannot remove as a dead store. */
-static void *(*const volatile secure_memset)(void *, int, size_t) = memset;
-
 /* ------------------------------------------------------- configurations */
 
 /* 1 if the DER has explicit curve parameters. */
@@ -335,7 +332,7 @@ read_pem(struct ws_tls_config *c, struct ws_text text, int want,
 			r = decode_block(&p, &decoder, NULL, NULL);
 		}
 	}
-	secure_memset(&decoder, 0, sizeof decoder);
+	ws_wipe(&decoder, sizeof decoder);
 	return r == 0 ? kind : -1;
 }
 
@@ -599,11 +596,11 @@ ws_tls_config_release(struct ws_tls_config *c)
 		return;
 	/* The cache has secrets too. Wipe only the part that was used. */
 	if (c->cache.store_ptr != 0)
-		secure_memset(c->store, 0, c->cache.store_ptr);
+		ws_wipe(c->store, c->cache.store_ptr);
 	free(c->store);
 	free(c->chain);
 	free(c->der);
-	secure_memset(c, 0, sizeof *c);
+	ws_wipe(c, sizeof *c);
 	free(c);
 }
 
@@ -875,7 +872,7 @@ ws_tls_new(struct ws_tls_config *c, int fd)
 	if (ws_entropy(seed, sizeof seed) == -1)
 		goto fail;
 	br_ssl_engine_inject_entropy(&t->server.eng, seed, sizeof seed);
-	secure_memset(seed, 0, sizeof seed);
+	ws_wipe(seed, sizeof seed);
 	ready = br_ssl_server_reset(&t->server);
 	end_loan(t, 0);
 	if (!ready)
@@ -900,7 +897,7 @@ ws_tls_free(struct ws_tls *t)
 		return;
 	ws_tls_config_release(t->config);
 	free(t->stash);
-	secure_memset(t, 0, sizeof *t);
+	ws_wipe(t, sizeof *t);
 	free(t);
 }
 

@@ -81,11 +81,21 @@ rotate(uint32_t x, unsigned n)
 	return x >> n | x << (32 - n);
 }
 
+/* see ws.h */
+void
+ws_wipe(void *p, size_t len)
+{
+	/* A function that the compiler does not know cannot be removed. */
+	static void *(*const volatile set)(void *, int, size_t) = memset;
+
+	if (p != NULL)
+		(void)set(p, 0, len);
+}
+
 /* FIPS 180-4 section 6.2.2. */
 static void
 sha256_block(uint32_t h[8], const unsigned char *p)
 {
-	volatile uint32_t *wipe;
 	uint32_t w[64], a = h[0], b = h[1], c = h[2], d = h[3], e = h[4];
 	uint32_t f = h[5], g = h[6], i = h[7], x, y;
 	unsigned t;
@@ -123,9 +133,7 @@ sha256_block(uint32_t h[8], const unsigned char *p)
 	h[5] += f;
 	h[6] += g;
 	h[7] += i;
-	/* The block may be a secret. ws_wipe would take four times as long. */
-	for (t = 0, wipe = w; t < 64; t++)
-		wipe[t] = 0;
+	ws_wipe(w, sizeof(w)); /* the block may be a secret */
 }
 
 /* Ends a hash: h is the state before the last len bytes of the message. */
@@ -165,16 +173,6 @@ sha256(unsigned char digest[DIGEST], const void *data, size_t len)
 
 	memcpy(h, initial, sizeof(h));
 	sha256_end(digest, h, data, len, 0);
-}
-
-/* see ws.h */
-void
-ws_wipe(void *p, size_t len)
-{
-	volatile unsigned char *v = p;
-
-	while (v != NULL && len > 0)
-		v[--len] = 0;
 }
 
 /* see ws.h */

@@ -49,9 +49,10 @@
  * flush -> resume -> send -> lines -> { tls, queue, watch -> hub, ws, poll,
  *                                       wheel, peer -> { proxy, listen } }
  *
- * All of them may call log.c, entropy.c and siphash.c. Another program can use
- * ws.c and http.c with this header for WebSocket framing, json.c for JSON, or
- * a complete hub: the files of HUB in test/vendor/Makefile.
+ * All of them may call log.c, entropy.c and siphash.c, and ws_wipe of token.c.
+ * Another program can use ws.c and http.c with this header for WebSocket
+ * framing, json.c for JSON, or a complete hub: the files of HUB in
+ * test/vendor/Makefile.
  *
  * Conventions
  *

@@ -38,10 +38,15 @@ PREFIX = /usr/local
 MANDIR = $(PREFIX)/share/man
 DESTDIR =
 
+# Only with TLS=yes.
+CERT_yes = cert.o
+FAKE_CERT_yes = $(B)/w-cert.o
+
 OBJ = main.o keeper.o privdrop.o sandbox.o log.o ctl.o mint.o service.o \
     loop.o metrics.o backend.o client.o lines.o send.o flush.o admit.o \
-    resume.o peer.o proxy.o wheel.o poll.o listen.o control.o command.o watch.o hub.o \
-    queue.o json.o token.o siphash.o http.o ws.o pem.o tls.o \
+    resume.o peer.o proxy.o wheel.o poll.o listen.o control.o command.o watch.o \
+    hub.o queue.o json.o token.o siphash.o http.o ws.o pem.o tls.o \
+    $(CERT_$(TLS)) \
     entropy.o memory.o signals.o relay.o connect.o bridge.o link.o broker.o \
     deliver.o interest.o local.o topic.o mqtt.o
 C = $(CC) -std=c99 $(WARN) $(CFLAGS)
@@ -57,8 +62,11 @@ $(OBJ): ws.h relay.h .flags
 	$(C) -c -o $@ $<
 
 # From tls.c, or from notls.c if TLS=no.
-tls.o: tls.c notls.c
+tls.o: tls.c notls.c cert.h
 	$(C) -c -o $@ `sed -n s/^tls://p .flags`
+
+cert.o: cert.c cert.h
+	$(C) -c -o $@ $(BEAR_INC) cert.c
 
 # The settings; touched only when they change.
 .flags: FORCE
@@ -90,7 +98,8 @@ TRY = WSHUB_WRAP="$${WSHUB_WRAP:-$(RUN)}" RUN="$(RUN)" TESTS="$(TESTS)" \
 LINK = @mkdir -p $(B); echo link $@; $(TEST_C) $(LDFLAGS) -o $@
 QUICK_LINK = @mkdir -p $(B); echo link $@; \
     $(TEST_C) $(TEST_CFLAGS) $(LDFLAGS) -o $@
-BEAR = `test "$(TLS)" = no || sed -n 's/^tls:\(.*\) [^ ]*$$/-DWITH_TLS\1/p' .flags`
+BEAR_INC = `sed -n 's/^tls:\(.*\) [^ ]*$$/\1/p' .flags`
+BEAR = `test "$(TLS)" = no || echo -DWITH_TLS` $(BEAR_INC)
 LIB = `sed -n s/^lib://p .flags`
 
 # Two at a time, unless it was said how many.
@@ -142,7 +151,7 @@ LOCAL = topic.o control.o command.o hub.o json.o siphash.o ws.o log.o \
 $(B)/local: test/local.c test/alloc.h local.c watch.c relay.h $(LOCAL)
 	$(LINK) test/local.c $(LOCAL)
 
-$(B)/tls: test/tls.c test/alloc.h tls.c pem.o token.o json.o ws.o entropy.o log.o
+$(B)/tls: test/tls.c test/alloc.h tls.c cert.c cert.h pem.o token.o json.o ws.o entropy.o log.o
 	@mkdir -p $(B)
 	test "$(TLS)" = no || $(C) $(LDFLAGS) -o $@ $(BEAR) test/tls.c pem.o token.o json.o ws.o entropy.o log.o $(LIB)
 
@@ -186,7 +195,7 @@ $(B)/conformance: test/conformance.c test/client.h test/plain.h
 FAKE = $(B)/fake.o $(B)/w-queue.o $(B)/w-poll.o $(B)/w-client.o \
     $(B)/w-lines.o $(B)/w-send.o $(B)/w-flush.o $(B)/w-admit.o $(B)/w-resume.o $(B)/w-peer.o \
     $(B)/w-backend.o $(B)/w-loop.o $(B)/w-control.o $(B)/w-watch.o \
-    $(B)/w-tls.o
+    $(B)/w-tls.o $(FAKE_CERT_$(TLS))
 PLAIN = http.o proxy.o ws.o json.o command.o token.o siphash.o listen.o wheel.o pem.o \
     log.o metrics.o
 PART = @mkdir -p $(B); echo part $@; $(TEST_C) -c -o $@
@@ -238,7 +247,10 @@ $(B)/w-backend.o: backend.c
 $(B)/w-loop.o: loop.c
 	$(PART) -DPART='"../loop.c"' test/part.c
 
-$(B)/w-tls.o: tls.c notls.c
+$(B)/w-cert.o: cert.c cert.h
+	$(PART) $(BEAR_INC) -DPART='"../cert.c"' test/part.c
+
+$(B)/w-tls.o: tls.c notls.c cert.h
 	$(PART) `sed -n 's/^tls:\(.*\) \([^ ]*\)$$/\1 -DPART="..\/\2"/p' .flags | sed 's/"/\\"/g'` test/part.c
 
 $(B)/fault: test/fault.c test/peers.h test/client.h $(FAKE) $(B)/w-hub.o $(PLAIN)
@@ -309,7 +321,7 @@ uninstall:
 	    "$(DESTDIR)$(MANDIR)/man8/wshub-relay.8"
 
 clean:
-	rm -f wshub .flags examples/listen $(OBJ)
+	rm -f wshub .flags examples/listen $(OBJ) cert.o
 	rm -rf $(B) build
 
 .PHONY: all bench check check-all clean demo deps dist fuzz install static tests \

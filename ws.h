@@ -15,7 +15,8 @@
  *   command.c  a backend's command: members, names     no I/O, no allocation
  *   control.c  a backend's commands and the replies    no descriptors
  *   pem.c      PEM blocks and their labels             no I/O, no allocation
- *   tls.c      BearSSL: certificates, sessions
+ *   cert.c     BearSSL: certificates, private keys
+ *   tls.c      BearSSL: sessions
  *   listen.c   addresses, listening sockets, the control socket's file
  *   poll.c     poll(2) over hot and cold descriptors
  *   wheel.c    a timer wheel for deadlines

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "alloc.h"
+#include "../cert.c"
 #include "../tls.c"
 #undef malloc
 #undef calloc
@@ -114,7 +115,7 @@ load_anchor(void)
 {
 	static br_x509_decoder_context d;
 	struct ws_text pem = slurp("ca.pem");
-	struct ws_tls_config c;
+	struct ws_cert c;
 	br_x509_certificate one[2];
 	unsigned char der[2048];
 	unsigned seen[WS_PEM_KINDS];
@@ -417,7 +418,8 @@ test_configs(void)
 	for (i = 0; i < sizeof fine / sizeof fine[0]; i++) {
 		CASE(fine[i][1]);
 		c = good(fine[i][0], fine[i][1]);
-		EXPECT(c->nchain == 2, "%u certificates", (unsigned)c->nchain);
+		EXPECT(c->cert.nchain == 2, "%u certificates",
+		    (unsigned)c->cert.nchain);
 		p = connected(c, NULL);
 		ws_tls_config_release(c); /* the session holds its own */
 		echo(p, 100);
@@ -510,7 +512,8 @@ test_configs(void)
 	part.s = both;
 	part.len = n;
 	c = ws_tls_config_new(part, part, words);
-	EXPECT(c != NULL && c->nchain == 2 && words[0] == '\0', "%s", words);
+	EXPECT(c != NULL && c->cert.nchain == 2 && words[0] == '\0', "%s",
+	    words);
 	ws_tls_config_release(c);
 
 	CASE("no memory for a configuration or a session");
@@ -671,6 +674,13 @@ reform(char *out, size_t n, const char **from, const struct form *f,
 }
 
 /* Each form for leaf, intermediate, root and key, and what comes of it. */
+static int
+same_chain(const struct ws_cert *a, const struct ws_cert *b)
+{
+	return a->nchain == b->nchain && a->nder == b->nder &&
+	    memcmp(a->der, b->der, a->nder) == 0;
+}
+
 static void
 test_forms(void)
 {
@@ -690,7 +700,7 @@ test_forms(void)
 
 	sprintf(whole_chain, "%s%s", leaf.s, root.s);
 	ref = ws_tls_config_new(text(whole_chain), key, words);
-	EXPECT(ref != NULL && ref->nchain == 3, "%s", words);
+	EXPECT(ref != NULL && ref->cert.nchain == 3, "%s", words);
 	if (ref == NULL)
 		exit(1);
 	for (f = forms; f < forms + sizeof forms / sizeof *forms; f++) {
@@ -727,18 +737,17 @@ test_forms(void)
 			c = ws_tls_config_new(chain, made_key, words);
 			if (f->line == 0)
 				EXPECT(c != NULL && words[0] == '\0' &&
-				    c->nchain == ref->nchain &&
-				    c->nder == ref->nder && memcmp(c->der,
-				    ref->der, c->nder) == 0, "%s: %u "
+				    same_chain(&c->cert, &ref->cert), "%s: %u "
 				    "certificates, \"%s\"", places[place],
-				    c == NULL ? 0 : (unsigned)c->nchain, words);
+				    c == NULL ? 0 : (unsigned)c->cert.nchain,
+				    words);
 			else
 				EXPECT(c == NULL && strncmp(words, want,
 				    strlen(want)) == 0 && strstr(words,
 				    f->why) != NULL, "%s: \"%s ... %s\" "
 				    "expected: %u certificates, \"%s\"",
 				    places[place], want, f->why, c == NULL ?
-				    0 : (unsigned)c->nchain, words);
+				    0 : (unsigned)c->cert.nchain, words);
 			ws_tls_config_release(c);
 		}
 	}
@@ -756,8 +765,8 @@ test_forms(void)
 	snprintf(want, sizeof want, "line %u of the certificates: a NUL byte",
 	    line);
 	bad(chain, key, want);
-	chain.s = (const char *)ref->der;
-	chain.len = ref->nder;
+	chain.s = (const char *)ref->cert.der;
+	chain.len = ref->cert.nder;
 	bad(chain, key, "of the certificates: a NUL byte");
 	ws_tls_config_release(ref);
 	free((char *)leaf.s);

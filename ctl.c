@@ -18,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "ws.h"
@@ -240,20 +239,14 @@ add_value(struct ws_output *o, struct ws_text value)
 static void
 add_time(struct answer *a, long long seconds, int date)
 {
-	time_t t = (time_t)seconds;
-	struct tm *tm = gmtime(&t);
-	char text[48];
+	char text[WS_DATE_MAX];
 
-	if (tm == NULL || !a->terminal)
-		snprintf(text, sizeof text, "%lld", seconds);
-	else if (date)
-		snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02dZ",
-		    tm->tm_year + 1900, tm->tm_mon + 1, tm->tm_mday,
-		    tm->tm_hour, tm->tm_min, tm->tm_sec);
+	if (a->terminal)
+		strcpy(text + ws_log_date(text, (unsigned long long)seconds),
+		    "Z");
 	else
-		snprintf(text, sizeof text, "%02d:%02d:%02dZ", tm->tm_hour,
-		    tm->tm_min, tm->tm_sec);
-	add(&a->rows, text);
+		snprintf(text, sizeof text, "%lld", seconds);
+	add(&a->rows, a->terminal && !date ? strchr(text, 'T') + 1 : text);
 }
 
 static int

@@ -37,14 +37,12 @@ control_len(const char *s)
 }
 
 /*
- * Writes a time (s since 1970) as in "2026-11-26T19:05:00.123Z " and returns
- * the length. gmtime(3) may read a file at its first call, which the hub
- * cannot. Years are counted from March, so that the leap day is their last:
- * then a month begins on day (153 * month + 2) / 5. 400 years have 146,097
- * days.
+ * See ws.h. gmtime(3) may read a file at its first call, which the hub cannot.
+ * Years are counted from March, so that the leap day is their last: then a
+ * month begins on day (153 * month + 2) / 5. 400 years have 146,097 days.
  */
-static size_t
-write_time(char out[32], unsigned long long seconds, unsigned ms)
+size_t
+ws_log_date(char out[WS_DATE_MAX], unsigned long long seconds)
 {
 	/* Since 1 March of year 0. */
 	unsigned long long days = seconds / 86400 + 719468;
@@ -56,9 +54,10 @@ write_time(char out[32], unsigned long long seconds, unsigned ms)
 	year += (unsigned)(days / 146097 % 25) * 400;
 	month = (5 * day + 2) / 153;
 	day -= (153 * month + 2) / 5;
-	return (size_t)snprintf(out, 32, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ ",
-	    (year + (month >= 10)) % 10000, month < 10 ? month + 3 : month - 9,
-	    day + 1, left / 3600, left / 60 % 60, left % 60, ms % 1000);
+	return (size_t)snprintf(out, WS_DATE_MAX,
+	    "%04u-%02u-%02uT%02u:%02u:%02u", (year + (month >= 10)) % 10000,
+	    month < 10 ? month + 3 : month - 9, day + 1, left / 3600,
+	    left / 60 % 60, left % 60);
 }
 
 /* see ws.h */
@@ -74,9 +73,11 @@ ws_log_line(int level, const char *line)
 
 	if (level > ws_log_level)
 		return;
-	if (ws_log_time && clock_gettime(CLOCK_REALTIME, &t) == 0)
-		n = write_time(out, (unsigned long long)t.tv_sec,
-		    (unsigned)(t.tv_nsec / 1000000));
+	if (ws_log_time && clock_gettime(CLOCK_REALTIME, &t) == 0) {
+		n = ws_log_date(out, (unsigned long long)t.tv_sec);
+		n += (size_t)snprintf(out + n, 8, ".%03uZ ",
+		    (unsigned)(t.tv_nsec / 1000000) % 1000);
+	}
 	n += (size_t)snprintf(out + n, 8, "wshub: ");
 	if (lost != 0 && poll(&err, 1, 0) == 1 && (err.revents & POLLOUT)) {
 		n += (size_t)snprintf(out + n, 64, "(%lu lines lost) ", lost);

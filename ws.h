@@ -2071,6 +2071,13 @@ extern int ws_log_level; /* lines of a higher level are not written */
 extern int ws_log_time;  /* 1: each line begins with the time, in UTC */
 
 /*
+ * Writes a time (s since 1970) in UTC, such as "2026-11-26T19:05:00", and
+ * returns the length, which is always 19.
+ */
+#define WS_DATE_MAX 32
+size_t ws_log_date(char out[WS_DATE_MAX], unsigned long long seconds);
+
+/*
  * Writes one line to standard error. If that would block, the line is dropped
  * and counted.
  */

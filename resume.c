@@ -248,33 +248,23 @@ ws_resume_count(const struct ws_client *c)
 static void
 exchange(struct ws_loop *l, struct ws_client *a, struct ws_client *b)
 {
+#define EXCHANGE(member) (a->member = b->member, b->member = old.member)
 	struct ws_client old = *a;
 
 	ws_poll_exchange(&l->poll, &a->conn, &b->conn);
-	a->tls = b->tls;
-	b->tls = old.tls;
-	a->in = b->in;
-	b->in = old.in;
-	a->partial = b->partial;
-	b->partial = old.partial;
-	a->partial_len = b->partial_len;
-	b->partial_len = old.partial_len;
-	a->peer = b->peer;
-	b->peer = old.peer;
-	a->about = b->about;
-	b->about = old.about;
-	a->pinged = b->pinged;
-	b->pinged = old.pinged;
-	a->before_ping = b->before_ping;
-	b->before_ping = old.before_ping;
-	a->unacked = b->unacked;
-	b->unacked = old.unacked;
-	a->sent = b->sent;
-	b->sent = old.sent;
-	a->connected = b->connected;
-	b->connected = old.connected;
-	a->ended = b->ended;
-	b->ended = old.ended;
+	EXCHANGE(tls);
+	EXCHANGE(in);
+	EXCHANGE(partial);
+	EXCHANGE(partial_len);
+	EXCHANGE(peer);
+	EXCHANGE(about);
+	EXCHANGE(pinged);
+	EXCHANGE(before_ping);
+	EXCHANGE(unacked);
+	EXCHANGE(sent);
+	EXCHANGE(connected);
+	EXCHANGE(ended);
+#undef EXCHANGE
 }
 
 /* see ws.h */

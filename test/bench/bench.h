@@ -59,6 +59,12 @@ void give_up(const char *why);
 /* CLOCK_MONOTONIC, ns. */
 int64_t now(void);
 
+/*
+ * This process gets only the CPU time that the meter leaves from now on; unless
+ * rounds is 1: on a busy machine it would get next to none.
+ */
+void yield_to_meter(void);
+
 /* -------------------------------------------------------------- bench.c */
 
 struct work {

@@ -13,7 +13,6 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,7 +86,6 @@ static void
 be_crowd(const struct crowd *w)
 {
 	static struct epoll_event ready[256];
-	static const struct sched_param none;
 	struct epoll_event e = { 0 };
 	int ep = epoll_create1(0), backend = -1, n, k;
 	unsigned i;
@@ -95,7 +93,7 @@ be_crowd(const struct crowd *w)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	clients_may_go = 1;
 	if (!w->busy)
-		sched_setscheduler(0, SCHED_IDLE, &none);
+		yield_to_meter();
 	clients_join(w->from, w->from + w->n, 64, 0);
 	if (w->object != NULL)
 		backend = server_backend();
@@ -637,7 +635,6 @@ unfinished_records(void)
 static void
 be_stranger(void)
 {
-	static const struct sched_param none;
 	static const struct linger reset = { 1, 0 };
 	enum { TOGETHER = 64 };
 	struct member *c = client + CLIENTS_MAX - TOGETHER;
@@ -645,7 +642,7 @@ be_stranger(void)
 	int n, i;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	sched_setscheduler(0, SCHED_IDLE, &none);
+	yield_to_meter();
 	n = server_greet(0, NULL, 0, request);
 	/* Of the signature the first byte, which has no bits to spare. */
 	p = strchr(strstr(request, "&token="), ' ') - 43;

@@ -7,7 +7,6 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -186,7 +185,6 @@ enum kind { CALM, SNAPSHOTS, LISTS, CHURNING, DEAF };
 static pid_t
 disturb(enum kind kind, unsigned devices, unsigned away)
 {
-	static const struct sched_param none;
 	int fd, i;
 	pid_t pid = fork();
 
@@ -195,7 +193,7 @@ disturb(enum kind kind, unsigned devices, unsigned away)
 	if (pid != 0)
 		return pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	sched_setscheduler(0, SCHED_IDLE, &none);
+	yield_to_meter();
 	fd = server_backend();
 	switch (kind) {
 	case SNAPSHOTS:

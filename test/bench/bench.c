@@ -1,9 +1,9 @@
 /* wshub: ISC licence, see LICENSE. */
 /*
- * What a delivery costs: bench WSHUB CERTS ROWS [quick|sessions|watch|relay].
- * Quick is one round of a tenth, without some of the largest: to see that it
- * works, on a busy machine as well, not to measure. Sessions is what sessions.c has, alone, and watch what
- * watch.c has.
+ * What a delivery costs: bench WSHUB CERTS ROWS [quick|GROUP].
+ * Quick is one round of a tenth or less, without the largest and much that
+ * differs in a number only: to see that it works, on a busy machine as well, not
+ * to measure. A GROUP is sessions, watch or relay: the rows of that file alone.
  * If OLD in the environment names another wshub, such as the last release's, it
  * gets columns or rows of its own, from the same run.
  *
@@ -296,7 +296,7 @@ compare(const char *name, const char *kind, struct work w)
 	int i, s;
 
 	if (rounds == 1)
-		w.messages = w.messages / 10 + 1;
+		w.messages = w.messages / 40 + 1;
 	for (i = 0; i < rounds; i++) {
 		for (s = BARE; s >= OURS; s--) {
 			if (!server_there(s))
@@ -336,30 +336,31 @@ deliveries(void)
 {
 	static const struct {
 		const char *name, *kind;
+		int quick;
 		struct work w;
 	} table[] = {
-	{ "to 10 of 200 B", "fan-out", FAN(10, 200, 1, 10000) },
-	{ "to 100 of 200 B", "fan-out", FAN(100, 200, 1, 1500) },
-	{ "to 1,000 of 200 B", "fan-out", FAN(1000, 200, 1, 200) },
-	{ "to 3,000 of 200 B", "fan-out", FAN(3000, 200, 1, 80) },
-	{ "to 10,000 of 200 B", "fan-out", FAN(10000, 200, 1, 30) },
-	{ "to 1,000 of 100 B", NULL, FAN(1000, 100, 1, 200) },
-	{ "to 1,000 of 1 kB", NULL, FAN(1000, 1000, 1, 200) },
-	{ "to 1,000 of 16 kB", NULL, FAN(1000, 16000, 1, 60) },
-	{ "to 10,000 of 100 B", NULL, FAN(10000, 100, 1, 30) },
-	{ "to 10,000 of 1 kB", NULL, FAN(10000, 1000, 1, 20) },
-	{ "to 10,000 of 16 kB", NULL, FAN(10000, 16000, 1, 8) },
-	{ "to 1,000 of 100 B, 64 ahead", NULL, FAN(1000, 100, 64, 4000) },
-	{ "to 1,000 of 1 kB, 64 ahead", NULL, FAN(1000, 1000, 64, 1000) },
-	{ "to 10,000 of 100 B, 64 ahead", NULL, FAN(10000, 100, 64, 320) },
-	{ "to 1,000 of 200 B, 20 a second", NULL, { .fanout = 1,
+	{ "to 10 of 200 B", "fan-out", 1, FAN(10, 200, 1, 10000) },
+	{ "to 100 of 200 B", "fan-out", 1, FAN(100, 200, 1, 1500) },
+	{ "to 1,000 of 200 B", "fan-out", 1, FAN(1000, 200, 1, 200) },
+	{ "to 3,000 of 200 B", "fan-out", 0, FAN(3000, 200, 1, 80) },
+	{ "to 10,000 of 200 B", "fan-out", 0, FAN(10000, 200, 1, 30) },
+	{ "to 1,000 of 100 B", NULL, 0, FAN(1000, 100, 1, 200) },
+	{ "to 1,000 of 1 kB", NULL, 0, FAN(1000, 1000, 1, 200) },
+	{ "to 1,000 of 16 kB", NULL, 1, FAN(1000, 16000, 1, 60) },
+	{ "to 10,000 of 100 B", NULL, 0, FAN(10000, 100, 1, 30) },
+	{ "to 10,000 of 1 kB", NULL, 0, FAN(10000, 1000, 1, 20) },
+	{ "to 10,000 of 16 kB", NULL, 0, FAN(10000, 16000, 1, 8) },
+	{ "to 1,000 of 100 B, 64 ahead", NULL, 1, FAN(1000, 100, 64, 4000) },
+	{ "to 1,000 of 1 kB, 64 ahead", NULL, 0, FAN(1000, 1000, 64, 1000) },
+	{ "to 10,000 of 100 B, 64 ahead", NULL, 0, FAN(10000, 100, 64, 320) },
+	{ "to 1,000 of 200 B, 20 a second", NULL, 1, { .fanout = 1,
 	    .clients = 1000, .size = 200, .ahead = 64, .messages = 100,
 	    .pause = 50000000 } },
-	{ "one of 10", "sendToDevice", ONE(10) },
-	{ "one of 100", "sendToDevice", ONE(100) },
-	{ "one of 1,000", "sendToDevice", ONE(1000) },
-	{ "one of 3,000", "sendToDevice", ONE(3000) },
-	{ "one of 10,000", "sendToDevice", ONE(10000) }
+	{ "one of 10", "sendToDevice", 1, ONE(10) },
+	{ "one of 100", "sendToDevice", 1, ONE(100) },
+	{ "one of 1,000", "sendToDevice", 1, ONE(1000) },
+	{ "one of 3,000", "sendToDevice", 0, ONE(3000) },
+	{ "one of 10,000", "sendToDevice", 0, ONE(10000) }
 	};
 	size_t i;
 
@@ -368,8 +369,7 @@ deliveries(void)
 	    "from publishing to receiving",
 	    server_there(OLD) ? COLUMNS "      old ours/old" : COLUMNS);
 	for (i = 0; i < sizeof table / sizeof *table; i++)
-		if (rounds > 1 || table[i].w.clients <= 1000 ||
-		    (table[i].kind != NULL && table[i].w.clients <= 3000))
+		if (rounds > 1 || table[i].quick)
 			compare(table[i].name, table[i].kind, table[i].w);
 }
 
@@ -383,8 +383,10 @@ encrypted(void)
 
 	if (certs == NULL)
 		return;
-	if (rounds == 1)
+	if (rounds == 1) {
 		w.clients = 200;
+		w.messages = 40;
+	}
 	title("The same by wss://, AES-128-GCM",
 	    "      wss       ws  ratio     nchan mosquitto");
 	for (i = 0; i < rounds; i++) {
@@ -439,7 +441,7 @@ entrances(void)
 	    "     ours     bare  ratio     nchan mosquitto    ours   nchan "
 	    "mosquitto");
 	for (tls = 0; tls < (certs == NULL ? 1 : 3); tls++) {
-		n = rounds == 1 ? 200 : 5000;
+		n = rounds == 1 ? 50 : 5000;
 		for (s = 0; s < SERVERS; s++) {
 			us[s] = bytes[s] = 0;
 			if (s == BARE && tls)
@@ -505,7 +507,7 @@ static void
 storm(enum which server)
 {
 	struct work w = FAN(500, 200, 64, 300);
-	unsigned n = rounds == 1 ? 300 : 5000;
+	unsigned n = rounds == 1 ? 60 : 5000;
 	struct result calm, r;
 	int to[2], from[2], status, in;
 	double seconds;

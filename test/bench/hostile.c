@@ -249,7 +249,7 @@ static void
 beside(enum which server, const char *object, double seconds, double *f)
 {
 	static double reply[SAMPLES];
-	struct crowd w = { .n = rounds == 1 ? 500 : 3000, .object = object };
+	struct crowd w = { .n = rounds == 1 ? 200 : 3000, .object = object };
 	double idle;
 	unsigned long n = 0, frames;
 	int64_t begun, until, due;
@@ -574,7 +574,7 @@ burst_to(enum which server, unsigned n, double *peak, double *ms)
 static void
 bursts(void)
 {
-	unsigned n = rounds == 1 ? 1000 : 9000;
+	unsigned n = rounds == 1 ? 200 : 9000;
 	int times = rounds == 1 ? 1 : 3, s, i;
 	double peak[ROUNDS], ms[ROUNDS];
 

@@ -55,7 +55,7 @@ fan_out(void)
 	int i, k;
 
 	if (rounds == 1)
-		w.messages = 200;
+		w.clients = 100;
 	title("Fan-out to sessions that can be resumed, and that answer Pings, "
 	    "us a delivery; beside\nclients without a session, and bare",
 	    " sessions   plain      bare  x plain   x bare");
@@ -326,7 +326,7 @@ static double
 cost(int kind, enum which server)
 {
 	struct work channel = FAN(1000, 200, 4, 4000), device = ONE(1000);
-	unsigned n = rounds == 1 ? 200 : 2000;
+	unsigned n = rounds == 1 ? 100 : 2000;
 	double us, bytes;
 
 	switch (kind) {

@@ -104,8 +104,13 @@ LIB = `sed -n s/^lib://p .flags`
 
 # Two at a time, unless it was said how many.
 check:
-	@case " $$MAKEFLAGS " in *" -j"*) $(MAKE) tests ;; \
-	*) $(MAKE) -j2 tests ;; esac
+	@goals=tests; \
+	for test in $(TESTS); do \
+		[ "$$goals" != tests ] || goals="wshub $(B)/echo"; \
+		goals="$$goals $(B)/$$test"; \
+	done; \
+	case " $$MAKEFLAGS " in *" -j"*) $(MAKE) $$goals ;; \
+	*) $(MAKE) -j2 $$goals ;; esac
 	@$(TRY) units
 
 check-all:

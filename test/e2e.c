@@ -655,18 +655,18 @@ test_channels(const struct hub *h)
 	join(&b, h);
 #define SEND "{\"action\":\"sendToChannel\",\"channel\":"
 	ORDER(h, SEND "\"news\",\"data\":0}", "OK 0\n");
-	ORDER_FOR(h, SUBSCRIBE "\"news\"}", a.id, "OK 1\n");
-	ORDER_FOR(h, SUBSCRIBE "\"news\",\"data\":{\"old\":1}}", a.id,
+	ORDER_FOR(h, SUBSCRIBE_TO "\"news\"}", a.id, "OK 1\n");
+	ORDER_FOR(h, SUBSCRIBE_TO "\"news\",\"data\":{\"old\":1}}", a.id,
 	    "OK 0\n");
 	ORDER(h, SEND "\"news\",\"data\":1}", "OK 1\n");
-	ORDER_FOR(h, SUBSCRIBE "\"news\"}", b.id, "OK 1\n");
-	ORDER_FOR(h, SUBSCRIBE "\"\\u006eews\"}", b.id, "OK 0\n");
-	ORDER_FOR(h, SUBSCRIBE "\"New\"}", b.id, "OK 1\n");
+	ORDER_FOR(h, SUBSCRIBE_TO "\"news\"}", b.id, "OK 1\n");
+	ORDER_FOR(h, SUBSCRIBE_TO "\"\\u006eews\"}", b.id, "OK 0\n");
+	ORDER_FOR(h, SUBSCRIBE_TO "\"New\"}", b.id, "OK 1\n");
 	ORDER(h, SEND "\"news\",\"data\":2}", "OK 2\n");
 	ORDER(h, SEND "\"New\",\"data\":3}", "OK 1\n");
-	ORDER_FOR(h, UNSUBSCRIBE "\"news\"}", a.id, "OK 1\n");
-	ORDER_FOR(h, UNSUBSCRIBE "\"news\"}", a.id, "OK 0\n");
-	ORDER_FOR(h, UNSUBSCRIBE "\"never\"}", a.id, "OK 0\n");
+	ORDER_FOR(h, UNSUBSCRIBE_FROM "\"news\"}", a.id, "OK 1\n");
+	ORDER_FOR(h, UNSUBSCRIBE_FROM "\"news\"}", a.id, "OK 0\n");
+	ORDER_FOR(h, UNSUBSCRIBE_FROM "\"never\"}", a.id, "OK 0\n");
 	ORDER(h, SEND "\"news\",\"data\":4}", "OK 1\n");
 	ORDER(h, "{\"action\":\"multicast\",\"data\":5}", "OK 2\n");
 	TEXT(&a, "1");
@@ -678,8 +678,8 @@ test_channels(const struct hub *h)
 	TEXT(&b, "5");
 
 	CASE("channels: a number is its text, as PHP's == has it");
-	ORDER_FOR(h, SUBSCRIBE "42}", a.id, "OK 1\n");
-	ORDER_FOR(h, SUBSCRIBE "\"42\"}", a.id, "OK 0\n");
+	ORDER_FOR(h, SUBSCRIBE_TO "42}", a.id, "OK 1\n");
+	ORDER_FOR(h, SUBSCRIBE_TO "\"42\"}", a.id, "OK 0\n");
 	ORDER(h, SEND "\"42\",\"data\":\"n\"}", "OK 1\n");
 	ORDER(h, SEND "42,\"data\":\"m\"}", "OK 1\n");
 	ORDER(h, SEND "42.0,\"data\":\"no\"}", "OK 0\n");
@@ -689,14 +689,14 @@ test_channels(const struct hub *h)
 	CASE("channels: names of 255 bytes, not of 256, not of none");
 	memset(name, 'n', sizeof name);
 	for (i = 255; i <= 256; i++) {
-		snprintf(text, sizeof text, SUBSCRIBE "\"%.*s\"}", a.id, i,
+		snprintf(text, sizeof text, SUBSCRIBE_TO "\"%.*s\"}", a.id, i,
 		    name);
 		ORDER(h, text, i == 255 ? "OK 1\n" : "ERR \"channel\" is ");
 	}
 	snprintf(text, sizeof text, SEND "\"%.*s\",\"data\":6}", 255, name);
 	ORDER(h, text, "OK 1\n");
 	TEXT(&a, "6");
-	ORDER_FOR(h, SUBSCRIBE "\"\"}", a.id, "ERR \"channel\" is ");
+	ORDER_FOR(h, SUBSCRIBE_TO "\"\"}", a.id, "ERR \"channel\" is ");
 
 	CASE("devices: sendToDevice, and one that is not there");
 	ORDER_FOR(h, "{\"action\":\"sendToDevice\",\"device\":\"%s\","
@@ -706,9 +706,9 @@ test_channels(const struct hub *h)
 	    "\"data\":1}", "nobody", "OK 0\n");
 	ORDER(h, "{\"action\":\"sendToDevice\",\"device\":7,\"data\":1}",
 	    "OK 0\n");
-	ORDER_FOR(h, SUBSCRIBE "\"news\"}", "nobody",
+	ORDER_FOR(h, SUBSCRIBE_TO "\"news\"}", "nobody",
 	    "ERR unknown device \"nobody\"\n");
-	ORDER_FOR(h, UNSUBSCRIBE "\"news\"}", "nobody",
+	ORDER_FOR(h, UNSUBSCRIBE_FROM "\"news\"}", "nobody",
 	    "ERR unknown device \"nobody\"\n");
 
 	CASE("devices: unknown keys, and of a key given twice the last");
@@ -721,7 +721,7 @@ test_channels(const struct hub *h)
 	leave(&b);
 	EXPECT(await_gone(h, b.id), "it does not leave");
 	ORDER(h, SEND "\"news\",\"data\":1}", "OK 0\n");
-	ORDER_FOR(h, SUBSCRIBE "\"news\"}", b.id, "ERR unknown device ");
+	ORDER_FOR(h, SUBSCRIBE_TO "\"news\"}", b.id, "ERR unknown device ");
 	leave(&a);
 }
 

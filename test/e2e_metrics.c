@@ -112,7 +112,7 @@ values(const struct hub *h)
 	join(&a, h);
 	join(&b, h);
 	fd = dial_unix(h->control);
-	ASK(fd, with_id(SUBSCRIBE "\"x\"}\n", a.id), "OK 1\n");
+	ASK(fd, with_id(SUBSCRIBE_TO "\"x\"}\n", a.id), "OK 1\n");
 	ASK(fd, M1 "\n", "OK 2\n");
 	ASK(fd, "{}\n", "ERR no \"action\"\n");
 	TEXT(&a, "1");

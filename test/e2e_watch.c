@@ -183,7 +183,7 @@ reasons(void)
 		CASE(ways[i].name);
 		visit(&v, &h, "/");
 		EVENT(fd, v.device, CONNECT);
-		ORDER_FOR(&h, SUBSCRIBE "\"c\"}", v.device, "OK 1\n");
+		ORDER_FOR(&h, SUBSCRIBE_TO "\"c\"}", v.device, "OK 1\n");
 		EVENT(fd, "", "\"channel_occupied\",\"channel\":\"c\"");
 		ways[i].go(&h, &v);
 		EVENT(fd, v.device, ways[i].gone);
@@ -431,17 +431,17 @@ verbs(void)
 	CASE("ctl: verbs, a value a line, and what is wrong with them");
 	START(&h, QUIET_HUB);
 	visit(&v, &h, "/");
-	ORDER_FOR(&h, SUBSCRIBE "\"t\\t\\u001b\\\"\"}", v.device, "OK 1\n");
+	ORDER_FOR(&h, SUBSCRIBE_TO "\"t\\t\\u001b\\\"\"}", v.device, "OK 1\n");
 	COMMAND(0, "t\\u0009\\u001b\\\"\"\t1\n", NULL, "ctl", "-s", h.control,
 	    "channels");
-	ORDER_FOR(&h, UNSUBSCRIBE "\"t\\t\\u001b\\\"\"}", v.device, "OK 1\n");
-	ORDER_FOR(&h, SUBSCRIBE "\"a b\"}", v.device, "OK 1\n");
+	ORDER_FOR(&h, UNSUBSCRIBE_FROM "\"t\\t\\u001b\\\"\"}", v.device, "OK 1\n");
+	ORDER_FOR(&h, SUBSCRIBE_TO "\"a b\"}", v.device, "OK 1\n");
 	pid = spawn(ARGS("ctl", "-s", h.control, "watch", "disconnect",
 	    "channel_occupied"), NULL, "watch.out", "watch.err", 0, 022);
 	for (i = 0; i < sizeof asked / sizeof *asked; i++) {
 		if (strcmp(asked[i].args[0], "channels") == 0 &&
 		    asked[i].args[1] != NULL && *asked[i].args[1] == '@')
-			ORDER_FOR(&h, SUBSCRIBE "\"t\\t\\u001b\\\"\"}",
+			ORDER_FOR(&h, SUBSCRIBE_TO "\"t\\t\\u001b\\\"\"}",
 			    v.device, "OK 1\n");
 		args[0] = "ctl";
 		args[1] = "-s";

@@ -753,8 +753,8 @@ order(const char *file, int line, const struct hub *h, const char *text,
 
 /* An object about the device of that id: "%s" in the format. */
 #define ORDER_FOR(h, format, id, want) ORDER(h, with_id(format, id), want)
-#define SUBSCRIBE "{\"action\":\"subscribe\",\"device\":\"%s\",\"channel\":"
-#define UNSUBSCRIBE \
+#define SUBSCRIBE_TO "{\"action\":\"subscribe\",\"device\":\"%s\",\"channel\":"
+#define UNSUBSCRIBE_FROM \
     "{\"action\":\"unsubscribe\",\"device\":\"%s\",\"channel\":"
 static inline const char *
 with_id(const char *format, const char *id)

@@ -202,7 +202,7 @@ FAKE = $(B)/fake.o $(B)/w-queue.o $(B)/w-poll.o $(B)/w-client.o \
     $(B)/w-backend.o $(B)/w-loop.o $(B)/w-control.o $(B)/w-watch.o \
     $(B)/w-tls.o $(FAKE_CERT_$(TLS))
 PLAIN = http.o proxy.o ws.o json.o command.o token.o siphash.o listen.o wheel.o pem.o \
-    log.o metrics.o
+    log.o metrics.o local.o topic.o
 PART = @mkdir -p $(B); echo part $@; $(TEST_C) -c -o $@
 
 $(FAKE) $(B)/w-hub.o: test/fake.h test/part.c ws.h .flags
@@ -265,7 +265,7 @@ $(B)/bounds: test/bounds.c $(FAKE) $(B)/w-hub.o $(PLAIN)
 	$(QUICK_LINK) $(BEAR) test/bounds.c $(FAKE) $(B)/w-hub.o $(PLAIN) $(LIB)
 
 FUZZ = test/fuzz/control.c test/fuzz/frames.c test/fuzz/head.c \
-    test/fuzz/hub.c test/fuzz/json.c test/fuzz/loop.c test/fuzz/pem.c \
+    test/fuzz/hub.c test/fuzz/json.c test/fuzz/local.c test/fuzz/loop.c test/fuzz/pem.c \
     test/fuzz/proxy.c test/fuzz/session.c test/fuzz/tls.c test/fuzz/token.c
 
 $(B)/replay: test/fuzz/replay.c $(FUZZ) test/fuzz/fuzz.h test/fuzz/stream.h test/plain.h $(FAKE) hub.c $(PLAIN)

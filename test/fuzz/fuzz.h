@@ -17,6 +17,7 @@ int fuzz_head(const uint8_t *data, size_t len);
 int fuzz_frames(const uint8_t *data, size_t len);
 int fuzz_json(const uint8_t *data, size_t len);
 int fuzz_control(const uint8_t *data, size_t len);
+int fuzz_local(const uint8_t *data, size_t len);
 int fuzz_hub(const uint8_t *data, size_t len);
 int fuzz_loop(const uint8_t *data, size_t len);
 int fuzz_session(const uint8_t *data, size_t len);

@@ -25,6 +25,7 @@ static const struct {
 	{ "json", fuzz_json, 300 },
 	{ "token", fuzz_token, 300 },
 	{ "control", fuzz_control, 300 },
+	{ "local", fuzz_local, 300 },
 	{ "hub", fuzz_hub, 100 },
 	{ "loop", fuzz_loop, 60 },
 	{ "session", fuzz_session, 10 },

@@ -216,7 +216,9 @@ play(unsigned number, int bytes)
 			ws_local_end(&local);
 			break;
 		case '|':
-			memcpy(replies + len, local.out.s, local.out.len);
+			if (local.out.len != 0)
+				memcpy(replies + len, local.out.s,
+				    local.out.len);
 			len += local.out.len;
 			ws_output_remove(&local.out, local.out.len);
 			replies[len++] = '|';

@@ -78,6 +78,7 @@ struct bridge {
 	size_t line_len;
 	struct ws_output asks; /* what is to be sent to the watched hub */
 	int64_t now;          /* ms */
+	int64_t next;         /* ms: when something is due, if nothing happens */
 	int64_t stop_at;      /* 0: not stopping */
 	int64_t logged_at;    /* ms: the last line about a dropped message */
 	unsigned not_logged;
@@ -112,6 +113,13 @@ log_failure(struct bridge *b, const struct ws_link *l, const char *why, int dela
 		    "the id \"%s\"?", l->shorts, b->r->id);
 }
 
+static void
+be_back_at(struct bridge *b, int64_t at)
+{
+	if (at < b->next)
+		b->next = at;
+}
+
 /* Closes a link, or what was to be one, and plans the next attempt. */
 static void
 lose(struct bridge *b, struct ws_link *l, const char *why)
@@ -120,6 +128,7 @@ lose(struct bridge *b, struct ws_link *l, const char *why)
 	    (l != &b->broker_link || b->broker.ready);
 	int delay = ws_link_lose(l, &b->poll, established, b->now, &b->seed);
 
+	be_back_at(b, l->at);
 	log_failure(b, l, why, delay);
 	if (l == &b->broker_link)
 		ws_broker_end(&b->broker, "the broker is lost: it may have "
@@ -662,14 +671,14 @@ serve(struct bridge *b, struct ws_conn *c)
 	}
 }
 
-/* Does what is due. Returns when the next is. */
-static int64_t
+/* Does what is due, and finds when the next is. */
+static void
 serve_time(struct bridge *b)
 {
 	struct ws_link *const links[] = { &b->hub, &b->watch, &b->broker_link };
-	int64_t next = b->stop_at != 0 ? b->stop_at : INT64_MAX;
 	size_t i;
 
+	b->next = b->stop_at != 0 ? b->stop_at : INT64_MAX;
 	for (i = 0; i < 3; i++) {
 		if (links[i] == &b->watch && !b->r->interest)
 			continue;
@@ -678,19 +687,16 @@ serve_time(struct bridge *b)
 		if (links[i]->state == WS_LINK_DOWN && b->stop_at == 0 &&
 		    b->now >= links[i]->at)
 			ws_link_ask(links[i], b->connector.fd, b->now);
-		if (links[i]->state != WS_LINK_UP && links[i]->at < next &&
-		    b->stop_at == 0)
-			next = links[i]->at;
+		if (links[i]->state != WS_LINK_UP && b->stop_at == 0)
+			be_back_at(b, links[i]->at);
 	}
 	if (b->broker_link.state == WS_LINK_UP &&
-	    ws_broker_check(&b->broker, b->now, &next) != 0)
+	    ws_broker_check(&b->broker, b->now, &b->next) != 0)
 		lose(b, &b->broker_link, b->broker.error);
-	if (b->broker.paused && !ws_deliver_full(&b->deliver) &&
-	    b->now + MEMORY_PAUSE < next)
-		next = b->now + MEMORY_PAUSE;
-	if (b->nbackends == WS_BACKENDS_MAX && b->now + IDLE_TIME < next)
-		next = b->now + IDLE_TIME;
-	return next;
+	if (b->broker.paused && !ws_deliver_full(&b->deliver))
+		be_back_at(b, b->now + MEMORY_PAUSE);
+	if (b->nbackends == WS_BACKENDS_MAX)
+		be_back_at(b, b->now + IDLE_TIME);
 }
 
 /* Whether nothing is in flight any more, or the time for it has passed. */
@@ -714,12 +720,10 @@ is_drained(const struct bridge *b)
 static void
 run_turn(struct bridge *b)
 {
-	int64_t next = serve_time(b);
 	uint32_t n, i;
-	int timeout = next == INT64_MAX ? -1 : next <= b->now ? 0 :
-	    next - b->now > 60000 ? 60000 : (int)(next - b->now);
+	int timeout = b->next == INT64_MAX ? -1 : b->next <= b->now ? 0 :
+	    b->next - b->now > 60000 ? 60000 : (int)(b->next - b->now);
 
-	flush_links(b); /* a PINGREQ */
 	n = ws_poll_wait(&b->poll, timeout);
 	b->now = ws_clock() / 1000000;
 	for (i = 0; i < n; i++)
@@ -731,7 +735,8 @@ run_turn(struct bridge *b)
 		if (b->r->interest)
 			ws_broker_follow(&b->broker, &b->interest);
 	}
-	flush_links(b);
+	serve_time(b);
+	flush_links(b); /* which may lose one, and so comes after b->next */
 	flush_backends(b);
 	if (b->stop_at != 0 && is_drained(b))
 		b->ended = 1;

@@ -78,7 +78,7 @@ struct bridge {
 	size_t line_len;
 	struct ws_output asks; /* what is to be sent to the watched hub */
 	int64_t now;          /* ms */
-	int64_t next;         /* ms: when something is due, if nothing happens */
+	int64_t next;         /* ms: when the next thing is due */
 	int64_t stop_at;      /* 0: not stopping */
 	int64_t logged_at;    /* ms: the last line about a dropped message */
 	unsigned not_logged;

@@ -159,15 +159,18 @@ get_any_packet(struct client *c, struct packet *p)
 
 /*
  * Reads a packet, and answers PINGREQ. p->first is WRONG if it is not as MQTT
- * has it.
+ * has it. If none comes in time, the group ends.
  */
 static inline void
 get_packet(struct client *c, struct packet *p)
 {
-	get_any_packet(c, p);
-	while (p->first == PINGREQ) {
-		client_put(c, "\xd0\0", 2);
+	for (;;) {
 		get_any_packet(c, p);
+		if (p->first == LATE)
+			give_up("the relay sends nothing");
+		if (p->first != PINGREQ)
+			return;
+		client_put(c, "\xd0\0", 2);
 	}
 }
 

@@ -36,16 +36,20 @@ if [ -n "$units" ]; then
 fi
 if [ -n "$all" ]; then
 	export LIMIT="${LIMIT:-3000}" # cross has seven machines to be
-	# What measures is alone. Then many a make check, which waits as much
-	# as it works, beside all others.
-	set -- "$@" "sh test/all/bench ./wshub" "& sh test/all/cross ./wshub" \
-	    "& sh test/all/compilers ./wshub" "& sh test/all/sanitized ./wshub"
-	for script in test/all/* test/clients/*; do
-		case ${script##*/} in
-		*.*) ;; # what they share, and what they run
-		bench | compilers | cross | sanitized) ;;
-		*) set -- "$@" "sh $script ./wshub" ;;
+	# Some streams, of which each waits as much as it works. EXCEPT names
+	# checks that have been run before.
+	for script in test/all/cross test/all/compilers test/all/sanitized \
+	    test/all/valgrind test/all/bench test/all/* test/clients/*; do
+		beside=''
+		case $script in
+		*/*.*) continue ;; # what they share, and what they run
 		esac
+		case " ${EXCEPT-} " in *" ${script##*/} "*) continue ;; esac
+		case " $* " in *" $script "*) continue ;; esac
+		case ${script##*/} in
+		bench | compilers | cross | sanitized | valgrind) beside='& ' ;;
+		esac
+		set -- "$@" "${beside}sh $script ./wshub"
 	done
 fi
 exec sh test/run "$@"

@@ -589,6 +589,7 @@ class Rules:
         self.bad = relay("rules-bad", A, self.hub.name, url, "--user",
                          DIR + "/bad.user")
         self.hanging = socket.create_server(("127.0.0.1", 0))
+        self.hanging.setblocking(False)
         self.waiting = relay("waiting", "", self.hub.name, "mqtt://127.0.0.1:%d"
                              % self.hanging.getsockname()[1])
 
@@ -625,6 +626,12 @@ class Rules:
                     "a PINGREQ", 30)
         await until(self.waiting.says("it does not answer"),
                     "the hanging broker is left", 30)
+        loop = asyncio.get_running_loop()
+        for what in "first", "second":
+            try:
+                await asyncio.wait_for(loop.sock_accept(self.hanging), 10)
+            except asyncio.TimeoutError:
+                raise Failure("it is not tried again: no %s connection" % what)
         same(1, self.relay.said().count("connected to the broker"),
              "connections of the silent one")
         for p in self.relay, self.waiting, self.hub:

@@ -44,11 +44,10 @@ FAKE_CERT_yes = $(B)/w-cert.o
 
 OBJ = main.o keeper.o privdrop.o sandbox.o log.o ctl.o mint.o service.o \
     loop.o metrics.o backend.o client.o lines.o send.o flush.o admit.o \
-    resume.o peer.o proxy.o wheel.o poll.o listen.o control.o command.o watch.o \
-    hub.o queue.o json.o token.o siphash.o http.o ws.o pem.o tls.o \
-    $(CERT_$(TLS)) \
-    entropy.o memory.o signals.o relay.o connect.o bridge.o link.o broker.o \
-    deliver.o interest.o local.o topic.o mqtt.o
+    resume.o peer.o proxy.o wheel.o poll.o listen.o control.o command.o \
+    watch.o hub.o queue.o json.o token.o siphash.o http.o ws.o pem.o tls.o \
+    $(CERT_$(TLS)) entropy.o memory.o signals.o relay.o connect.o \
+    bridge.o link.o broker.o deliver.o interest.o local.o topic.o mqtt.o
 C = $(CC) -std=c99 $(WARN) $(CFLAGS)
 
 all: wshub
@@ -70,7 +69,8 @@ cert.o: cert.c cert.h
 
 # The settings; touched only when they change.
 .flags: FORCE
-	@MAKE="$(MAKE)" sh deps.sh flags $@ "$(TLS)" "$(BEARSSL)" "$(CC)" "$(CFLAGS)" "$(LDFLAGS)" "$(WARN)"
+	@MAKE="$(MAKE)" sh deps.sh flags $@ "$(TLS)" "$(BEARSSL)" "$(CC)" \
+	    "$(CFLAGS)" "$(LDFLAGS)" "$(WARN)"
 
 FORCE:
 
@@ -90,9 +90,8 @@ E2E = $(B)/service $(B)/e2e $(B)/e2e_limits $(B)/e2e_hostile $(B)/e2e_ops \
     $(B)/e2e_calm $(B)/e2e_watch $(B)/e2e_metrics $(B)/e2e_proxy $(E2E_RELAY)
 SIGN = $(B)/e2e_cli $(B)/e2e_sessions
 PROGRAMS = $(INCLUDE) $(E2E) $(SIGN) $(B)/http $(B)/token $(B)/hub \
-    $(B)/watch $(B)/local $(B)/metrics \
-    $(B)/tls $(B)/conformance $(B)/fault $(B)/bounds $(B)/replay $(B)/sandbox \
-    $(B)/e2e_tls $(B)/echo
+    $(B)/watch $(B)/local $(B)/metrics $(B)/tls $(B)/conformance \
+    $(B)/fault $(B)/bounds $(B)/replay $(B)/sandbox $(B)/e2e_tls $(B)/echo
 TRY = WSHUB_WRAP="$${WSHUB_WRAP:-$(RUN)}" RUN="$(RUN)" TESTS="$(TESTS)" \
     TLS="$(TLS)" MAKE="$(MAKE)" CC="$(CC)" BEARSSL="$(BEARSSL)" sh test/all.sh
 LINK = @mkdir -p $(B); echo link $@; $(TEST_C) $(LDFLAGS) -o $@
@@ -142,23 +141,33 @@ $(B)/http: test/http.c http.c ws.o
 $(B)/token: test/token.c token.c json.o ws.o log.o
 	$(LINK) test/token.c json.o ws.o log.o
 
-$(B)/metrics: test/metrics.c metrics.c watch.o control.o command.o hub.o json.o siphash.o ws.o log.o entropy.o wheel.o
-	$(LINK) test/metrics.c watch.o control.o command.o hub.o json.o siphash.o ws.o log.o entropy.o wheel.o
-
-$(B)/hub: test/hub.c test/alloc.h hub.c control.c watch.c command.o json.o siphash.o ws.o log.o
-	$(LINK) test/hub.c command.o json.o siphash.o ws.o log.o
-
-$(B)/watch: test/watch.c watch.o control.o command.o hub.o json.o siphash.o ws.o log.o entropy.o wheel.o
-	$(LINK) test/watch.c watch.o control.o command.o hub.o json.o siphash.o ws.o log.o entropy.o wheel.o
-
-LOCAL = topic.o control.o command.o hub.o json.o siphash.o ws.o log.o \
+# A hub without connections.
+HUB_O = watch.o control.o command.o hub.o json.o siphash.o ws.o log.o \
     entropy.o wheel.o
-$(B)/local: test/local.c test/alloc.h local.c watch.c relay.h $(LOCAL)
-	$(LINK) test/local.c $(LOCAL)
 
-$(B)/tls: test/tls.c test/alloc.h tls.c cert.c cert.h pem.o token.o json.o ws.o entropy.o log.o
+$(B)/metrics: test/metrics.c metrics.c $(HUB_O)
+	$(LINK) test/metrics.c $(HUB_O)
+
+WITH_HUB = command.o json.o siphash.o ws.o log.o
+
+$(B)/hub: test/hub.c test/alloc.h hub.c control.c watch.c $(WITH_HUB)
+	$(LINK) test/hub.c $(WITH_HUB)
+
+$(B)/watch: test/watch.c $(HUB_O)
+	$(LINK) test/watch.c $(HUB_O)
+
+WITH_LOCAL = topic.o control.o command.o hub.o json.o siphash.o ws.o log.o \
+    entropy.o wheel.o
+
+$(B)/local: test/local.c test/alloc.h local.c watch.c relay.h $(WITH_LOCAL)
+	$(LINK) test/local.c $(WITH_LOCAL)
+
+WITH_TLS = pem.o token.o json.o ws.o entropy.o log.o
+
+$(B)/tls: test/tls.c test/alloc.h tls.c cert.c cert.h $(WITH_TLS)
 	@mkdir -p $(B)
-	test "$(TLS)" = no || $(C) $(LDFLAGS) -o $@ $(BEAR) test/tls.c pem.o token.o json.o ws.o entropy.o log.o $(LIB)
+	test "$(TLS)" = no || $(C) $(LDFLAGS) -o $@ $(BEAR) test/tls.c \
+	    $(WITH_TLS) $(LIB)
 
 # Those that start wshub.
 $(E2E): test/hub.h test/client.h test/group.h
@@ -198,11 +207,11 @@ $(B)/conformance: test/conformance.c test/client.h test/plain.h
 
 # The hub's files on a fake kernel: test/fake.h.
 FAKE = $(B)/fake.o $(B)/w-queue.o $(B)/w-poll.o $(B)/w-client.o \
-    $(B)/w-lines.o $(B)/w-send.o $(B)/w-flush.o $(B)/w-admit.o $(B)/w-resume.o $(B)/w-peer.o \
-    $(B)/w-backend.o $(B)/w-loop.o $(B)/w-control.o $(B)/w-watch.o \
-    $(B)/w-tls.o $(FAKE_CERT_$(TLS))
-PLAIN = http.o proxy.o ws.o json.o command.o token.o siphash.o listen.o wheel.o pem.o \
-    log.o metrics.o local.o topic.o
+    $(B)/w-lines.o $(B)/w-send.o $(B)/w-flush.o $(B)/w-admit.o \
+    $(B)/w-resume.o $(B)/w-peer.o $(B)/w-backend.o $(B)/w-loop.o \
+    $(B)/w-control.o $(B)/w-watch.o $(B)/w-tls.o $(FAKE_CERT_$(TLS))
+PLAIN = http.o proxy.o ws.o json.o command.o token.o siphash.o listen.o \
+    wheel.o pem.o log.o metrics.o local.o topic.o
 PART = @mkdir -p $(B); echo part $@; $(TEST_C) -c -o $@
 
 $(FAKE) $(B)/w-hub.o: test/fake.h test/part.c ws.h .flags
@@ -256,20 +265,28 @@ $(B)/w-cert.o: cert.c cert.h
 	$(PART) $(BEAR_INC) -DPART='"../cert.c"' test/part.c
 
 $(B)/w-tls.o: tls.c notls.c cert.h
-	$(PART) `sed -n 's/^tls:\(.*\) \([^ ]*\)$$/\1 -DPART="..\/\2"/p' .flags | sed 's/"/\\"/g'` test/part.c
+	$(PART) $(BEAR_INC) test/part.c \
+	    -DPART="\"../`sed -n 's/^tls:.* //p' .flags`\""
 
-$(B)/fault: test/fault.c test/peers.h test/client.h $(FAKE) $(B)/w-hub.o $(PLAIN)
-	$(QUICK_LINK) $(BEAR) test/fault.c $(FAKE) $(B)/w-hub.o $(PLAIN) $(LIB)
+FAULT = test/fault.c $(FAKE) $(B)/w-hub.o $(PLAIN)
 
-$(B)/bounds: test/bounds.c $(FAKE) $(B)/w-hub.o $(PLAIN)
-	$(QUICK_LINK) $(BEAR) test/bounds.c $(FAKE) $(B)/w-hub.o $(PLAIN) $(LIB)
+$(B)/fault: $(FAULT) test/peers.h test/client.h
+	$(QUICK_LINK) $(BEAR) $(FAULT) $(LIB)
+
+BOUNDS = test/bounds.c $(FAKE) $(B)/w-hub.o $(PLAIN)
+
+$(B)/bounds: $(BOUNDS)
+	$(QUICK_LINK) $(BEAR) $(BOUNDS) $(LIB)
 
 FUZZ = test/fuzz/control.c test/fuzz/frames.c test/fuzz/head.c \
-    test/fuzz/hub.c test/fuzz/json.c test/fuzz/local.c test/fuzz/loop.c test/fuzz/pem.c \
-    test/fuzz/proxy.c test/fuzz/session.c test/fuzz/tls.c test/fuzz/token.c
+    test/fuzz/hub.c test/fuzz/json.c test/fuzz/local.c test/fuzz/loop.c \
+    test/fuzz/pem.c test/fuzz/proxy.c test/fuzz/session.c test/fuzz/tls.c \
+    test/fuzz/token.c
 
-$(B)/replay: test/fuzz/replay.c $(FUZZ) test/fuzz/fuzz.h test/fuzz/stream.h test/plain.h $(FAKE) hub.c $(PLAIN)
-	$(QUICK_LINK) $(BEAR) test/fuzz/replay.c $(FUZZ) $(FAKE) $(PLAIN) $(LIB)
+REPLAY = test/fuzz/replay.c $(FUZZ) $(FAKE) $(PLAIN)
+
+$(B)/replay: $(REPLAY) test/fuzz/fuzz.h test/fuzz/stream.h test/plain.h hub.c
+	$(QUICK_LINK) $(BEAR) $(REPLAY) $(LIB)
 
 # What a delivery costs, beside other servers (Linux) [QUICK=quick], and beside
 # another wshub [OLD=path].
@@ -279,11 +296,11 @@ bench: wshub $(B)/bench
 	@sh test/bench/plot.sh $(B)/bench.rows $(B)/bench.svg
 
 BENCH = test/bench/bench.c test/bench/hostile.c test/bench/sessions.c \
-    test/bench/watch.c test/bench/relay.c test/bench/clients.c test/bench/servers.c
-BENCH_HUB = watch.o control.o command.o hub.o json.o siphash.o ws.o log.o entropy.o wheel.o
+    test/bench/watch.c test/bench/relay.c test/bench/clients.c \
+    test/bench/servers.c
 
-$(B)/bench: $(BENCH) test/bench/bench.h test/client.h $(BENCH_HUB) .flags
-	$(LINK) $(BEAR) $(BENCH) $(BENCH_HUB) $(LIB)
+$(B)/bench: $(BENCH) test/bench/bench.h test/client.h $(HUB_O) .flags
+	$(LINK) $(BEAR) $(BENCH) $(HUB_O) $(LIB)
 
 # libFuzzer on each target for SECONDS (60).
 fuzz: .flags
@@ -294,7 +311,8 @@ fuzz: .flags
 # In wshub's place: "make static install" installs it. CC is musl-gcc if it is
 # not set and there is one.
 static:
-	@MAKE="$(MAKE)" sh deps.sh static "$(TLS)" "$(BEARSSL)" "$(CC)" "$(CFLAGS)" "$(LDFLAGS)"
+	@MAKE="$(MAKE)" sh deps.sh static "$(TLS)" "$(BEARSSL)" "$(CC)" \
+	    "$(CFLAGS)" "$(LDFLAGS)"
 
 dist:
 	@sh dist.sh
@@ -329,5 +347,5 @@ clean:
 	rm -f wshub .flags examples/listen $(OBJ) cert.o
 	rm -rf $(B) build
 
-.PHONY: all bench check check-all clean demo deps dist fuzz install static tests \
-    uninstall
+.PHONY: all bench check check-all clean demo deps dist fuzz install static \
+    tests uninstall

@@ -243,11 +243,11 @@ relays(void)
 	    "mosquitto with the same clients by WebSocket",
 	    "  cluster mosquitto  ratio");
 	fan_out("to 2 x 1,000 of 200 B", (struct work)FAN(2000, 200, 1,
-	    few ? 20 : 200));
+	    few ? 20 : 100));
 	fan_out("to 2 x 1,000, 64 ahead", (struct work)FAN(2000, 200, 64,
-	    few ? 64 : 256));
+	    few ? 64 : 128));
 	fan_out("to 2 x 10 of 200 B", (struct work)FAN(20, 200, 1,
-	    few ? 100 : 4000));
+	    few ? 100 : 1500));
 	title("With --interest: MB that they take in the broker and in one "
 	    "relay; ms until all are\nsubscribed to, after they came and after "
 	    "the broker was killed and restarted (with\nthe relays' waiting, "

@@ -137,9 +137,9 @@ enum ws_topic_kind {
 
 /*
  * Writes the topic, below the prefix, of a device or channel: "device/NAME".
- * In a name, control characters, a space, and / + # % . * > are
- * percent-encoded, in capitals. (The last three and the space mean something
- * to NATS.) Returns its length.
+ * In a name, control characters (with U+0080 to U+009F), code points that are
+ * no characters, a space, and / + # % . * > are percent-encoded, in capitals.
+ * (The last three and the space mean something to NATS.) Returns its length.
  */
 size_t ws_topic_write(char out[WS_TOPIC_MAX], enum ws_topic_kind kind,
     struct ws_text name);

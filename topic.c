@@ -16,11 +16,28 @@ static const struct ws_text kinds[WS_TOPICS] = {
 	{ "all", 3 }, { "channel/", 8 }, { "device/", 7 }, { "order", 5 }
 };
 
-/* Whether a character of a name has to be encoded. */
-static int
-is_special(unsigned char c)
+/*
+ * How many bytes of a name, from s on, have to be encoded. MQTT 3.1.1 section
+ * 1.5.3 lets a server close the connection for control characters (U+0080 to
+ * U+009F as well) and for what is no character: U+FDD0 to U+FDEF, and the last
+ * two of each plane.
+ */
+static size_t
+special(const char *s, size_t len)
 {
-	return c < 0x20 || c == 0x7f || strchr(" /+#%.*>", c) != NULL;
+	const unsigned char *b = (const unsigned char *)s;
+
+	if (b[0] < 0x80)
+		return b[0] < 0x20 || b[0] == 0x7f ||
+		    strchr(" /+#%.*>", b[0]) != NULL;
+	if (b[0] == 0xc2 && len >= 2 && b[1] < 0xa0)
+		return 2;
+	if (b[0] == 0xef && len >= 3 &&
+	    ((b[1] == 0xb7 && b[2] >= 0x90 && b[2] <= 0xaf) ||
+	    (b[1] == 0xbf && b[2] >= 0xbe)))
+		return 3;
+	return b[0] >= 0xf0 && len >= 4 && (b[1] & 15) == 15 &&
+	    b[2] == 0xbf && b[3] >= 0xbe ? 4 : 0;
 }
 
 /* see relay.h */
@@ -31,12 +48,15 @@ ws_topic_write(char out[WS_TOPIC_MAX], enum ws_topic_kind kind,
 	static const char hex[] = "0123456789ABCDEF";
 	char *p = out + kinds[kind].len;
 	unsigned char c;
-	size_t i;
+	size_t i, encode = 0;
 
 	memcpy(out, kinds[kind].s, kinds[kind].len);
 	for (i = 0; i < name.len; i++) {
 		c = (unsigned char)name.s[i];
-		if (is_special(c)) {
+		if (encode == 0)
+			encode = special(name.s + i, name.len - i);
+		if (encode > 0) {
+			encode--;
 			*p++ = '%';
 			*p++ = hex[c >> 4];
 			*p++ = hex[c & 15];

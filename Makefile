@@ -90,8 +90,9 @@ E2E = $(B)/service $(B)/e2e $(B)/e2e_limits $(B)/e2e_hostile $(B)/e2e_ops \
     $(B)/e2e_calm $(B)/e2e_watch $(B)/e2e_metrics $(B)/e2e_proxy $(E2E_RELAY)
 SIGN = $(B)/e2e_cli $(B)/e2e_sessions
 PROGRAMS = $(INCLUDE) $(E2E) $(SIGN) $(B)/http $(B)/token $(B)/hub \
-    $(B)/watch $(B)/local $(B)/metrics $(B)/tls $(B)/conformance \
-    $(B)/fault $(B)/bounds $(B)/replay $(B)/sandbox $(B)/e2e_tls $(B)/echo
+    $(B)/watch $(B)/local $(B)/mqtt $(B)/topic $(B)/metrics \
+    $(B)/tls $(B)/conformance $(B)/fault $(B)/bounds $(B)/replay $(B)/sandbox \
+    $(B)/e2e_tls $(B)/echo
 TRY = WSHUB_WRAP="$${WSHUB_WRAP:-$(RUN)}" RUN="$(RUN)" TESTS="$(TESTS)" \
     TLS="$(TLS)" MAKE="$(MAKE)" CC="$(CC)" BEARSSL="$(BEARSSL)" sh test/all.sh
 LINK = @mkdir -p $(B); echo link $@; $(TEST_C) $(LDFLAGS) -o $@
@@ -134,6 +135,8 @@ $(B)/poll: test/poll.c poll.c
 $(B)/wheel: test/wheel.c wheel.c
 $(B)/log: test/log.c log.c
 $(B)/proxy: test/proxy.c proxy.c
+$(B)/mqtt: test/mqtt.c mqtt.c relay.h ws.o
+	$(LINK) test/mqtt.c ws.o
 
 $(B)/http: test/http.c http.c ws.o
 	$(LINK) test/http.c ws.o
@@ -156,8 +159,12 @@ $(B)/hub: test/hub.c test/alloc.h hub.c control.c watch.c $(WITH_HUB)
 $(B)/watch: test/watch.c $(HUB_O)
 	$(LINK) test/watch.c $(HUB_O)
 
-WITH_LOCAL = topic.o control.o command.o hub.o json.o siphash.o ws.o log.o \
-    entropy.o wheel.o
+WITH_TOPIC = control.o command.o hub.o json.o siphash.o ws.o log.o entropy.o \
+    wheel.o
+WITH_LOCAL = topic.o $(WITH_TOPIC)
+
+$(B)/topic: test/topic.c topic.c relay.h watch.o $(WITH_TOPIC)
+	$(LINK) test/topic.c watch.o $(WITH_TOPIC)
 
 $(B)/local: test/local.c test/alloc.h local.c watch.c relay.h $(WITH_LOCAL)
 	$(LINK) test/local.c $(WITH_LOCAL)

@@ -58,8 +58,9 @@ struct ws_mqtt_packet {
  * WS_MORE  valid so far. It needs no more than WS_MQTT_HEAD_MAX + 2 +
  *          WS_MQTT_TEXT_MAX + 2 + limit bytes.
  * WS_BAD   the server violated the protocol; p->error says how. That is
- *          reported at the first byte that shows it, except that a topic is
- *          checked as a whole.
+ *          reported at the first byte of the fixed header or of a topic's
+ *          length that shows it, and otherwise once the packet (or, of one to
+ *          be skipped, what is before the payload) is complete.
  *
  * If the payload of a PUBLISH is longer than limit, p->payload is empty: the
  * bytes used end before it, and the caller skips the p->skip bytes that follow.

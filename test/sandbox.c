@@ -1065,6 +1065,10 @@ main(int argc, char **argv)
 			if (is_sigreturn(number))
 				continue;
 			status = run_for(1, WS_HUB_PROMISES, try_number);
+			/* It waits for something, or the machine is busy. */
+			if (WIFSIGNALED(status) &&
+			    WTERMSIG(status) == SIGKILL && !listed(number))
+				status = run(WS_HUB_PROMISES, try_number);
 			if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
 				continue;
 			left++;

@@ -221,7 +221,8 @@ void ws_local_end(struct ws_local *l);
 
 /*
  * The broker has acknowledged the oldest command that was published and has no
- * answer yet; or, if error is not NULL, it will not.
+ * answer yet; or, if error is not NULL, it will not. error is NUL-terminated and
+ * shorter than WS_ERROR_MAX.
  */
 void ws_local_answer(struct ws_local *l, const char *error);
 

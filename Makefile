@@ -218,7 +218,8 @@ FAKE = $(B)/fake.o $(B)/w-queue.o $(B)/w-poll.o $(B)/w-client.o \
     $(B)/w-resume.o $(B)/w-peer.o $(B)/w-backend.o $(B)/w-loop.o \
     $(B)/w-control.o $(B)/w-watch.o $(B)/w-tls.o $(FAKE_CERT_$(TLS))
 PLAIN = http.o proxy.o ws.o json.o command.o token.o siphash.o listen.o \
-    wheel.o pem.o log.o metrics.o local.o topic.o
+    wheel.o pem.o log.o metrics.o local.o topic.o \
+    mqtt.o
 PART = @mkdir -p $(B); echo part $@; $(TEST_C) -c -o $@
 
 $(FAKE) $(B)/w-hub.o: test/fake.h test/part.c ws.h .flags
@@ -287,8 +288,8 @@ $(B)/bounds: $(BOUNDS)
 
 FUZZ = test/fuzz/control.c test/fuzz/frames.c test/fuzz/head.c \
     test/fuzz/hub.c test/fuzz/json.c test/fuzz/local.c test/fuzz/loop.c \
-    test/fuzz/pem.c test/fuzz/proxy.c test/fuzz/session.c test/fuzz/tls.c \
-    test/fuzz/token.c
+    test/fuzz/mqtt.c test/fuzz/pem.c test/fuzz/proxy.c test/fuzz/session.c \
+    test/fuzz/tls.c test/fuzz/token.c test/fuzz/topic.c
 
 REPLAY = test/fuzz/replay.c $(FUZZ) $(FAKE) $(PLAIN)
 

@@ -18,6 +18,8 @@ int fuzz_frames(const uint8_t *data, size_t len);
 int fuzz_json(const uint8_t *data, size_t len);
 int fuzz_control(const uint8_t *data, size_t len);
 int fuzz_local(const uint8_t *data, size_t len);
+int fuzz_mqtt(const uint8_t *data, size_t len);
+int fuzz_topic(const uint8_t *data, size_t len);
 int fuzz_hub(const uint8_t *data, size_t len);
 int fuzz_loop(const uint8_t *data, size_t len);
 int fuzz_session(const uint8_t *data, size_t len);

@@ -26,6 +26,8 @@ static const struct {
 	{ "token", fuzz_token, 300 },
 	{ "control", fuzz_control, 300 },
 	{ "local", fuzz_local, 300 },
+	{ "mqtt", fuzz_mqtt, 200 },
+	{ "topic", fuzz_topic, 200 },
 	{ "hub", fuzz_hub, 100 },
 	{ "loop", fuzz_loop, 60 },
 	{ "session", fuzz_session, 10 },

@@ -799,8 +799,10 @@ ws_bridge_run(struct ws_relay *r, int connector)
 	char name[WS_ADDRESS_MAX];
 	int status;
 
-	if (b == NULL)
-		ws_die("calloc: %s", strerror(errno));
+	if (b == NULL) {
+		ws_log(WS_LOG_ERROR, "no memory");
+		return 1;
+	}
 	init(b, r, connector);
 	ws_address(r->control_fd, 0, name);
 	ws_log(WS_LOG_NOTE, "backends write to %s", name + strlen("unix:"));

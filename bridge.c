@@ -235,10 +235,10 @@ read_connector(struct bridge *b)
 		b->ended = b->status = 1;
 		return;
 	}
-	for (c = CMSG_FIRSTHDR(&m); c != NULL; c = CMSG_NXTHDR(&m, c))
-		if (c->cmsg_level == SOL_SOCKET &&
-		    c->cmsg_type == SCM_RIGHTS)
-			memcpy(&b->message_fd, CMSG_DATA(c), sizeof(int));
+	c = CMSG_FIRSTHDR(&m);
+	if (c != NULL && c->cmsg_level == SOL_SOCKET &&
+	    c->cmsg_type == SCM_RIGHTS)
+		memcpy(&b->message_fd, CMSG_DATA(c), sizeof(int));
 	b->message_len += (size_t)n;
 	if (b->message_len < sizeof b->message)
 		return;

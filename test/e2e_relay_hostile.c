@@ -518,7 +518,63 @@ sockets(void)
 	ENDED(&r, 0);
 }
 
-/* A line of /proc/PID/status, or NULL. */
+/* What is in the file of --user; NULL: it is refused, and that is said. */
+static const struct {
+	const char *text;
+	int mode;
+	const char *connect; /* what CONNECT ends with */
+	const char *error;
+} users[] = {
+	{ "me\npass word\n", 0600, "\0\2me\0\x09pass word", NULL },
+	{ "me\r\n: \xc3\xa9", 0400, "\0\2me\0\4: \xc3\xa9", NULL },
+	{ "me\npass\n", 0640, NULL, "chmod 600" },
+	{ "me\npass\n", 0604, NULL, "chmod 600" },
+	{ "", 0600, NULL, "user name" },
+	{ "\npass\n", 0600, NULL, "user name" },
+	{ "me\npass\nmore\n", 0600, NULL, "more than two lines" },
+	{ "me\n\xff\n", 0600, NULL, "not UTF-8" },
+};
+
+static void
+user_files(void)
+{
+	static const char head[] = "\0\4MQTT\4\xc0\0\74\0\1u";
+	struct broker b = { 0 };
+	struct hub r = { 0 };
+	struct client s;
+	struct packet p;
+	size_t i, n = sizeof head - 1, len;
+
+	CASE("--user: name and password of a file that others cannot read");
+	broker_open(&b, NULL);
+	for (i = 0; i < sizeof users / sizeof *users; i++) {
+		unlink("user");
+		spill("user", users[i].text, strlen(users[i].text));
+		if (chmod("user", (mode_t)users[i].mode) != 0)
+			give_up("user");
+		if (users[i].error != NULL) {
+			COMMAND(1, NULL, users[i].error, "relay", "--user",
+			    "user", b.url);
+			continue;
+		}
+		len = 2 + 2 + 2 + (i == 0 ? 9 : 4);
+		spawn_relay(&r, "none", b.url, ARGS("--user", "user", "--id",
+		    "u", "-v"));
+		broker_accept(&b, &s);
+		get_packet(&s, &p);
+		EXPECT(p.first == CONNECT && p.len == n + len &&
+		    memcmp(p.body, head, n) == 0 &&
+		    memcmp(p.body + n, users[i].connect, len) == 0,
+		    "CONNECT of %zu bytes is not right", p.len);
+		leave(&s);
+		kill(r.pid, SIGTERM);
+		ENDED(&r, 0);
+	}
+	COMMAND(1, NULL, "none", "relay", "--user", "none", b.url);
+	COMMAND(1, NULL, "not a file", "relay", "--user", ".", b.url);
+}
+
+/* A line of /proc/PID/status, or "". */
 static const char *
 status_of(pid_t pid, const char *name)
 {
@@ -569,6 +625,7 @@ static struct test_group all_groups[] = {
 	{ .name = "misbehaves", .run = misbehaves },
 	{ .name = "sockets", .run = sockets },
 	{ .name = "options", .run = options },
+	{ .name = "user files", .run = user_files },
 	{ .name = "sandbox", .run = sandbox },
 };
 

@@ -235,7 +235,7 @@ class Flow:
     async def connection(self, backend):
         """Ends with the first error, after all replies."""
         following = self.acknowledged
-        reading = asyncio.ensure_future(self.replies(backend, lambda: following))
+        reading = asyncio.ensure_future(self.replies(backend))
         begun, first = time.monotonic(), following
         try:
             while not reading.done():
@@ -260,7 +260,7 @@ class Flow:
             reading.cancel()
             backend.close()
 
-    async def replies(self, backend, following):
+    async def replies(self, backend):
         while True:
             line = await backend.reader.readline()
             if line != b"OK relayed\n":
@@ -379,8 +379,8 @@ class Cluster:
                  "what a client has got")
         # And what relays publish, as another subscriber sees it.
         p = await asyncio.create_subprocess_exec(
-            *on(A, "stdbuf", "-oL", "mosquitto_sub", "-h", ADDRESS, "-p", str(self.port), "-t",
-                "wshub/#", "-F", "%t %p", "-C", "4", "-W", "10", "-d"),
+            *on(A, "stdbuf", "-oL", "mosquitto_sub", "-h", ADDRESS, "-p",
+                str(self.port), "-t", "wshub/#", "-F", "%t %p", "-C", "4", "-W", "10", "-d"),
             stdout=subprocess.PIPE)
         while b"SUBACK" not in await p.stdout.readline():
             pass

@@ -5,11 +5,13 @@
  * On Linux, ws_pledge installs a seccomp filter of system calls and their
  * arguments. Each promise has a table of the calls that it allows. Any other
  * call raises SIGSYS, whose handler writes the call's name to standard error
- * before the signal ends the process. The promises are narrower than OpenBSD's:
+ * before the signal ends the process; a few that C libraries try and can do
+ * without fail with EPERM instead. The promises are narrower than OpenBSD's:
  * "inet" and "unix" allow accepting connections but neither creating nor
  * connecting sockets, which only "dns" allows, and no memory can become
- * executable. ws_unveil and ws_unveil_ports make sets of Landlock rules. Neither needs a library. If the kernel does not have
- * them, or the architecture is not in the list below, they fail with ENOSYS.
+ * executable. ws_unveil and ws_unveil_ports make sets of Landlock rules.
+ * Neither needs a library. If the kernel does not have them, or the
+ * architecture is not in the list below, they fail with ENOSYS.
  *
  * A system call can have several names, which depend on the architecture, and
  * the C library's version decides which one it uses (poll, ppoll,
@@ -160,6 +162,7 @@ enum { /* opcodes of a filter's instructions */
 
 #define ALLOW 0x7fff0000u /* SECCOMP_RET_ALLOW */
 #define TRAP 0x00030000u  /* SECCOMP_RET_TRAP */
+#define FAIL (0x00050000u | EPERM) /* SECCOMP_RET_ERRNO */
 #define SET_MODE_FILTER 1 /* SECCOMP_SET_MODE_FILTER */
 #define SPEC_ALLOW 4u     /* SECCOMP_FILTER_FLAG_SPEC_ALLOW */
 #define MODE_FILTER 2     /* SECCOMP_MODE_FILTER */
@@ -400,44 +403,72 @@ static const struct rule sendfd_rules[] = {
 #endif
 };
 
-#ifndef SYS_fcntl
-#define SYS_fcntl SYS_fcntl64
-#endif
+#define SOCKET(family, type, protocol) CALL_IF(socket, IS(0, family), \
+    { LOWER(1), ~(uint32_t)(SOCK_NONBLOCK | SOCK_CLOEXEC), type }, \
+    IS(2, protocol))
 
 /*
  * To resolve names, as the resolvers of glibc and musl do it, and to connect.
- * bind is for a port of the resolver's own; without listen it is harmless.
+ * The process may be root's: so there are no raw sockets, which receive what
+ * is for others, and no options that change how packets are filtered. Other
+ * protocols than TCP (MPTCP) and MSG_FASTOPEN connect in spite of
+ * ws_unveil_ports. bind is for the port of a datagram socket; without listen it
+ * is harmless. lseek is for files that are read.
  */
 static const struct rule dns_rules[] = {
 #ifdef SYS_socket
-	CALL_IF(socket, IS(0, AF_UNIX)), CALL_IF(socket, IS(0, AF_INET)),
-	CALL_IF(socket, IS(0, AF_INET6)),
-	CALL_IF(socket, IS(0, 16)), /* AF_NETLINK: which addresses we have */
-	CALL(connect), CALL(bind), CALL(sendto), CALL(recvmsg),
-	CALL_IF(setsockopt, IS(1, IPPROTO_IP)),
-	CALL_IF(setsockopt, IS(1, IPPROTO_IPV6)),
-	CALL_IF(getsockopt, IS(1, SOL_SOCKET)),
+	SOCKET(AF_UNIX, SOCK_STREAM, 0),
+	SOCKET(AF_INET, SOCK_STREAM, 0), SOCKET(AF_INET6, SOCK_STREAM, 0),
+	SOCKET(AF_INET, SOCK_DGRAM, 0), SOCKET(AF_INET6, SOCK_DGRAM, 0),
+	SOCKET(AF_INET, SOCK_DGRAM, IPPROTO_UDP),
+	SOCKET(AF_INET6, SOCK_DGRAM, IPPROTO_UDP),
+	CALL(connect), CALL(bind), CALL_IF(sendto, ONLY(3, SEND_FLAGS)),
+	CALL_IF(recvmsg, ONLY(2, RECEIVE_FLAGS | MSG_CMSG_CLOEXEC)),
+	CALL_IF(setsockopt, IS(1, IPPROTO_IP), IS(2, IP_RECVERR)),
+	CALL_IF(setsockopt, IS(1, IPPROTO_IPV6), IS(2, IPV6_RECVERR)),
+	CALL_IF(setsockopt, IS(1, IPPROTO_IPV6), IS(2, IPV6_V6ONLY)),
 #endif
 #ifdef SYS_sendmmsg
-	CALL(sendmmsg),
+	CALL_IF(sendmmsg, ONLY(3, SEND_FLAGS)),
 #endif
 #ifdef SOCKETCALL
 	SOCKETCALL(1), SOCKETCALL(2), SOCKETCALL(3), /* socket bind connect */
-	SOCKETCALL(15), SOCKETCALL(17), SOCKETCALL(20), /* ... sendmmsg */
+	SOCKETCALL(17), SOCKETCALL(20), /* recvmsg sendmmsg */
 #endif
-	CALL_IF(fcntl, IS(1, F_GETFL)), CALL_IF(fcntl, IS(1, F_SETFL)),
+#define SET_FLAGS ONLY(2, O_RDWR | O_NONBLOCK | O_LARGEFILE)
+#ifdef SYS_fcntl
+	CALL_IF(fcntl, IS(1, F_GETFL)),
+	CALL_IF(fcntl, IS(1, F_SETFL), SET_FLAGS),
+#endif
 #ifdef SYS_fcntl64
-	CALL_IF(fcntl64, IS(1, F_GETFL)), CALL_IF(fcntl64, IS(1, F_SETFL)),
+	CALL_IF(fcntl64, IS(1, F_GETFL)),
+	CALL_IF(fcntl64, IS(1, F_SETFL), SET_FLAGS),
 #endif
-	CALL_IF(ioctl, IS(1, FIONREAD)), CALL(uname),
 #ifdef SYS__llseek
 	CALL(_llseek),
 #endif
 #ifdef SYS_lseek
 	CALL(lseek),
 #endif
-#ifdef SYS_clock_gettime
-	CALL(clock_gettime)
+	CALL_IF(ioctl, IS(1, FIONREAD)), CALL(uname)
+};
+
+/*
+ * What these libraries try, and can do without: to ask which addresses we have
+ * (glibc; root could change them by the same socket) and to write to syslog; to
+ * send with a SYN (musl 1.2.4); to map the database of nscd, or a library.
+ */
+static const struct rule dns_failures[] = {
+#ifdef SYS_socket
+	CALL_IF(socket, IS(0, 16 /* AF_NETLINK */)),
+	CALL_IF(socket, IS(0, AF_UNIX)),
+	CALL_IF(setsockopt, IS(1, IPPROTO_TCP),
+	    IS(2, 30 /* TCP_FASTOPEN_CONNECT */)),
+#endif
+#if defined(SYS_mmap2)
+	CALL_IF(mmap2, NONE_OF(3, MAP_ANONYMOUS))
+#elif !defined(__s390x__)
+	CALL_IF(mmap, NONE_OF(3, MAP_ANONYMOUS))
 #endif
 };
 
@@ -447,18 +478,20 @@ static const struct {
 	const char *name;
 	const struct rule *rules;
 	size_t n;
-} known_promises[] = {
-	{ "stdio", stdio_rules, LEN(stdio_rules) },
-	{ "inet", accept_rules, LEN(accept_rules) },
-	{ "unix", accept_rules, LEN(accept_rules) },
-	{ "rpath", rpath_rules, LEN(rpath_rules) },
-	{ "cpath", cpath_rules, LEN(cpath_rules) },
-	{ "recvfd", recvfd_rules, LEN(recvfd_rules) },
-	{ "sendfd", sendfd_rules, LEN(sendfd_rules) },
-	{ "dns", dns_rules, LEN(dns_rules) },
+	uint32_t action;
+} known_promises[] = { /* a promise may have two tables */
+	{ "stdio", stdio_rules, LEN(stdio_rules), ALLOW },
+	{ "inet", accept_rules, LEN(accept_rules), ALLOW },
+	{ "unix", accept_rules, LEN(accept_rules), ALLOW },
+	{ "rpath", rpath_rules, LEN(rpath_rules), ALLOW },
+	{ "cpath", cpath_rules, LEN(cpath_rules), ALLOW },
+	{ "recvfd", recvfd_rules, LEN(recvfd_rules), ALLOW },
+	{ "sendfd", sendfd_rules, LEN(sendfd_rules), ALLOW },
+	{ "dns", dns_rules, LEN(dns_rules), ALLOW },
+	{ "dns", dns_failures, LEN(dns_failures), FAIL },
 };
 
-#define PROGRAM_MAX 512 /* instructions */
+#define PROGRAM_MAX 1024 /* instructions */
 
 struct program {
 	struct instruction code[PROGRAM_MAX];
@@ -487,11 +520,11 @@ add_return(struct program *p, uint32_t action)
 }
 
 /*
- * Adds a rule to the program: if it matches, the call is allowed. The system
- * call's number must be loaded, and is loaded again where the rule ends.
+ * Adds a rule to the program: if it matches, this decides about the call. The
+ * system call's number must be loaded, and is loaded again where the rule ends.
  */
 static void
-add_rule(struct program *p, const struct rule *r)
+add_rule(struct program *p, const struct rule *r, uint32_t action)
 {
 	size_t n = 0, i;
 	int rest;
@@ -507,7 +540,7 @@ add_rule(struct program *p, const struct rule *r)
 		rest -= 3;
 		add(p, EQUAL, r->conditions[i].value, 0, rest - 1);
 	}
-	add_return(p, ALLOW);
+	add_return(p, action);
 	if (n != 0)
 		load(p, offsetof(struct call, nr));
 }
@@ -585,7 +618,7 @@ ws_pledge(const char *promises)
 	struct filter f;
 	const char *word = promises;
 	size_t len, i, k;
-	int sockets = 0;
+	int sockets = 0, known;
 
 	if (no_new_privileges() == -1 || ARCH == 0 || is_disabled()) {
 		errno = ENOSYS;
@@ -598,20 +631,25 @@ ws_pledge(const char *promises)
 	load(&p, offsetof(struct call, nr));
 	for (; *word != '\0'; word += len + (word[len] == ' ')) {
 		len = strcspn(word, " ");
-		for (i = 0; i < LEN(known_promises); i++)
-			if (strncmp(known_promises[i].name, word, len) == 0 &&
-			    known_promises[i].name[len] == '\0')
-				break;
-		if (i == LEN(known_promises)) {
+		known = 0;
+		for (i = 0; i < LEN(known_promises); i++) {
+			if (strncmp(known_promises[i].name, word, len) != 0 ||
+			    known_promises[i].name[len] != '\0')
+				continue;
+			known = 1;
+			if (known_promises[i].rules == accept_rules &&
+			    sockets++ != 0)
+				continue;
+			for (k = 0; k < known_promises[i].n; k++)
+				add_rule(&p, known_promises[i].rules + k,
+				    known_promises[i].action);
+		}
+		if (!known) {
 			errno = EINVAL;
 			return -1;
 		}
-		if (known_promises[i].rules == accept_rules && sockets++ != 0)
-			continue;
-		for (k = 0; k < known_promises[i].n; k++)
-			add_rule(&p, known_promises[i].rules + k);
 	}
-	add_rule(&p, &abort_rule);
+	add_rule(&p, &abort_rule, ALLOW);
 	add_return(&p, TRAP);
 	if (p.n == PROGRAM_MAX) {
 		errno = E2BIG;

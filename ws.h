@@ -2119,8 +2119,9 @@ int ws_fail(char error[WS_ERROR_MAX], const char *format, ...);
  * promises are "stdio" (which includes sending to, receiving from and shutting
  * down sockets that are open), "inet" and "unix" (both allow accept), "rpath"
  * (reading files), "cpath" (removing files), "sendfd" and "recvfd" (descriptors
- * by SCM_RIGHTS), and "dns" (to resolve names and to connect). Only the system calls and
- * arguments that wshub uses are allowed: a new one needs a rule in sandbox.c.
+ * by SCM_RIGHTS), and "dns" (to resolve names and to connect, by TCP or to a
+ * Unix socket). Only the system calls and arguments that wshub uses are allowed:
+ * a new one needs a rule in sandbox.c.
  * The last call of ws_unveil has NULL for both, and only this call puts the
  * paths into effect.
  *

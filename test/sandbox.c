@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -32,6 +33,7 @@
 #include "../ws.h"
 
 static int pair[2], listener;
+static struct sockaddr_in listening; /* the listener's address */
 static char said[4096];
 
 /* What the hub does. */
@@ -398,6 +400,106 @@ keep(void)
 	return waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD ? 0 : 4;
 }
 
+/* Sends a descriptor over the pair: 1, as sendmsg. */
+static ssize_t
+send_descriptor(int fd)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	char byte = 'x';
+	struct iovec iov;
+	struct msghdr h;
+	struct cmsghdr *c;
+
+	memset(&h, 0, sizeof h);
+	memset(&control, 0, sizeof control);
+	iov.iov_base = &byte;
+	iov.iov_len = 1;
+	h.msg_iov = &iov;
+	h.msg_iovlen = 1;
+	h.msg_control = control.bytes;
+	h.msg_controllen = sizeof control.bytes;
+	c = CMSG_FIRSTHDR(&h);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof fd);
+	memcpy(CMSG_DATA(c), &fd, sizeof fd);
+	return sendmsg(pair[1], &h, MSG_NOSIGNAL);
+}
+
+/* What the relay's bridge does beyond the hub: takes connections. */
+static int
+bridge(void)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	char byte;
+	struct iovec iov;
+	struct msghdr h;
+	struct cmsghdr *c;
+	int fd, error = 1;
+	socklen_t len = sizeof error;
+
+	if (send_descriptor(pair[0]) != 1)
+		return 101;
+	memset(&h, 0, sizeof h);
+	iov.iov_base = &byte;
+	iov.iov_len = 1;
+	h.msg_iov = &iov;
+	h.msg_iovlen = 1;
+	h.msg_control = control.bytes;
+	h.msg_controllen = sizeof control.bytes;
+	if (recvmsg(pair[0], &h, 0) != 1 || (c = CMSG_FIRSTHDR(&h)) == NULL)
+		return 102;
+	memcpy(&fd, CMSG_DATA(c), sizeof fd);
+	if (fcntl(fd, F_SETFD, FD_CLOEXEC) == -1 || getsockopt(fd, SOL_SOCKET,
+	    SO_ERROR, &error, &len) != 0 || error != 0)
+		return 103;
+	return work();
+}
+
+/* What the relay's connector does: finds a host, connects, and passes it on. */
+static int
+connector(void)
+{
+	struct addrinfo hints, *list;
+	struct sockaddr_un un;
+	char port[12], host[64], c;
+	int fd, on = 1;
+
+	memset(&hints, 0, sizeof hints);
+	hints.ai_socktype = SOCK_STREAM;
+	snprintf(port, sizeof port, "%u", (unsigned)ntohs(listening.sin_port));
+	if (getaddrinfo("localhost", port, &hints, &list) == 0)
+		freeaddrinfo(list); /* not all systems have that name */
+	if (getaddrinfo("127.0.0.1", port, &hints, &list) != 0)
+		return 1;
+	fd = socket(list->ai_family, SOCK_STREAM, 0);
+	if (fd == -1 || setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on,
+	    sizeof on) != 0 || fcntl(fd, F_SETFL, O_NONBLOCK) == -1 ||
+	    fcntl(fd, F_SETFD, FD_CLOEXEC) == -1 || (connect(fd, list->ai_addr,
+	    list->ai_addrlen) != 0 && errno != EINPROGRESS) ||
+	    getnameinfo(list->ai_addr, list->ai_addrlen, host, sizeof host,
+	    NULL, 0, NI_NUMERICHOST) != 0)
+		return 2;
+	freeaddrinfo(list);
+	if (send_descriptor(fd) != 1 || read(pair[0], &c, 1) != 1 ||
+	    close(fd) != 0)
+		return 3;
+	memset(&un, 0, sizeof un);
+	un.sun_family = AF_UNIX;
+	strcpy(un.sun_path, "test/build/no-such-file");
+	fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	if (fd == -1 || connect(fd, (struct sockaddr *)&un, sizeof un) == 0 ||
+	    errno != ENOENT)
+		return 4;
+	return keep();
+}
+
 static int
 nothing(void)
 {
@@ -424,15 +526,15 @@ static const struct try {
 #endif
 };
 
-/* Each but those two is the end of who made those promises. */
+/* Each but those of these names is the end of who made those promises. */
 static void
-refused(const char *promises, int (*but)(void), int (*or)(void))
+refused(const char *promises, const char *allowed)
 {
 	const struct try *t = tries;
 	int status;
 
 	for (; t < tries + sizeof tries / sizeof *tries; t++) {
-		if (t->try == but || t->try == or)
+		if (strstr(allowed, t->name) != NULL)
 			continue;
 		status = run(promises, t->try);
 		EXPECT(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS,
@@ -487,26 +589,6 @@ try_worst(void)
 
 	(void)syscall(asked->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 	return 0;
-}
-
-static void
-judge(const char *promises, const struct worst *list, size_t n)
-{
-	int status, died;
-
-	for (asked = list; asked < list + n; asked++) {
-		if (is_sigreturn(asked->nr))
-			continue;
-		status = run_for(10, promises, try_worst);
-		died = WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS;
-		EXPECT(asked->refused ? died : status == 0,
-		    "%s(%#lx, %#lx, %#lx, %#lx, %#lx, %#lx), %s: status %#x",
-		    asked->name, (unsigned long)asked->arg[0],
-		    (unsigned long)asked->arg[1], (unsigned long)asked->arg[2],
-		    (unsigned long)asked->arg[3], (unsigned long)asked->arg[4],
-		    (unsigned long)asked->arg[5], asked->what,
-		    (unsigned)status);
-	}
 }
 
 /*
@@ -769,18 +851,241 @@ static const struct worst keeper_calls[] = {
 	REFUSED(accept4, "serves", 0), REFUSED(lseek, "overwrites a log", 0),
 };
 
-/* Whether the lists have a call as one that may be. */
+/* And the bridge, beyond the hub; connections come to it as descriptors. */
+static const struct worst bridge_calls[] = {
+	HARMLESS(recvmsg, "a descriptor from a backend, which stays open", -1,
+	    0, MSG_PEEK | MSG_DONTWAIT),
+	REFUSED(recvmsg, "urgent data", -1, 0, MSG_OOB),
+	REFUSED(recvmsg, "the queue of errors", -1, 0, MSG_ERRQUEUE),
+	REFUSED(recvmmsg, "flags in memory", 0),
+	HARMLESS(getsockopt, "whether it is connected", -1, SOL_SOCKET,
+	    SO_ERROR),
+	REFUSED(getsockopt, "the kernel's rarer code", -1, SOL_SOCKET,
+	    SO_TYPE),
+	REFUSED(getsockopt, "another's level for a name", -1, IPPROTO_TCP,
+	    SO_ERROR),
+	REFUSED(socket, "to connect it", AF_INET, SOCK_STREAM),
+	REFUSED(connect, "to anybody", -1), REFUSED(bind, "for others", -1),
+#if defined(__i386__) || defined(__s390x__)
+	HARMLESS(socketcall, "getsockopt", 15),
+	HARMLESS(socketcall, "recvmsg", 17),
+	REFUSED(socketcall, "socket", 1), REFUSED(socketcall, "bind", 2),
+	REFUSED(socketcall, "connect", 3), REFUSED(socketcall, "listen", 4),
+#endif
+};
+
+/* And the connector, beyond the keeper; it may be root's. */
+static const struct worst connector_calls[] = {
+	REFUSED(socket, "receives what is for others", AF_INET, SOCK_RAW, 1),
+	REFUSED(socket, "the same", AF_INET6, SOCK_RAW, 58),
+	REFUSED(socket, "the same", 17 /* AF_PACKET */, SOCK_RAW),
+	REFUSED(socket, "connects to any port", AF_INET, SOCK_STREAM,
+	    262 /* IPPROTO_MPTCP */),
+	REFUSED(socket, "the same", AF_INET, SOCK_STREAM,
+	    132 /* IPPROTO_SCTP */),
+	REFUSED(socket, "the kernel's rarer code", AF_INET6, SOCK_DGRAM,
+	    136 /* IPPROTO_UDPLITE */),
+	REFUSED(socket, "the same", 40 /* AF_VSOCK */, SOCK_STREAM),
+	HARMLESS(socket, "fails: changes addresses and routes",
+	    16 /* AF_NETLINK */, SOCK_RAW),
+	HARMLESS(socket, "fails: lies to syslog", AF_UNIX, SOCK_DGRAM),
+	HARMLESS(socket, "for the hub", AF_UNIX, SOCK_STREAM),
+	HARMLESS(socket, "for the broker", AF_INET, SOCK_STREAM),
+	HARMLESS(socket, "for name servers", AF_INET6, SOCK_DGRAM |
+	    SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP),
+	HARMLESS(connect, "to any Unix socket of its user, and by TCP to a "
+	    "port that is unveiled", -1),
+	HARMLESS(bind, "there is no listen", -1),
+	HARMLESS(accept4, "there is no listener", -1),
+	REFUSED(sendto, "connects to any port", -1, 0, 0, MSG_FASTOPEN, 1, 16),
+	REFUSED(sendto, "urgent data", -1, 0, 0, MSG_OOB),
+	HARMLESS(sendto, "a datagram to anybody, as to a name server", -1, 0,
+	    0, MSG_NOSIGNAL, 1, 16),
+	REFUSED(sendmmsg, "connects to any port", -1, 0, 1, MSG_FASTOPEN),
+	HARMLESS(sendmmsg, "as sendto", -1, 0, 1, MSG_NOSIGNAL),
+	HARMLESS(recvmsg, "a descriptor from whom it connected to", -1, 0,
+	    MSG_CMSG_CLOEXEC),
+	REFUSED(recvmsg, "urgent data", -1, 0, MSG_OOB),
+	REFUSED(recvmsg, "the queue of errors", -1, 0, MSG_ERRQUEUE),
+	REFUSED(setsockopt, "filters others' packets", -1, IPPROTO_IP,
+	    64 /* IPT_SO_SET_REPLACE */),
+	REFUSED(setsockopt, "the same", -1, IPPROTO_IPV6, 64),
+	REFUSED(setsockopt, "another's address", -1, IPPROTO_IP,
+	    19 /* IP_TRANSPARENT */),
+	REFUSED(setsockopt, "code for the kernel", -1, SOL_SOCKET,
+	    26 /* SO_ATTACH_FILTER */),
+	REFUSED(setsockopt, "a network of its choice", -1, SOL_SOCKET,
+	    25 /* SO_BINDTODEVICE */),
+	HARMLESS(setsockopt, "fails: the first write connects", -1,
+	    IPPROTO_TCP, 30 /* TCP_FASTOPEN_CONNECT */),
+	HARMLESS(setsockopt, "errors of a datagram", -1, IPPROTO_IP,
+	    11 /* IP_RECVERR */),
+	HARMLESS(setsockopt, "IPv4 as well", -1, IPPROTO_IPV6, IPV6_V6ONLY),
+#ifdef SYS_fcntl
+	REFUSED(fcntl, "signals to others", -1, F_SETFL, O_ASYNC),
+	REFUSED(fcntl, "to whom", -1, F_SETOWN),
+	REFUSED(fcntl, "all descriptors that there may be", -1, F_DUPFD),
+	HARMLESS(fcntl, "overwrites a log that is appended to", -1, F_SETFL),
+	HARMLESS(fcntl, "tells flags", -1, F_GETFL),
+#endif
+	{ "fcntl", ANY_FCNTL, 1, "signals to others",
+	    { -1, F_SETFL, O_ASYNC } },
+	{ "fcntl", ANY_FCNTL, 1, "which", { -1, 10 /* F_SETSIG */ } },
+	{ "fcntl", ANY_FCNTL, 0, "overwrites a log that is appended to",
+	    { -1, F_SETFL } },
+	HARMLESS(lseek, "overwrites a log", -1),
+#ifdef SYS__llseek
+	HARMLESS(_llseek, "overwrites a log", -1),
+#endif
+	REFUSED(ioctl, "changes routes", -1, 0x890b /* SIOCADDRT */),
+	REFUSED(ioctl, "signals to others", -1, FIOASYNC),
+	REFUSED(ioctl, "types a command at a terminal", -1, TIOCSTI),
+	HARMLESS(ioctl, "tells a length", -1, FIONREAD),
+	HARMLESS(ioctl, "tells a length", -1, TIOCOUTQ),
+	HARMLESS(uname, "tells the system's name", 0),
+#ifndef __s390x__
+	{ "mmap", ANY_MMAP, 1, "runs what it wrote", { 0, 4096, PROT_READ |
+	    PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1 } },
+	{ "mmap", ANY_MMAP, 0, "fails: a library", { 0, 4096, PROT_READ |
+	    PROT_EXEC, MAP_PRIVATE, -1 } },
+	{ "mmap", ANY_MMAP, 0, "its own, up to its limit", { 0, 4096,
+	    PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1 } },
+#else
+	HARMLESS(mmap, "code, for whom runs code already", 0),
+#endif
+#if defined(__i386__) || defined(__s390x__)
+	HARMLESS(socketcall, "socket, of any kind", 1),
+	HARMLESS(socketcall, "bind", 2), HARMLESS(socketcall, "connect", 3),
+	HARMLESS(socketcall, "recvmsg", 17),
+	HARMLESS(socketcall, "sendmmsg", 20),
+	REFUSED(socketcall, "listen", 4), REFUSED(socketcall, "socketpair", 8),
+	REFUSED(socketcall, "getsockopt", 15),
+#endif
+};
+
+#define LIST(name) { name, sizeof name / sizeof *name }
+#define LISTS(...) { __VA_ARGS__ }
+#else
+#define LISTS(...)
+#endif
+
+/* A process, and the lists of its calls: a later one replaces an earlier. */
+static const struct process {
+	const char *name, *promises;
+	const char *allowed; /* of what is tried above */
+	int (*work)(void);
+#ifdef __linux__
+	struct {
+		const struct worst *calls;
+		size_t n;
+	} lists[3];
+#endif
+} processes[] = {
+	{ "the hub", WS_HUB_PROMISES, "accept", work, LISTS(LIST(hub_calls)) },
+	{ "the keeper", WS_KEEPER_PROMISES, "open unlink", keep,
+	    LISTS(LIST(keeper_calls)) },
+	{ "the bridge", WS_BRIDGE_PROMISES, "accept", bridge,
+	    LISTS(LIST(hub_calls), LIST(bridge_calls)) },
+	{ "the connector", WS_CONNECTOR_PROMISES, "open unlink socket connect "
+	    "accept", connector, LISTS(LIST(hub_calls), LIST(keeper_calls),
+	    LIST(connector_calls)) }
+};
+
+#define NPROCESSES (sizeof processes / sizeof *processes)
+
+#ifdef __linux__
+/* Whether a list after the first k of a process has a call. */
 static int
-listed(int nr)
+replaced(const struct process *p, size_t k, int nr)
 {
 	size_t i;
 
-	for (i = 0; i < sizeof hub_calls / sizeof *hub_calls; i++)
-		if (hub_calls[i].nr == nr && !hub_calls[i].refused)
-			return 1;
-	for (i = 0; i < sizeof keeper_calls / sizeof *keeper_calls; i++)
-		if (keeper_calls[i].nr == nr && !keeper_calls[i].refused)
-			return 1;
+	for (; k < 3; k++)
+		for (i = 0; i < p->lists[k].n; i++)
+			if (p->lists[k].calls[i].nr == nr)
+				return 1;
+	return 0;
+}
+
+/* Whether the lists of a process have a call as one that may be. */
+static int
+listed(const struct process *p, int nr)
+{
+	size_t i, k;
+
+	for (k = 0; k < 3; k++)
+		for (i = 0; i < p->lists[k].n; i++)
+			if (p->lists[k].calls[i].nr == nr &&
+			    !p->lists[k].calls[i].refused &&
+			    !replaced(p, k + 1, nr))
+				return 1;
+	return 0;
+}
+
+static void
+judge_list(const struct process *p, size_t k)
+{
+	int status, died;
+
+	for (asked = p->lists[k].calls;
+	    asked < p->lists[k].calls + p->lists[k].n; asked++) {
+		if (is_sigreturn(asked->nr) || replaced(p, k + 1, asked->nr))
+			continue;
+		status = run_for(10, p->promises, try_worst);
+		died = WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS;
+		EXPECT(asked->refused ? died : status == 0, "%s: "
+		    "%s(%#lx, %#lx, %#lx, %#lx, %#lx, %#lx), %s: status %#x",
+		    p->name, asked->name, (unsigned long)asked->arg[0],
+		    (unsigned long)asked->arg[1], (unsigned long)asked->arg[2],
+		    (unsigned long)asked->arg[3], (unsigned long)asked->arg[4],
+		    (unsigned long)asked->arg[5], asked->what,
+		    (unsigned)status);
+	}
+}
+
+/* Which calls are left to a process, of all there are. */
+static void
+count_calls(const struct process *p)
+{
+	unsigned left = 0;
+	int status;
+
+	for (number = FIRST_CALL; number < FIRST_CALL + 1024; number++) {
+		if (is_sigreturn(number))
+			continue;
+		status = run_for(1, p->promises, try_number);
+		/* It waits for something, or the machine is busy. */
+		if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL &&
+		    !listed(p, number))
+			status = run(p->promises, try_number);
+		if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
+			continue;
+		left++;
+		EXPECT(listed(p, number) || is_uprobe(number),
+		    "%s: %d: its worst is not listed", p->name, number);
+	}
+	EXPECT(left >= 20 && left <= 80, "%s: %u are allowed", p->name, left);
+}
+
+/* What a resolver tries and can do without: it goes on. */
+static int
+fails(void)
+{
+	int fd = open("ws.h", O_RDONLY), on = 1;
+
+	if (fd == -1 || syscall(ANY_MMAP, 0L, 4096L, (long)PROT_READ,
+	    (long)MAP_SHARED, (long)fd, 0L) != -1 || errno != EPERM)
+		return 1;
+	if (syscall(SYS_socket, 16L, (long)SOCK_RAW, 0L) != -1 ||
+	    errno != EPERM)
+		return 2;
+	if (syscall(SYS_socket, (long)AF_UNIX, (long)SOCK_DGRAM, 0L) != -1 ||
+	    errno != EPERM)
+		return 3;
+	fd = (int)syscall(SYS_socket, (long)AF_INET, (long)SOCK_STREAM, 0L);
+	if (fd == -1 || syscall(SYS_setsockopt, (long)fd, (long)IPPROTO_TCP,
+	    30L, &on, (long)sizeof on) != -1 || errno != EPERM)
+		return 4;
 	return 0;
 }
 
@@ -859,6 +1164,34 @@ reaches_target(const char *promises, int (*way)(void), int *status)
 	return heard;
 }
 
+static uint16_t allowed_port;
+
+/* Only this port: not the target's, not by another protocol. */
+static int
+connect_to_port(void)
+{
+	struct sockaddr_in a;
+	int fd = new_listener(&a), s = socket(AF_INET, SOCK_STREAM, 0);
+
+	allowed_port = ntohs(a.sin_port);
+	if (ws_unveil_ports(&allowed_port, 1) != 0)
+		return 100;
+	if (connect(s, (struct sockaddr *)&a, sizeof a) != 0)
+		return 1;
+	close(s);
+	s = socket(AF_INET, SOCK_STREAM, 0);
+	if (connect(s, (struct sockaddr *)&target_address,
+	    sizeof target_address) == 0 || errno != EACCES)
+		return 2;
+	a.sin_port = 0;
+	if (bind(s, (struct sockaddr *)&a, sizeof a) == 0 || errno != EACCES)
+		return 3;
+	close(fd);
+	return ws_unveil_ports(NULL, 0) == 0 && connect(s,
+	    (struct sockaddr *)&target_address, sizeof target_address) == -1
+	    && errno == EACCES ? 0 : 4;
+}
+
 static pid_t other; /* process of the same user */
 static int async[2];
 
@@ -909,9 +1242,6 @@ ways_out(void)
 		{ "shutdown and sendto", listener_connects },
 		{ "sendto", fast_open }, { "sendmsg", fast_open_by_name },
 	};
-	static const char *const promises[] = {
-		WS_HUB_PROMISES, WS_KEEPER_PROMISES
-	};
 	size_t i, k;
 	int status, got;
 
@@ -919,9 +1249,9 @@ ways_out(void)
 	if (reaches_target(NULL, listener_connects, &status)) {
 		CASE("pledge: a listener connects to nothing");
 		for (i = 0; i < sizeof ways / sizeof *ways; i++)
-			for (k = 0; k < 2; k++) {
-				got = reaches_target(promises[k], ways[i].way,
-				    &status);
+			for (k = 0; k < NPROCESSES; k++) {
+				got = reaches_target(processes[k].promises,
+				    ways[i].way, &status);
 				EXPECT(!got && WIFSIGNALED(status) &&
 				    WTERMSIG(status) == SIGSYS, "%s: %s, "
 				    "status %#x", ways[i].name, got ?
@@ -938,8 +1268,8 @@ ways_out(void)
 	got = signal_from(NULL, &status);
 	EXPECT(WIFSIGNALED(got) && WTERMSIG(got) == SIGUSR1,
 	    "unconfined: it ended with %#x", (unsigned)got);
-	for (k = 0; k < 2; k++) {
-		got = signal_from(promises[k], &status);
+	for (k = 0; k < NPROCESSES; k++) {
+		got = signal_from(processes[k].promises, &status);
 		EXPECT(got == 0 && WIFSIGNALED(status) && WTERMSIG(status) ==
 		    SIGSYS, "it ended with %#x; status %#x", (unsigned)got,
 		    (unsigned)status);
@@ -995,6 +1325,16 @@ must_unveil(void)
 #endif
 }
 
+#ifdef __linux__
+/* The same, of TCP ports: version 4. */
+static int
+must_unveil_ports(void)
+{
+	return must_unveil() && syscall(FIRST_CALL + 444, NULL, (size_t)0, 1u)
+	    >= 4;
+}
+#endif
+
 /* What could not be tried: a skip, or a failure if it must be. */
 static void
 missing(const char *name, int must)
@@ -1011,28 +1351,35 @@ missing(const char *name, int must)
 int
 main(int argc, char **argv)
 {
-	unsigned left = 0;
-	struct sockaddr_in a;
-	socklen_t len = sizeof a;
-	int status, s;
+	socklen_t len = sizeof listening;
+	int status, s, i;
+	size_t k;
+#ifdef __linux__
+	const struct process *p;
+#endif
 
 	if (argc > 1 && strcmp(argv[1], "must") == 0) {
 		printf("%s%s\n", must_pledge() ? "pledge " : "",
 		    must_unveil() ? "unveil" : "");
 		return 0;
 	}
-	memset(&a, 0, sizeof a);
-	a.sin_family = AF_INET;
-	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	listening.sin_family = AF_INET;
+	listening.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	listener = socket(AF_INET, SOCK_STREAM, 0);
-	s = socket(AF_INET, SOCK_STREAM, 0);
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0 ||
-	    bind(listener, (struct sockaddr *)&a, sizeof a) != 0 ||
-	    listen(listener, 5) != 0 ||
-	    getsockname(listener, (struct sockaddr *)&a, &len) != 0 ||
-	    connect(s, (struct sockaddr *)&a, sizeof a) != 0) {
+	    bind(listener, (struct sockaddr *)&listening, sizeof listening)
+	    != 0 || listen(listener, 5) != 0 || getsockname(listener,
+	    (struct sockaddr *)&listening, &len) != 0) {
 		perror("sockets");
 		return 1;
+	}
+	for (i = 0; i < 2; i++) { /* hub and bridge accept one each */
+		s = socket(AF_INET, SOCK_STREAM, 0);
+		if (connect(s, (struct sockaddr *)&listening, sizeof listening)
+		    != 0) {
+			perror("connect");
+			return 1;
+		}
 	}
 
 	CASE("pledge: a word that is none is an error");
@@ -1045,43 +1392,31 @@ main(int argc, char **argv)
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 100) {
 		missing("pledge", must_pledge());
 	} else {
-		CASE("pledge: what the hub does it may do");
-		status = run(WS_HUB_PROMISES, work);
-		EXPECT(status == 0, "status %#x: %s", (unsigned)status, said);
+		CASE("pledge: what a process does it may do");
+		for (k = 0; k < NPROCESSES; k++) {
+			status = run(processes[k].promises,
+			    processes[k].work);
+			EXPECT(status == 0, "%s: status %#x: %s",
+			    processes[k].name, (unsigned)status, said);
+		}
 		CASE("pledge: nothing that it did not promise");
-		refused(WS_HUB_PROMISES, try_accept, NULL);
-		CASE("pledge: what the keeper does it may do");
-		status = run(WS_KEEPER_PROMISES, keep);
-		EXPECT(status == 0, "status %#x: %s", (unsigned)status, said);
-		CASE("pledge: nothing that it did not promise, either");
-		refused(WS_KEEPER_PROMISES, try_open, try_unlink);
+		for (k = 0; k < NPROCESSES; k++)
+			refused(processes[k].promises, processes[k].allowed);
 		CASE("pledge: a call has its name in the log");
 		(void)run("stdio", try_execve);
 		EXPECT(strstr(said, ", execve\n") != NULL, "\"%s\"", said);
 #ifdef __linux__
 		CASE("pledge: of a thousand calls few are left");
-		for (number = FIRST_CALL; number < FIRST_CALL + 1024;
-		    number++) {
-			if (is_sigreturn(number))
-				continue;
-			status = run_for(1, WS_HUB_PROMISES, try_number);
-			/* It waits for something, or the machine is busy. */
-			if (WIFSIGNALED(status) &&
-			    WTERMSIG(status) == SIGKILL && !listed(number))
-				status = run(WS_HUB_PROMISES, try_number);
-			if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
-				continue;
-			left++;
-			EXPECT(listed(number) || is_uprobe(number),
-			    "%d: its worst is not listed", number);
-		}
-		EXPECT(left >= 20 && left <= 64, "%u are allowed", left);
-		CASE("pledge: the hub's calls, each with its worst arguments");
-		judge(WS_HUB_PROMISES, hub_calls,
-		    sizeof hub_calls / sizeof *hub_calls);
-		CASE("pledge: the keeper's calls, too");
-		judge(WS_KEEPER_PROMISES, keeper_calls,
-		    sizeof keeper_calls / sizeof *keeper_calls);
+		for (p = processes; p < processes + NPROCESSES; p++)
+			if (p->work != keep)
+				count_calls(p);
+		CASE("pledge: each call with its worst arguments");
+		for (p = processes; p < processes + NPROCESSES; p++)
+			for (k = 0; k < 3; k++)
+				judge_list(p, k);
+		CASE("pledge: what a resolver can do without is an error");
+		status = run(WS_CONNECTOR_PROMISES, fails);
+		EXPECT(status == 0, "status %#x: %s", (unsigned)status, said);
 		ways_out();
 #if defined(__x86_64__) && defined(__GNUC__)
 		CASE("pledge: a number of another machine's calls is none");
@@ -1135,6 +1470,17 @@ main(int argc, char **argv)
 		CASE("unveil: \"c\" removes what is there, and only there");
 		status = run(NULL, clear_away);
 		EXPECT(status == 0, "status %#x", (unsigned)status);
+#ifdef __linux__
+		target = new_listener(&target_address);
+		status = run(NULL, connect_to_port);
+		if (WIFEXITED(status) && WEXITSTATUS(status) == 100) {
+			missing("unveil: of TCP ports", must_unveil_ports());
+		} else {
+			CASE("unveil: TCP connects to one port, and to none");
+			EXPECT(status == 0, "status %#x", (unsigned)status);
+		}
+		close(target);
+#endif
 	}
 	return test_end();
 }

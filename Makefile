@@ -90,9 +90,9 @@ E2E = $(B)/service $(B)/e2e $(B)/e2e_limits $(B)/e2e_hostile $(B)/e2e_ops \
     $(B)/e2e_calm $(B)/e2e_watch $(B)/e2e_metrics $(B)/e2e_proxy $(E2E_RELAY)
 SIGN = $(B)/e2e_cli $(B)/e2e_sessions
 PROGRAMS = $(INCLUDE) $(E2E) $(SIGN) $(B)/http $(B)/token $(B)/hub \
-    $(B)/watch $(B)/local $(B)/mqtt $(B)/topic $(B)/metrics \
-    $(B)/tls $(B)/conformance $(B)/fault $(B)/bounds $(B)/replay $(B)/sandbox \
-    $(B)/e2e_tls $(B)/echo
+    $(B)/watch $(B)/local $(B)/mqtt $(B)/topic $(B)/connect \
+    $(B)/metrics $(B)/tls $(B)/conformance $(B)/fault $(B)/bounds $(B)/replay \
+    $(B)/sandbox $(B)/e2e_tls $(B)/echo
 TRY = WSHUB_WRAP="$${WSHUB_WRAP:-$(RUN)}" RUN="$(RUN)" TESTS="$(TESTS)" \
     TLS="$(TLS)" MAKE="$(MAKE)" CC="$(CC)" BEARSSL="$(BEARSSL)" sh test/all.sh
 LINK = @mkdir -p $(B); echo link $@; $(TEST_C) $(LDFLAGS) -o $@
@@ -168,6 +168,9 @@ $(B)/topic: test/topic.c topic.c relay.h watch.o $(WITH_TOPIC)
 
 $(B)/local: test/local.c test/alloc.h local.c watch.c relay.h $(WITH_LOCAL)
 	$(LINK) test/local.c $(WITH_LOCAL)
+
+$(B)/connect: test/connect.c connect.c relay.h listen.o log.o
+	$(LINK) test/connect.c listen.o log.o
 
 WITH_TLS = pem.o token.o json.o ws.o entropy.o log.o
 

@@ -40,13 +40,17 @@ ws_connect_parse(struct ws_relay *r, const char *address,
 	}
 	if (strncmp(address, "mqtts:", 6) == 0)
 		return ws_fail(error, "%s: TLS is for the broker's bridge or "
-		    "for stunnel, see wshub(8)", address);
+		    "for stunnel, see wshub-relay(8)", address);
 	if (strncmp(address, TCP, strlen(TCP)) == 0) {
+		if (strchr(host, '@') != NULL) /* perhaps with a password */
+			return ws_fail(error, "mqtt://USER@HOST: user and "
+			    "password belong in the file of --user");
 		end = *host == '[' ? strchr(host, ']') : host;
 		snprintf(whole, sizeof whole, "%s%s", host,
 		    end == NULL || strchr(end, ':') != NULL ? "" : PORT);
 		if (ws_listen_split(whole, r->host, r->port) == 0 &&
 		    *r->host != '\0' && strcmp(r->port, "0") != 0 &&
+		    r->host[strcspn(r->host, "/?#\\ \t")] == '\0' &&
 		    strlen(host) < sizeof whole - 6)
 			return 0;
 	}
@@ -114,15 +118,33 @@ ws_connect_prepare(const struct ws_relay *r)
 		freeaddrinfo(list);
 }
 
-/* The host is resolved anew each time, as its address may have changed. */
+/* Begins to connect to one of the addresses of a host, likewise. */
+static int
+connect_address(const struct addrinfo *ai, const char *port,
+    struct ws_connected *c)
+{
+	char host[NI_MAXHOST] = "?", error[sizeof c->text];
+	int fd = begin(c, ai->ai_family, ai->ai_addr, ai->ai_addrlen);
+
+	snprintf(error, sizeof error, fd == -1 ? ": %s" : "", c->text);
+	(void)getnameinfo(ai->ai_addr, ai->ai_addrlen, host, sizeof host, NULL,
+	    0, NI_NUMERICHOST);
+	snprintf(c->text, sizeof c->text, strchr(host, ':') != NULL ?
+	    "[%.70s]:%s%s" : "%.70s:%s%s", host, port, error);
+	return fd;
+}
+
+/*
+ * The host is resolved anew each time, as its address may have changed. If an
+ * address fails at once, as IPv6 does where there is none, the next is tried.
+ */
 static int
 connect_inet(const struct ws_relay *r, struct ws_connected *c)
 {
 	static unsigned turn; /* of the host's addresses */
 	struct addrinfo *list, *ai;
-	char host[NI_MAXHOST];
 	int failed = resolve(r, &list), fd = -1;
-	unsigned n = 0, i;
+	unsigned n = 0, tries, i;
 
 	if (failed != 0) {
 		snprintf(c->text, sizeof c->text, "%.100s: %s", r->host,
@@ -132,13 +154,12 @@ connect_inet(const struct ws_relay *r, struct ws_connected *c)
 	}
 	for (ai = list; ai != NULL; ai = ai->ai_next)
 		n++;
-	for (ai = list, i = turn++ % n; i > 0; i--)
-		ai = ai->ai_next;
-	fd = begin(c, ai->ai_family, ai->ai_addr, ai->ai_addrlen);
-	if (fd != -1 && getnameinfo(ai->ai_addr, ai->ai_addrlen, host,
-	    sizeof host, NULL, 0, NI_NUMERICHOST) == 0)
-		snprintf(c->text, sizeof c->text, strchr(host, ':') != NULL ?
-		    "[%s]:%s" : "%s:%s", host, r->port);
+	for (tries = 0; tries < n && fd == -1; tries++) {
+		for (ai = list, i = (turn + tries) % n; i > 0; i--)
+			ai = ai->ai_next;
+		fd = connect_address(ai, r->port, c);
+	}
+	turn++;
 	freeaddrinfo(list);
 	return fd;
 }

@@ -530,7 +530,7 @@ int ws_relay_run(struct ws_setup *s, struct ws_relay *r);
 /*
  * Reads a broker's address, "mqtt://HOST[:PORT]" or "mqtt+unix:PATH": 0, and
  * r->host and r->port, or r->path, which points into it; or -1 with an error
- * message.
+ * message that contains no password.
  */
 int ws_connect_parse(struct ws_relay *r, const char *address,
     char error[WS_ERROR_MAX]);
@@ -544,7 +544,8 @@ void ws_connect_prepare(const struct ws_relay *r);
 /*
  * Begins to connect, and returns a non-blocking, close-on-exec socket, or -1
  * with an error. The broker's host is resolved anew each time; with several
- * addresses, each call tries the next. c->text gets the peer's address.
+ * addresses, each call begins with the next, and goes on if that fails at once.
+ * c->text gets the peer's address.
  */
 int ws_connect(const struct ws_relay *r, struct ws_connected *c);
 

@@ -18,7 +18,8 @@ if [ -n "$units" ]; then
 	for test in "& e2e_hostile ./wshub $tls" "& e2e_calm ./wshub $tls" \
 	    "& fault" "& e2e_watch ./wshub $tls" \
 	    "& e2e_sessions ./wshub $tls" "& sandbox" \
-	    "& e2e_relay_hostile ./wshub" hub watch local mqtt topic http proxy \
+	    "& e2e_relay_hostile ./wshub" hub watch local mqtt topic connect http \
+	    proxy \
 	    "& e2e_ops ./wshub $tls" "& e2e_cli ./wshub $tls" \
 	    "& e2e_metrics ./wshub $tls" "& e2e_relay_lost ./wshub" \
 	    log metrics "& e2e_proxy ./wshub $tls" \

@@ -34,8 +34,7 @@ static struct ws_setup *setup;
 static struct ws_relay *relay;
 static int bridge_fd; /* the socket to the bridge */
 static pid_t bridge;
-static volatile sig_atomic_t stops; /* how often we were told to stop */
-static volatile sig_atomic_t resolving;
+static volatile sig_atomic_t resolving; /* a host; that may take long */
 
 /* --------------------------------------------------------------- user file */
 
@@ -90,6 +89,7 @@ ws_relay_read_user(struct ws_relay *r, const char *path,
 	struct stat st;
 	ssize_t n;
 
+	ws_no_core();
 	if (fd == -1)
 		return ws_fail(error, "%s:", path);
 	n = fstat(fd, &st);
@@ -176,17 +176,35 @@ exit_status(int status)
 static void
 on_signal(int number)
 {
+	static const char line[] = "wshub: the bridge was ended by a signal\n";
+	struct pollfd err = { STDERR_FILENO, POLLOUT, 0 };
+	ssize_t n = 0;
 	int status;
 
-	if (number == SIGTERM || number == SIGINT) {
-		stops = stops + 1;
+	if (number == SIGTERM || number == SIGINT)
 		tell_kind(WS_BRIDGE_STOP);
-	}
 	if (number != SIGCHLD || !resolving ||
 	    waitpid(bridge, &status, WNOHANG) != bridge)
 		return;
+	if (WIFSIGNALED(status) && poll(&err, 1, 0) == 1 &&
+	    (err.revents & POLLOUT) != 0)
+		n = write(STDERR_FILENO, line, strlen(line));
+	(void)n;
 	ws_keeper_remove(setup);
 	_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+}
+
+/*
+ * From now on the signal handler ends this process if the bridge ends. Returns
+ * 0 if that has happened before: an end closes sockets, and then sends SIGCHLD.
+ */
+static int
+begin_resolving(void)
+{
+	struct pollfd p = { bridge_fd, 0, 0 };
+
+	resolving = 1;
+	return poll(&p, 1, 0) == 0;
 }
 
 /* Serves one request. 0: the bridge has ended. */
@@ -209,7 +227,10 @@ serve_request(void)
 	}
 	memset(&c, 0, sizeof c);
 	c.kind = kind;
-	resolving = 1;
+	if (!begin_resolving()) {
+		resolving = 0;
+		return 0;
+	}
 	fd = ws_connect(relay, &c);
 	resolving = 0;
 	tell(&c, fd);
@@ -301,8 +322,8 @@ confine_connector(void)
 	uint16_t ports[2] = { 0, 53 }; /* name servers may need TCP */
 	int i;
 
-	resolving = 1; /* a name server may not answer */
-	ws_connect_prepare(relay);
+	if (begin_resolving())
+		ws_connect_prepare(relay);
 	resolving = 0;
 	ws_unveil_around(relay->hub, "rw");
 	if (relay->path != NULL)

@@ -9,6 +9,8 @@ Clients and backends use Unix sockets. So a link is only between relay and
 broker, and all of them can be in this process.
 """
 import asyncio
+import faulthandler
+import io
 import json
 import os
 import random
@@ -275,12 +277,24 @@ class Flow:
 
 # ------------------------------------------------------------------ the cases
 
+async def in_time(step):
+    """What it returns; if it hangs, where."""
+    task = asyncio.ensure_future(step)
+    await asyncio.wait({task}, timeout=100)
+    if task.done():
+        return task.result()
+    where = io.StringIO()
+    task.print_stack(file=where)
+    task.cancel()
+    raise Failure("it does not end\n" + where.getvalue())
+
+
 async def run(name, steps):
     """A case for each step; after a failure the others are not run."""
     global failed
     for title, step in steps:
         try:
-            said = await step()
+            said = await in_time(step())
             print("ok - %s: %s%s" % (name, title,
                                      ": " + said if said else ""))
         except Exception as e:
@@ -382,8 +396,9 @@ class Cluster:
             *on(A, "stdbuf", "-oL", "mosquitto_sub", "-h", ADDRESS, "-p",
                 str(self.port), "-t", "wshub/#", "-F", "%t %p", "-C", "4", "-W", "10", "-d"),
             stdout=subprocess.PIPE)
-        while b"SUBACK" not in await p.stdout.readline():
-            pass
+        line = None
+        while line != b"" and b"SUBACK" not in (line or b""):
+            line = await p.stdout.readline()
         for command in (dict(action="multicast", data=[1, 2]),
                         dict(action="sendToChannel", channel="a/b", data=3),
                         dict(action="sendToDevice", device=b.device, data="4"),
@@ -673,9 +688,17 @@ def end(*_):
 
 
 signal.signal(signal.SIGTERM, end)
+faulthandler.dump_traceback_later(500)
+failed += 1  # unless main comes to its end
 try:
-    asyncio.run(main())
+    asyncio.new_event_loop().run_until_complete(main())
+    failed -= 1
+except Exception:
+    traceback.print_exc()
 finally:
     for process in PROCESSES:
         process.end()
-sys.exit(1 if failed else 0)
+    sys.stdout.flush()
+    # websockets sometimes swallows a cancellation, and then the client's task
+    # goes on, for whose end asyncio.run would wait.
+    os._exit(1 if failed else 0)

@@ -101,8 +101,8 @@ ws_relay_read_user(struct ws_relay *r, const char *path,
 	if (!S_ISREG(st.st_mode))
 		return ws_fail(error, "%s: not a file", path);
 	if ((st.st_mode & 077) != 0)
-		return ws_fail(error, "%s: others than its owner may read it: "
-		    "chmod 600", path);
+		return ws_fail(error, "%s: mode %04o: only its owner may have "
+		    "access: chmod 600", path, (unsigned)st.st_mode & 07777);
 	text.len = (size_t)n;
 	status = text.len == sizeof bytes ? ws_fail(error, "%s: too long",
 	    path) : parse_user(r, text, path, error);
@@ -258,7 +258,9 @@ serve_signal(int signals)
 		ws_service_notify(setup->notify_fd, "STOPPING=1");
 		break;
 	case SIGHUP:
+		ws_service_notify(setup->notify_fd, "RELOADING=1");
 		ws_log(WS_LOG_NOTE, "HUP: there is nothing to reload");
+		ws_service_notify(setup->notify_fd, "READY=1");
 		break;
 	case SIGCHLD:
 		break;

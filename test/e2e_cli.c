@@ -1092,8 +1092,166 @@ users(void)
 	become(both, pw->pw_uid, g->gr_gid);
 }
 
+/* ------------------------------------------------------------------ relay */
+
+#define BROKER "mqtt://broker.example"
+
+/* What follows "relay -n"; other cases are in e2e_relay_hostile.c. */
+static void
+relay_options(void)
+{
+	static const struct {
+		int status;
+		const char *words;
+		char *option, *value;
+	} t[] = {
+		{ 0, NULL, "--prefix", "a" },
+		{ 0, NULL, "--prefix", "a/b c/\xc3\xa9" },
+		{ 0, NULL, "--prefix", "a$" },
+		{ 2, "--prefix $SYS: not", "--prefix", "$SYS" },
+		{ 2, "--prefix /a: not", "--prefix", "/a" },
+		{ 2, "--prefix a/: not", "--prefix", "a/" },
+		{ 2, "--prefix /: not", "--prefix", "/" },
+		{ 2, "--prefix a+: not", "--prefix", "a+" },
+		{ 2, "--prefix a#b: not", "--prefix", "a#b" },
+		{ 2, "--prefix", "--prefix", "a\nb" },
+		{ 2, "--prefix", "--prefix", "a\x7f" },
+		{ 2, "--prefix", "--prefix", "\xc3" },
+		{ 2, "--prefix", "--prefix", "\xed\xa0\x80" },
+		{ 0, NULL, "--id", "\xc3\xa9 x" },
+		{ 2, "--id", "--id", "\xc3" },
+		{ 0, NULL, "-s", "no/such" },
+		{ 2, "-s needs a path", "-s", "" },
+		{ 2, "-S needs a path", "-S", "" },
+		{ 1, "-u no-such-user: no such user", "-u", "no-such-user" },
+		{ 2, "not an octal number", "--control-mode", "1000" },
+		{ 1, "no/such: No such file", "--user", "no/such" },
+		{ 1, ".: not a file", "--user", "." },
+	};
+	static char *const lengths[] = { "--prefix", "--id" };
+	char text[300];
+	size_t i, n;
+
+	CASE("relay: options");
+	COMMAND(0, "usage: wshub relay [-", NULL, "relay", "-h");
+	COMMAND(0, "--interest ", NULL, "relay", "--help");
+	for (i = 0; i < sizeof t / sizeof *t; i++) {
+		char **args = ARGS("relay", "-n", t[i].option, t[i].value,
+		    BROKER);
+
+		command(NULL, args);
+		command_is(__FILE__, __LINE__, t[i].status, NULL, t[i].words);
+		EXPECT(did.status == t[i].status, "%s %s: status %d",
+		    t[i].option, t[i].value, did.status);
+	}
+	for (i = 0; i < 2; i++)
+		for (n = 254; n < 258; n++) {
+			snprintf(text, sizeof text, "%0*d", (int)n, 0);
+			command(NULL, ARGS("relay", "-n", lengths[i], text,
+			    BROKER));
+			EXPECT(did.status == (n <= 255 ? 0 : 2), "%s of %zu "
+			    "bytes: status %d", lengths[i], n, did.status);
+		}
+}
+
+/* A file with the name and the password of an MQTT user. */
+static void
+relay_user(void)
+{
+	static const struct {
+		const char *text;
+		size_t len;
+		const char *words; /* NULL: it is right */
+	} t[] = {
+#define STRING(s) s, sizeof s - 1
+		{ STRING("hubert\nsecret\n"), NULL },
+		{ STRING("hubert\nsecret"), NULL },
+		{ STRING("hubert\r\nsecret\r\n"), NULL },
+		{ STRING("hubert\n"), NULL }, { STRING("hubert"), NULL },
+		{ STRING("h\xc3\xa9\n se cret \n"), NULL },
+		{ STRING(""), "no user name" }, { STRING("\n"), "no user name" },
+		{ STRING("\r\n\r\n"), "no user name" },
+		{ STRING("\nsecret\n"), "no user name" },
+		{ STRING("hubert\nsecret\nsecret\n"), "more than two lines" },
+		{ STRING("hubert\nsecret\n\n"), "more than two lines" },
+		{ STRING("hubert\nsec\0ret\n"), "or NUL" },
+		{ STRING("hu\0bert\nsecret\n"), "or NUL" },
+		{ STRING("hubert\nsecret\xff\n"), "not UTF-8" },
+		{ STRING("hubert\nsecret\xc3"), "not UTF-8" },
+	};
+	static const struct {
+		mode_t mode;
+		int right;
+	} modes[] = {
+		{ 0600, 1 }, { 0400, 1 }, { 0700, 1 }, { 0640, 0 }, { 0604, 0 },
+		{ 0620, 0 }, { 0602, 0 }, { 0610, 0 }, { 0601, 0 }, { 0644, 0 }
+	};
+	char text[1100];
+	size_t i, n;
+	int k;
+
+	CASE("relay: the user's file, and what is wrong with it");
+	for (i = 0; i < sizeof t / sizeof *t; i++) {
+		spill("mqtt.user", t[i].text, t[i].len);
+		if (chmod("mqtt.user", 0600) != 0)
+			give_up("chmod");
+		command(NULL, ARGS("relay", "-n", "--user", "mqtt.user",
+		    BROKER));
+		EXPECT(did.status == (t[i].words == NULL ? 0 : 1) &&
+		    (t[i].words == NULL ? *did.err == '\0' : strstr(did.err,
+		    t[i].words) != NULL && strstr(did.err, "mqtt.user: ") !=
+		    NULL), "number %zu: status %d, \"%s\"", i, did.status,
+		    did.err);
+		EXPECT(strstr(did.err, "hub") == strstr(did.err, "hub: ") &&
+		    strstr(did.err, "bert") == NULL &&
+		    strstr(did.err, "sec") == NULL, "number %zu: \"%s\" "
+		    "contains a part", i, did.err);
+	}
+
+	CASE("relay: lines of 255 bytes, and of more");
+	for (k = 0; k < 2; k++)
+		for (n = 254; n < 258; n++) {
+			snprintf(text, sizeof text, "%0*d\r\n%0*d\r\n",
+			    k == 0 ? (int)n : 3, 0, k == 0 ? 3 : (int)n, 0);
+			spill("mqtt.user", text, strlen(text));
+			command(NULL, ARGS("relay", "-n", "--user",
+			    "mqtt.user", BROKER));
+			EXPECT(did.status == (n <= 255 ? 0 : 1) && (n <= 255 ||
+			    strstr(did.err, "more than 255 bytes") != NULL),
+			    "line %d of %zu bytes: status %d, \"%s\"", k, n,
+			    did.status, did.err);
+		}
+	for (n = 1023; n < 1026; n++) {
+		snprintf(text, sizeof text, "%0*d", (int)n, 0);
+		spill("mqtt.user", text, n);
+		refused(1, n < 1024 ? "more than 255 bytes" : "too long",
+		    ARGS("relay", "-n", "--user", "mqtt.user", BROKER));
+	}
+
+	CASE("relay: only its owner may have access to the user's file");
+	spill("mqtt.user", "hubert\nsecret\n", 14);
+	for (i = 0; i < sizeof modes / sizeof *modes; i++) {
+		if (chmod("mqtt.user", modes[i].mode) != 0)
+			give_up("chmod");
+		command(NULL, ARGS("relay", "-n", "--user", "mqtt.user",
+		    BROKER));
+		EXPECT(modes[i].right ? did.status == 0 : did.status == 1 &&
+		    strstr(did.err, "mqtt.user: mode 0") != NULL &&
+		    strstr(did.err, "only its owner") != NULL,
+		    "mode %04o: status %d, \"%s\"", (unsigned)modes[i].mode,
+		    did.status, did.err);
+	}
+	(void)unlink("mqtt.user");
+	if (mkfifo("mqtt.user", 0600) == 0)
+		refused(1, "mqtt.user: not a file", ARGS("relay", "-n",
+		    "--user", "mqtt.user", BROKER));
+	(void)unlink("mqtt.user");
+}
+
 static struct test_group all_groups[] = {
 	{ .name = "options", .run = options },
+	{ .name = "relay_options", .run = relay_options },
+	{ .name = "relay_user", .run = relay_user },
 	{ .name = "ctl", .run = ctl },
 	{ .name = "token", .run = token },
 	{ .name = "signals", .run = signals },

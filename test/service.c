@@ -434,11 +434,58 @@ notices(void)
 	free(paths[0]);
 }
 
+/* The relay: a control socket, and the same notices. */
+static void
+relay(void)
+{
+	char *args[] = { "relay", "-s", "none.sock", "-S", "own.sock",
+	    "mqtt+unix:none.sock", NULL };
+	struct passed p = { .pid = "", .fds = "1", .n = 1 };
+	char notify[300];
+	struct hub h;
+	int fd, manager, status;
+
+	CASE("relay: a control socket, and notices");
+	if (getcwd(notify, sizeof notify - 16) == NULL)
+		give_up("getcwd");
+	strcat(notify, "/manager");
+	manager = unix_socket(notify, SOCK_DGRAM);
+	p.notify = notify;
+	p.fd[0] = unix_socket("relay.sock", SOCK_STREAM);
+	start_passed(&h, &p, args);
+	hears(manager, "READY=1");
+	EXPECT(file_has(h.log, "backends write to relay.sock"), "it was not");
+	EXPECT(access("own.sock", F_OK) == -1, "it has its own as well");
+	fd = dial_unix("relay.sock");
+	put(fd, M1 "\n", sizeof M1);
+	REPLY(fd, "ERR no broker\n");
+	close(fd);
+	kill(h.pid, SIGHUP);
+	hears(manager, "RELOADING=1\nMONOTONIC_USEC=");
+	hears(manager, "READY=1");
+	EXPECT(await(h.log, "HUP: there is nothing to reload"), "not a word");
+	kill(h.pid, SIGTERM);
+	hears(manager, "STOPPING=1");
+	end(&h, "relay.sock");
+	close(p.fd[0]);
+	close(manager);
+
+	CASE("relay: it has no clients");
+	p.notify = NULL;
+	p.fd[0] = tcp_socket(NULL, 1);
+	start_passed(&h, &p, args);
+	status = reap(h.pid, patience);
+	EXPECT(status == 1 && file_has(h.log, "LISTEN_FDS: the relay has only "
+	    "a control socket"), "status %d", status);
+	close(p.fd[0]);
+}
+
 static struct test_group all_groups[] = {
 	{ "passed", passed_on, 0, 0 },
 	{ "families", both_families, 0, 0 },
 	{ "lies", lies, 0, 0 },
 	{ "notices", notices, 0, 0 },
+	{ "relay", relay, 0, 0 },
 };
 
 int

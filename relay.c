@@ -73,8 +73,8 @@ parse_user(struct ws_relay *r, struct ws_text text, const char *path,
 		return ws_fail(error, "%s: the first line has no user name",
 		    path);
 	if (text.len != 0)
-		return ws_fail(error, "%s: more than two lines, the user's name "
-		    "and password", path);
+		return ws_fail(error, "%s: more than two lines, for a name "
+		    "and a password", path);
 	return 0;
 }
 

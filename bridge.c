@@ -97,7 +97,8 @@ of_broker(struct ws_broker *b)
 /* ------------------------------------------------------------------- links */
 
 static void
-log_failure(struct bridge *b, const struct ws_link *l, const char *why, int delay)
+log_failure(struct bridge *b, const struct ws_link *l, const char *why,
+    int delay)
 {
 	/* The hub is tried more often than anybody would want to read. */
 	int level = l == &b->broker_link || l->failures == 1 ? WS_LOG_NOTE :

@@ -2,9 +2,9 @@
 /*
  * A session with the broker: MQTT 3.1.1, the client's side.
  *
- * What comes from the broker is taken from b->in, packet by packet. If a message
- * cannot be taken now, because the hub is behind, the rest stays there, and
- * nothing more is read: then the broker keeps it.
+ * What comes from the broker is taken from b->in, packet by packet. If a
+ * message cannot be taken now, because the hub is behind, the rest stays there,
+ * and nothing more is read: then the broker keeps it.
  *
  * Commands of backends are in b->flight from PUBLISH to PUBACK. Their packet
  * identifiers are 1 to IDS, in turn, so the place of an identifier in the ring

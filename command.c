@@ -119,8 +119,8 @@ read_name(struct ws_command *cmd, enum ws_field field, char buf[WS_NAME_MAX],
 
 /* The same; without the field, name->len is 0. */
 static int
-read_optional(struct ws_command *cmd, enum ws_field field, char buf[WS_NAME_MAX],
-    struct ws_text *name)
+read_optional(struct ws_command *cmd, enum ws_field field,
+    char buf[WS_NAME_MAX], struct ws_text *name)
 {
 	name->len = 0;
 	return cmd->value[field].s == NULL ? 0 :
@@ -152,7 +152,8 @@ read_action(struct ws_command *cmd)
 static int
 read_close(struct ws_command *cmd)
 {
-	struct ws_text code = cmd->value[WS_FIELD_CODE], reason = cmd->value[WS_FIELD_REASON];
+	struct ws_text code = cmd->value[WS_FIELD_CODE];
+	struct ws_text reason = cmd->value[WS_FIELD_REASON];
 	struct ws_text text = { cmd->reason, 0 };
 	ssize_t n;
 	size_t i;

@@ -123,10 +123,11 @@ static int
 connect_address(const struct addrinfo *ai, const char *port,
     struct ws_connected *c)
 {
-	char host[NI_MAXHOST] = "?", error[sizeof c->text];
+	char host[NI_MAXHOST] = "?", error[84] = "";
 	int fd = begin(c, ai->ai_family, ai->ai_addr, ai->ai_addrlen);
 
-	snprintf(error, sizeof error, fd == -1 ? ": %s" : "", c->text);
+	if (fd == -1)
+		snprintf(error, sizeof error, ": %.80s", c->text);
 	(void)getnameinfo(ai->ai_addr, ai->ai_addrlen, host, sizeof host, NULL,
 	    0, NI_NUMERICHOST);
 	snprintf(c->text, sizeof c->text, strchr(host, ':') != NULL ?

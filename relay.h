@@ -15,7 +15,8 @@
  *   relay.c    the two processes
  *
  * main -> relay -> { connect, bridge -> { local -> topic -> command, deliver,
- *                                         broker -> { interest -> topic, mqtt },
+ *                                         broker -> { interest -> topic,
+ *                                                     mqtt },
  *                                         link -> poll } }
  */
 #ifndef RELAY_H
@@ -221,8 +222,8 @@ void ws_local_end(struct ws_local *l);
 
 /*
  * The broker has acknowledged the oldest command that was published and has no
- * answer yet; or, if error is not NULL, it will not. error is NUL-terminated and
- * shorter than WS_ERROR_MAX.
+ * answer yet; or, if error is not NULL, it will not. error is NUL-terminated
+ * and shorter than WS_ERROR_MAX.
  */
 void ws_local_answer(struct ws_local *l, const char *error);
 
@@ -404,7 +405,7 @@ int ws_broker_publish(struct ws_broker *b, struct ws_local *l,
 /* A backend has left: nobody waits for its commands. */
 void ws_broker_leave(struct ws_broker *b, const struct ws_local *l);
 
-/* Subscribes to what the hub needs now, or unsubscribes from what it does not. */
+/* Subscribes to what the hub needs now, and unsubscribes from the rest. */
 void ws_broker_follow(struct ws_broker *b, struct ws_interest *i);
 
 /*

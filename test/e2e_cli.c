@@ -1005,17 +1005,15 @@ words(void)
 	EXPECT(len == 0, "%zu bytes of words", len);
 }
 
-/* A hub with that -u is of that user and group, and of no other. */
+/* A process's child is of that user and group, and of no other. */
 static void
-become(char *option, uid_t uid, gid_t gid)
+child_is(pid_t pid, const char *option, uid_t uid, gid_t gid)
 {
-	struct hub h = { 0 };
 	char path[64], line[3][80];
 	long u = (long)uid, g = (long)gid;
 	int i;
 
-	START(&h, QUIET_HUB, "-u", option);
-	snprintf(path, sizeof path, "/proc/%ld/status", (long)child_of(h.pid));
+	snprintf(path, sizeof path, "/proc/%ld/status", (long)child_of(pid));
 	snprintf(line[0], sizeof *line, "\nUid:\t%ld\t%ld\t%ld\t%ld\n", u, u,
 	    u, u);
 	snprintf(line[1], sizeof *line, "\nGid:\t%ld\t%ld\t%ld\t%ld\n", g, g,
@@ -1024,6 +1022,28 @@ become(char *option, uid_t uid, gid_t gid)
 	for (i = 0; i < 3; i++)
 		EXPECT(file_has(path, line[i]), "-u %s: its status has no %s",
 		    option, line[i] + 1);
+}
+
+/* A hub with that -u, and a relay. */
+static void
+become(char *option, uid_t uid, gid_t gid)
+{
+	struct hub h = { 0 };
+	struct stat st;
+	pid_t relay;
+
+	START(&h, QUIET_HUB, "-u", option);
+	child_is(h.pid, option, uid, gid);
+	(void)unlink("relay.log");
+	relay = spawn(ARGS("relay", "-u", option, "-s", h.control, "-S",
+	    "relay.sock", "mqtt+unix:none"), NULL, "relay.log", "relay.log", 0,
+	    022);
+	/* Its parent stays root, whom the hub's socket admits. */
+	EXPECT(await("relay.log", "connected to the hub"), "it does not");
+	child_is(relay, option, uid, gid);
+	kill(relay, SIGTERM);
+	EXPECT(reap(relay, patience) == 0 && lstat("relay.sock", &st) == -1,
+	    "the relay's end");
 	ORDER(&h, M1, "OK 0\n");
 	STOP(&h);
 }
@@ -1067,7 +1087,7 @@ users(void)
 		test_skip("-u", "we are not root, or there is no /proc");
 		return;
 	}
-	CASE("-u: the hub is another user, and so are its groups");
+	CASE("-u: hub and relay are another user, and so are their groups");
 	become("daemon", pw->pw_uid, pw->pw_gid);
 
 	CASE("-u: a user's number alone: its own group");
@@ -1082,7 +1102,7 @@ users(void)
 		test_skip("-u: with a group", "there is no other");
 		return;
 	}
-	CASE("-u: with a group, it is in that one alone");
+	CASE("-u: with a group, they are in that one alone");
 	snprintf(both, sizeof both, "daemon:%s", g->gr_name);
 	become(both, pw->pw_uid, g->gr_gid);
 

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 NAME, PORT, PID = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 HUB, SOCKS = sys.argv[4], sys.argv[5:]
@@ -101,8 +102,16 @@ for k, (what, moves, query, cookies) in enumerate(kinds()):
     say("%s brings a client back, which is resumed" % what, N, resumed)
     everybody += clients
 
+def accepts(sock):
+    with socket.socket(socket.AF_UNIX) as s:
+        return s.connect_ex(sock) == 0
+
+
 mine = set(devices(SOCKS[-1]))
-os.kill(PID, signal.SIGKILL)
+os.kill(PID, signal.SIGKILL)  # the keeper: the hub ends soon after it
+end = time.monotonic() + 10
+while accepts(SOCKS[-1]) and time.monotonic() < end:
+    time.sleep(0.05)
 got = {}
 for c in everybody:
     c.broken()

@@ -35,6 +35,7 @@
 #define EVENT_MAX 8192     /* bytes of an event's line */
 
 enum kind { CONNECTOR, LISTENER, HUB, WATCH, BROKER, BACKEND };
+
 /* A backend of the relay. */
 struct backend {
 	struct ws_conn conn;

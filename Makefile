@@ -223,7 +223,7 @@ FAKE = $(B)/fake.o $(B)/w-queue.o $(B)/w-poll.o $(B)/w-client.o \
 PLAIN = http.o proxy.o ws.o json.o command.o token.o siphash.o listen.o \
     wheel.o pem.o log.o metrics.o local.o topic.o \
     mqtt.o
-PART = @mkdir -p $(B); echo part $@; $(TEST_C) -c -o $@
+PART = @mkdir -p $(B); echo part $@; $(TEST_C) $(TEST_CFLAGS) -c -o $@
 
 $(FAKE) $(B)/w-hub.o: test/fake.h test/part.c ws.h .flags
 

@@ -4,7 +4,8 @@
 #   make deps        installs what is missing: sh setup, where make is
 #   make demo        shows it at work [PORT=8080 SECONDS=]
 #   make check       its tests: a C compiler, make and sh are enough
-#                    [TESTS="ws e2e": only these]
+#                    [TESTS="ws e2e": only these; SLOW=yes: also those that
+#                    meet every failure of memory and every bad packet]
 #   make tests       builds them, and does not run them
 #   make check-all   and those that need more (valgrind, PHP, a browser ...)
 #   make fuzz        looks for more: clang with libFuzzer [SECONDS=60]
@@ -34,6 +35,7 @@ TLS = yes
 BEARSSL =
 RUN =
 TESTS =
+SLOW =
 PREFIX = /usr/local
 MANDIR = $(PREFIX)/share/man
 DESTDIR =
@@ -89,11 +91,12 @@ E2E_RELAY = $(B)/e2e_relay $(B)/e2e_relay_lost $(B)/e2e_relay_hostile
 E2E = $(B)/service $(B)/e2e $(B)/e2e_limits $(B)/e2e_hostile $(B)/e2e_ops \
     $(B)/e2e_calm $(B)/e2e_watch $(B)/e2e_metrics $(B)/e2e_proxy $(E2E_RELAY)
 SIGN = $(B)/e2e_cli $(B)/e2e_sessions
-PROGRAMS = $(INCLUDE) $(E2E) $(SIGN) $(B)/http $(B)/token $(B)/hub \
+QUICK = $(INCLUDE) $(E2E) $(SIGN) $(B)/http $(B)/token $(B)/hub \
     $(B)/watch $(B)/local $(B)/mqtt $(B)/topic $(B)/connect \
-    $(B)/metrics $(B)/tls $(B)/conformance $(B)/fault $(B)/bounds $(B)/replay \
-    $(B)/sandbox $(B)/e2e_tls $(B)/echo
-TRY = WSHUB_WRAP="$${WSHUB_WRAP:-$(RUN)}" RUN="$(RUN)" TESTS="$(TESTS)" \
+    $(B)/metrics $(B)/tls $(B)/conformance $(B)/sandbox $(B)/e2e_tls $(B)/echo
+# A third of the time of all, in check-all or with SLOW=yes.
+PROGRAMS = $(QUICK) $(B)/fault $(B)/bounds $(B)/replay
+TRY = SLOW="$(SLOW)" WSHUB_WRAP="$${WSHUB_WRAP:-$(RUN)}" RUN="$(RUN)" TESTS="$(TESTS)" \
     TLS="$(TLS)" MAKE="$(MAKE)" CC="$(CC)" BEARSSL="$(BEARSSL)" sh test/all.sh
 LINK = @mkdir -p $(B); echo link $@; $(TEST_C) $(LDFLAGS) -o $@
 QUICK_LINK = @mkdir -p $(B); echo link $@; \
@@ -104,9 +107,10 @@ LIB = `sed -n s/^lib://p .flags`
 
 # Two at a time, unless it was said how many.
 check:
-	@goals=tests; \
+	@goals=quick; \
+	[ -z "$(SLOW)" ] || goals=tests; \
+	[ -z "$(TESTS)" ] || goals="wshub $(B)/echo"; \
 	for test in $(TESTS); do \
-		[ "$$goals" != tests ] || goals="wshub $(B)/echo"; \
 		goals="$$goals $(B)/$$test"; \
 	done; \
 	case " $$MAKEFLAGS " in *" -j"*) $(MAKE) $$goals ;; \
@@ -117,7 +121,9 @@ check-all:
 	@$(MAKE) tests
 	@$(TRY) units all
 
-# What check runs, for machines where it cannot be run.
+quick: wshub $(QUICK)
+
+# What check-all runs, for machines where it cannot be run.
 tests: wshub $(PROGRAMS)
 
 $(PROGRAMS): test/test.h ws.h .flags
@@ -358,5 +364,5 @@ clean:
 	rm -f wshub .flags examples/listen $(OBJ) cert.o
 	rm -rf $(B) build
 
-.PHONY: all bench check check-all clean demo deps dist fuzz install static \
-    tests uninstall
+.PHONY: all bench check check-all clean demo deps dist fuzz install \
+    quick static tests uninstall

@@ -4,7 +4,8 @@
 #
 # The Makefile gives TLS, RUN (goes before programs for another machine), and
 # MAKE, CC, BEARSSL for those tests that build something themselves. TESTS, if
-# set, names those of make check that are run: make check TESTS="ws e2e".
+# set, names those of make check that are run: make check TESTS="ws e2e". SLOW
+# and check-all add some to these.
 
 set -u
 build=test/build tls=tls
@@ -13,28 +14,32 @@ set -- "${1-}" "${2-}"
 units=$1 all=$2
 set --
 
+# What mostly waits is beside what computes, of which there are two.
 if [ -n "$units" ]; then
-	# What mostly waits is beside what computes, of which there are two.
-	for test in "& e2e_hostile ./wshub $tls" "& e2e_calm ./wshub $tls" \
-	    "& fault" "& e2e_watch ./wshub $tls" \
-	    "& e2e_sessions ./wshub $tls" "& sandbox" \
-	    "& e2e_relay_hostile ./wshub" hub watch local mqtt topic connect http \
-	    proxy \
+	set -- "& e2e_hostile ./wshub $tls" "& e2e_calm ./wshub $tls" \
+	    "& e2e_watch ./wshub $tls" "& e2e_sessions ./wshub $tls" \
+	    "& sandbox" hub watch local mqtt topic connect http proxy \
 	    "& e2e_ops ./wshub $tls" "& e2e_cli ./wshub $tls" \
 	    "& e2e_metrics ./wshub $tls" "& e2e_relay_lost ./wshub" \
 	    log metrics "& e2e_proxy ./wshub $tls" \
-	    "& replay test/fuzz/corpus" json ws ${tls:+tls} wheel token poll \
-	    siphash queue memory bounds "conformance $build/echo" \
+	    json ws ${tls:+tls} wheel token poll \
+	    siphash queue memory "conformance $build/echo" \
 	    "service ./wshub $tls" "e2e ./wshub $tls" \
 	    "e2e_limits ./wshub $tls" "e2e_relay ./wshub" \
-	    "e2e_tls ./wshub $tls"; do
-		beside=''
-		case $test in "& "*) beside='& ' test=${test#& } ;; esac
-		case " ${TESTS:-${test%% *}} " in *" ${test%% *} "*)
-			set -- "$@" "$beside${RUN:+$RUN }$build/$test" ;;
-		esac
-	done
+	    "e2e_tls ./wshub $tls"
 fi
+if [ -n "$all${SLOW-}${TESTS-}" ]; then
+	set -- "$@" "& fault" "& replay test/fuzz/corpus" bounds \
+	    "& e2e_relay_hostile ./wshub"
+fi
+for test; do
+	shift
+	beside=''
+	case $test in "& "*) beside='& ' test=${test#& } ;; esac
+	case " ${TESTS:-${test%% *}} " in *" ${test%% *} "*)
+		set -- "$@" "$beside${RUN:+$RUN }$build/$test" ;;
+	esac
+done
 if [ -n "$all" ]; then
 	export LIMIT="${LIMIT:-3000}" # cross has seven machines to be
 	# Some streams, of which each waits as much as it works. EXCEPT names

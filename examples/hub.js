@@ -37,6 +37,7 @@ class Hub {
 	static CAP = 30000;     // ms between two tries, at most
 	static FIRST = 1000;    // ms before the first retry, at most; doubles
 	static LASTED = 10000;  // ms; such a long connection resets that
+	static QUIET = 1000;    // ms without data before "online" replaces it
 	static EXPIRED = 3000;  // the Close code when a token has expired
 	static TAKEN = "resumed by another connection";  // the reason of a Close
 
@@ -54,10 +55,10 @@ class Hub {
 		this.failures = 0;    // in a row
 		this.online = () => {
 			this.failures = 0;
-			/* An open connection may be dead: replace it, too. */
-			if (this.state === "waiting" ||
-			    (this.state === "open" && this.session !== null))
+			if (this.state === "waiting")
 				this.connect();
+			else if (this.state === "open" && this.session !== null)
+				this.replace();
 		};
 		this.connect();  // throws if the URL is invalid
 		globalThis.addEventListener?.("online", this.online);
@@ -88,6 +89,26 @@ class Hub {
 		this.watch();
 	}
 
+	/*
+	 * The network is back, and the open connection may be dead: replaces
+	 * it. But if data has just come, the browser may have received more
+	 * that this page has not. The server does not keep that any longer, as
+	 * the browser has confirmed it: it would be lost with the connection.
+	 * So the page gets time for it. If data still comes after half of that
+	 * time, the connection is alive, and stays.
+	 */
+	replace() {
+		const now = performance.now();
+		clearTimeout(this.replaceTimer);
+		if (now - this.seen >= Hub.QUIET)
+			this.connect();
+		else
+			this.replaceTimer = setTimeout(() => {
+				if (this.seen < now + Hub.QUIET / 2)
+					this.connect();
+			}, Hub.QUIET);
+	}
+
 	open(token) {
 		let url = String(this.url);
 		url += (url.includes("?") ? "&" : "?") + "resume";
@@ -109,6 +130,7 @@ class Hub {
 	drop(code) {
 		clearTimeout(this.retryTimer);
 		clearTimeout(this.deadTimer);
+		clearTimeout(this.replaceTimer);
 		const old = this.socket;
 		if (old)
 			old.onopen = old.onmessage = old.onclose = null;

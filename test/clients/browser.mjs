@@ -205,11 +205,16 @@ for (const how of ["is cut", "is switched off in the browser"])
 				onopen(id, how);
 			};
 		});
-		const told = await count(SOCK, device, 10000, (n) => {
-			if (how === "is cut")
+		const told = await count(SOCK, device, 10000, async (n) => {
+			if (how === "is cut") {
 				n % 1000 === 0 && proxy.cut(n % 1900);
-			else if (n > 0 && n % 2000 === 0)
-				return page.context().setOffline(n % 4000 === 2000);
+			} else if (n % 4000 === 2000) {
+				proxy.freeze();  // Chromium leaves open WebSockets alone
+				await page.context().setOffline(true);
+			} else if (n > 0 && n % 4000 === 0) {
+				await page.context().setOffline(false);
+				await page.waitForFunction((n) => opened.length === n, n / 4000);
+			}
 		});
 		same(true, told, "each was queued for the one device");
 		await counted(page, 10000);

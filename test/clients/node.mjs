@@ -457,6 +457,41 @@ test("hub.js: close ends it, whenever and wherever", () => onPaper((w) => {
 	ended(hub, "in onmessage");
 }));
 
+test("hub.js: online replaces a quiet connection, and not one with data", () => onPaper((w) => {
+	const hub = new Hub("ws://x/");
+	w.last().open("a", { session: "s" });
+	w.tick(1000);
+	w.online();
+	same(2, w.sockets.length, "sockets after online, quiet for 1 s");
+	w.last().open("a", { missed: 0 }, "resumed");
+	w.tick(999);
+	w.online();
+	w.tick(999);
+	same(2, w.sockets.length, "sockets 999 ms after online, quiet for less");
+	w.last().say(1);
+	w.tick(10000);
+	same(2, w.sockets.length, "sockets when data still came");
+	w.last().say(2);
+	w.online();
+	w.tick(400);
+	w.last().say(3);
+	w.online();  // begins anew
+	w.tick(499);
+	w.last().say(4);
+	w.tick(500);
+	same(2, w.sockets.length, "sockets 999 ms after the second online");
+	w.tick(1);
+	same([3, "ws://x/?resume=s.4"], [w.sockets.length, w.last().url],
+		"when what was under way has come");
+	w.last().open("a", { missed: 0 }, "resumed");
+	w.online();
+	w.last().fail();
+	w.tick(5000);
+	same(4, w.sockets.length, "sockets when it broke meanwhile");
+	hub.close();
+	same(0, w.timers.size, "timers");
+}));
+
 test("hub.js: goes on with its session, and counts what came", () => onPaper((w) => {
 	const told = [], got = [];
 	const hub = new Hub("ws://x/?y", {
@@ -484,6 +519,7 @@ test("hub.js: goes on with its session, and counts what came", () => onPaper((w)
 	same("ws://x/?y&resume=s.5", url(), "the URL after a try that failed");
 	w.last().open("a", { missed: 0 }, "resumed");
 	w.last().say(2);
+	w.tick(1000);
 	hub.online();
 	same([undefined, "ws://x/?y&resume=s.6"], [w.sockets.at(-2).closed, url()],
 		"the old one's Close, the URL, after online");

@@ -12,7 +12,7 @@
 # Cases speak as test/test.h has it: "ok - NAME", or what was tried and what
 # came back and "not ok - NAME", or "skip - NAME: REASON".
 
-passed=0 failed=0 skipped=0
+passed=0 failed=0 skipped=0 began=$(date +%s)
 dir='' hub_pid='' hub_options='' children=''
 
 ok() {
@@ -87,8 +87,9 @@ cases() {
 	fi
 }
 
-# The last line, and the exit status: for scripts that end early, too.
+# The last lines, and the exit status: for scripts that end early, too.
 total() {
+	echo "# in $(($(date +%s) - began)) s"
 	if [ "$skipped" = 0 ]; then
 		echo "# $passed passed, $failed failed"
 	else

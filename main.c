@@ -644,6 +644,8 @@ open_listener(const char *address, enum ws_service_kind kind)
 	int fd[WS_LISTEN_MAX], n, i;
 	struct ws_file_id id;
 
+	if (strncmp(address, "unix:", 5) == 0)
+		ws_signals_block();
 	n = ws_listen(address, fd, &id, error);
 	if (n == -1)
 		ws_die("%s", error);
@@ -686,6 +688,7 @@ open_control(void)
 
 	if (setup.control_fd != -1)
 		return; /* from the service manager */
+	ws_signals_block();
 	setup.control_fd = ws_listen_unix(setup.control, o.control_mode,
 	    o.control_group, &id, error);
 	if (setup.control_fd == -1)

@@ -349,11 +349,11 @@ ws_relay_run(struct ws_setup *s, struct ws_relay *r)
 
 	setup = s;
 	relay = r;
-	signals = ws_signals_catch(on_signal);
-	setup->notify_fd = ws_service_open();
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == -1)
 		ws_die("socketpair: %s", strerror(errno));
-	bridge_fd = fd[0];
+	bridge_fd = fd[0]; /* on_signal writes to it */
+	signals = ws_signals_catch(on_signal);
+	setup->notify_fd = ws_service_open();
 	bridge = fork();
 	if (bridge == -1)
 		ws_die("fork: %s", strerror(errno));

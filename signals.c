@@ -36,6 +36,19 @@ on_signal(int number)
 }
 
 /* see ws.h */
+void
+ws_signals_block(void)
+{
+	sigset_t set;
+	size_t i;
+
+	sigemptyset(&set);
+	for (i = 0; i < sizeof caught / sizeof *caught; i++)
+		sigaddset(&set, caught[i]);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+/* see ws.h */
 int
 ws_signals_catch(void (*handler)(int number))
 {

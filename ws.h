@@ -2161,6 +2161,13 @@ void ws_no_core(void);
 /* -------------------------------------------------------------- signals.c */
 
 /*
+ * Blocks the signals that ws_signals_catch catches, until then: none of them
+ * shall end the process between a file's creation and the time from which it
+ * would be removed.
+ */
+void ws_signals_block(void);
+
+/*
  * Catches TERM, INT, HUP, USR1, CHLD and, if there is one, INFO, ignores PIPE
  * and XFSZ, and unblocks all. (The process that started us may have left them
  * blocked or ignored.) Returns a descriptor from which the numbers of those

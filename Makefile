@@ -46,8 +46,8 @@ FAKE_CERT_yes = $(B)/w-cert.o
 
 OBJ = main.o keeper.o privdrop.o sandbox.o log.o ctl.o mint.o service.o \
     loop.o metrics.o backend.o client.o lines.o send.o flush.o admit.o \
-    resume.o peer.o proxy.o wheel.o poll.o listen.o control.o command.o \
-    watch.o hub.o queue.o json.o token.o siphash.o http.o ws.o pem.o tls.o \
+    resume.o peer.o proxy.o wheel.o poll.o listen.o control.o stream.o \
+    command.o watch.o hub.o queue.o json.o token.o siphash.o http.o ws.o pem.o tls.o \
     $(CERT_$(TLS)) entropy.o memory.o signals.o relay.o connect.o \
     bridge.o link.o broker.o deliver.o interest.o local.o topic.o mqtt.o
 C = $(CC) -std=c99 $(WARN) $(CFLAGS)
@@ -150,13 +150,13 @@ $(B)/token: test/token.c token.c json.o ws.o log.o
 	$(LINK) test/token.c json.o ws.o log.o
 
 # A hub without connections.
-HUB_O = watch.o control.o command.o hub.o json.o siphash.o ws.o log.o \
-    entropy.o wheel.o
+HUB_O = watch.o control.o stream.o command.o hub.o json.o siphash.o ws.o \
+    log.o entropy.o wheel.o
 
 $(B)/metrics: test/metrics.c metrics.c $(HUB_O)
 	$(LINK) test/metrics.c $(HUB_O)
 
-WITH_HUB = command.o json.o siphash.o ws.o log.o
+WITH_HUB = stream.o command.o json.o siphash.o ws.o log.o
 
 $(B)/hub: test/hub.c test/alloc.h hub.c control.c watch.c $(WITH_HUB)
 	$(LINK) test/hub.c $(WITH_HUB)
@@ -164,8 +164,8 @@ $(B)/hub: test/hub.c test/alloc.h hub.c control.c watch.c $(WITH_HUB)
 $(B)/watch: test/watch.c $(HUB_O)
 	$(LINK) test/watch.c $(HUB_O)
 
-WITH_TOPIC = control.o command.o hub.o json.o siphash.o ws.o log.o entropy.o \
-    wheel.o
+WITH_TOPIC = control.o stream.o command.o hub.o json.o siphash.o ws.o log.o \
+    entropy.o wheel.o
 WITH_LOCAL = topic.o $(WITH_TOPIC)
 
 $(B)/topic: test/topic.c topic.c relay.h watch.o $(WITH_TOPIC)
@@ -225,9 +225,8 @@ FAKE = $(B)/fake.o $(B)/w-queue.o $(B)/w-poll.o $(B)/w-client.o \
     $(B)/w-lines.o $(B)/w-send.o $(B)/w-flush.o $(B)/w-admit.o \
     $(B)/w-resume.o $(B)/w-peer.o $(B)/w-backend.o $(B)/w-loop.o \
     $(B)/w-control.o $(B)/w-watch.o $(B)/w-tls.o $(FAKE_CERT_$(TLS))
-PLAIN = http.o proxy.o ws.o json.o command.o token.o siphash.o listen.o \
-    wheel.o pem.o log.o metrics.o local.o topic.o \
-    mqtt.o
+PLAIN = http.o proxy.o ws.o json.o stream.o command.o token.o siphash.o \
+    listen.o wheel.o pem.o log.o metrics.o local.o topic.o mqtt.o
 PART = @mkdir -p $(B); echo part $@; $(TEST_C) $(TEST_CFLAGS) -c -o $@
 
 $(FAKE) $(B)/w-hub.o: test/fake.h test/part.c ws.h .flags

@@ -203,7 +203,7 @@ longest_idle(const struct ws_loop *l)
 	for (i = 0; i < l->poll.hot; i++) {
 		b = (struct ws_backend *)l->poll.conns[i];
 		if (b->conn.kind == WS_CONN_BACKEND && !b->conn.dead &&
-		    b->control.text.len == 0 && b->control.out.len == 0 &&
+		    b->control.in.text.len == 0 && b->control.out.len == 0 &&
 		    b->control.watcher == NULL && !b->in_run_queue &&
 		    (longest == NULL || b->served_at < longest->served_at))
 			longest = b;

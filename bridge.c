@@ -451,7 +451,7 @@ longest_idle(const struct bridge *b)
 	for (k = b->backends; k != NULL; k = k->next)
 		if (b->now - k->served_at >= IDLE_TIME &&
 		    k->local.count == 0 && k->local.out.len == 0 &&
-		    k->local.text.len == 0 && !k->conn.dead &&
+		    k->local.in.text.len == 0 && !k->conn.dead &&
 		    (longest == NULL || k->served_at < longest->served_at))
 			longest = k;
 	return longest;

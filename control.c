@@ -3,18 +3,12 @@
  * A backend's commands: reads JSON objects, executes them, writes replies.
  *
  * A command is a JSON text, and its reply is "OK" or "ERR". If a newline
- * follows the text, the reply gets a detail and a newline as well. The stream
- * is in one of three states:
+ * follows the text, the reply gets a detail and a newline as well.
  *
- *   BETWEEN  between two texts. A newline here ends the line of the last reply
- *            (see line_open).
- *   TEXT     inside a text. c->json is the scanner's state, and c->text has the
- *            bytes of earlier pieces.
- *   RESYNC   after an invalid text, whose end is unknown. If the backend writes
- *            newlines, input is skipped up to the next one, and ERR is sent at
- *            once. Otherwise all input received so far is skipped, and ERR is
- *            sent after that: so whatever the backend writes in response to the
- *            ERR is not skipped.
+ * After an invalid text, the input is skipped. If the backend writes newlines,
+ * it is skipped up to the next one, and ERR is sent at once. Otherwise all input
+ * received so far is skipped, and ERR is sent after that: so whatever the
+ * backend writes in response to the ERR is not skipped.
  */
 #include <sys/types.h>
 #include <stdio.h>
@@ -24,8 +18,6 @@
 #include "ws.h"
 
 #define OBJECT_COST 16 /* of reading a text, measured in deliveries */
-
-enum { BETWEEN, TEXT, RESYNC };
 
 /*
  * Values of line_open: no line is open, or a newline would end the line of the
@@ -249,28 +241,10 @@ reply_error(struct ws_control *c)
 	append(c, "\n", 1);
 }
 
-static void
-free_text(struct ws_control *c)
-{
-	ws_output_free(&c->text);
-	c->text.failed = 0;
-}
-
-/* Skips an invalid text, whose end is unknown. c->detail has the message. */
-static void
-begin_resync(struct ws_control *c)
-{
-	free_text(c);
-	c->state = RESYNC;
-	if (c->lines)
-		reply_error(c);
-}
-
-/* The next byte may begin a text. */
+/* The next byte may begin a text. c->detail tells what was wrong before. */
 static void
 end_resync(struct ws_control *c)
 {
-	c->state = BETWEEN;
 	if (!c->lines)
 		reply_error(c);
 	if (c->watcher == NULL)
@@ -323,28 +297,16 @@ execute_pending(struct feed *f)
 		take_newline(f->h, f->c);
 }
 
-/* Handles a text that ends after n bytes of piece and may begin in c->text. */
+/* Handles a complete text. */
 static void
-end_text(struct feed *f, const char *piece, size_t n)
+take_text(struct feed *f, struct ws_text text)
 {
 	struct ws_control *c = f->c;
 	struct ws_command *cmd = f->next;
-	struct ws_text text = { piece, n };
+	int copied = c->in.text.len != 0; /* and so no command is pending */
 	int bad;
 
-	if (c->text.len != 0) { /* and so no command is pending */
-		ws_output_add(&c->text, piece, n);
-		if (c->text.failed) {
-			ws_fail(c->detail, "out of memory");
-			begin_resync(c);
-			end_resync(c); /* here the end is known */
-			return;
-		}
-		text.s = c->text.s;
-		text.len = c->text.len;
-	}
 	c->objects++;
-	c->state = BETWEEN;
 	if (f->pending != NULL)
 		ws_hub_prefetch_device(f->h, f->pending->device);
 	bad = ws_command_read(cmd, text);
@@ -358,44 +320,51 @@ end_text(struct feed *f, const char *piece, size_t n)
 		f->pending = cmd;
 	}
 	/* While it answers a question, no other command may be pending. */
-	if (c->text.len != 0 || (!bad && cmd->action >= WS_ACTION_KICK))
+	if (copied || (!bad && cmd->action >= WS_ACTION_KICK))
 		execute_pending(f);
-	if (c->text.len != 0)
-		free_text(c);
+	if (copied)
+		ws_stream_free(&c->in);
 }
 
-/* Reads a text, or a part of it, from piece; returns the bytes used. */
-static size_t
-take_text(struct feed *f, const char *piece, size_t len)
+/* Handles what was found in the stream. */
+static void
+take(struct feed *f, enum ws_stream_event event, struct ws_text text,
+    const char *error)
 {
 	struct ws_control *c = f->c;
-	ssize_t n = ws_json_scan(&c->json, piece, len);
-	size_t used = n >= 0 ? (size_t)n : len;
 
-	f->h->budget -= OBJECT_COST;
-	if (n == WS_BAD)
-		used = c->json.offset - c->text.len;
-	if (n >= 0 && c->text.len + used <= WS_TEXT_MAX) {
-		end_text(f, piece, used);
-		return used;
+	switch (event) {
+	case WS_STREAM_NEWLINE:
+		if (f->pending != NULL)
+			f->newline = 1;
+		else
+			take_newline(f->h, c);
+		return;
+	case WS_STREAM_RESYNCED:
+		end_resync(c);
+		return;
+	case WS_STREAM_MORE:
+		f->h->budget -= OBJECT_COST;
+		return;
+	case WS_STREAM_TEXT:
+	case WS_STREAM_BAD:
+	case WS_STREAM_DROPPED:
+		f->h->budget -= OBJECT_COST;
+		break;
+	}
+	c->line_open = CLOSED;
+	if (c->list != NULL || c->answer.len != 0)
+		free_answer(c);
+	if (event == WS_STREAM_TEXT) {
+		take_text(f, text);
+		return;
 	}
 	execute_pending(f);
-	if (c->text.len + used > WS_TEXT_MAX) {
-		used = WS_TEXT_MAX - c->text.len;
-		ws_fail(c->detail, "longer than %d bytes", WS_TEXT_MAX);
-		begin_resync(c);
-	} else if (n == WS_BAD) {
-		ws_fail(c->detail, "not JSON at byte %zu: %s",
-		    c->json.offset, c->json.reason);
-		begin_resync(c);
-	} else {
-		ws_output_add(&c->text, piece, used);
-		if (c->text.failed) {
-			ws_fail(c->detail, "out of memory");
-			begin_resync(c);
-		}
-	}
-	return used;
+	strcpy(c->detail, error);
+	if (c->lines)
+		reply_error(c);
+	if (event == WS_STREAM_DROPPED)
+		end_resync(c);
 }
 
 /* see ws.h */
@@ -404,6 +373,8 @@ ws_control_feed(struct ws_hub *h, struct ws_control *c, const char *data,
     size_t len)
 {
 	const char *p = data, *end = data + len;
+	char error[WS_ERROR_MAX];
+	struct ws_text text;
 	struct feed f;
 
 	f.h = h;
@@ -413,36 +384,9 @@ ws_control_feed(struct ws_hub *h, struct ws_control *c, const char *data,
 	f.next = f.commands;
 	/* A newline belongs to the command before it, so it is always read. */
 	while (continue_output(h, c) && p < end &&
-	    (h->budget > 0 || *p == '\n')) {
-		switch (c->state) {
-		case BETWEEN:
-			if (*p == '\n') {
-				if (f.pending != NULL)
-					f.newline = 1;
-				else
-					take_newline(h, c);
-				p++;
-			} else if (*p == ' ' || *p == '\t' || *p == '\r') {
-				p++;
-			} else {
-				c->line_open = CLOSED;
-				if (c->list != NULL || c->answer.len != 0)
-					free_answer(c);
-				memset(&c->json, 0, sizeof c->json);
-				c->state = TEXT;
-			}
-			break;
-		case TEXT:
-			p += take_text(&f, p, (size_t)(end - p));
-			break;
-		case RESYNC:
-			p = memchr(p, '\n', (size_t)(end - p));
-			if (p == NULL)
-				return len; /* no command is pending */
-			end_resync(c);
-			break;
-		}
-	}
+	    (h->budget > 0 || *p == '\n'))
+		take(&f, ws_stream_next(&c->in, &p, end, &text, error), text,
+		    error);
 	execute_pending(&f);
 	return (size_t)(p - data);
 }
@@ -451,25 +395,25 @@ ws_control_feed(struct ws_hub *h, struct ws_control *c, const char *data,
 int
 ws_control_resyncing(const struct ws_control *c)
 {
-	return c->state == RESYNC;
+	return c->in.state == WS_STREAM_RESYNC;
 }
 
 /* see ws.h */
 void
 ws_control_resync(struct ws_control *c)
 {
-	if (c->state == RESYNC && !c->lines)
-		end_resync(c);
+	if (c->in.state != WS_STREAM_RESYNC || c->lines)
+		return;
+	c->in.state = WS_STREAM_BETWEEN;
+	end_resync(c);
 }
 
 /* see ws.h */
 void
 ws_control_end(struct ws_control *c)
 {
-	if (c->state == TEXT) {
-		ws_fail(c->detail, "ends in the middle");
-		begin_resync(c);
-	}
+	if (ws_stream_end(&c->in, c->detail) != 0 && c->lines)
+		reply_error(c);
 	ws_control_resync(c);
 }
 
@@ -499,6 +443,6 @@ ws_control_free(struct ws_control *c)
 	ws_watch_end(c->watcher);
 	free_answer(c);
 	ws_output_free(&c->out);
-	free_text(c);
+	ws_stream_free(&c->in);
 	memset(c, 0, sizeof *c);
 }

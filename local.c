@@ -2,19 +2,16 @@
 /*
  * A backend of the relay: reads JSON objects, publishes them, writes replies.
  *
- * The stream and the replies are those of a hub, see control.c: BETWEEN two
- * texts, in a TEXT, or in RESYNC after an invalid one. But a reply has to wait
- * until the broker has acknowledged the command, and all replies before it. So
- * they are in a ring: flush_replies writes those at its beginning that are
- * done. Of the last one that is written, a newline may still follow.
+ * The replies are those of a hub, see control.c. But a reply has to wait until
+ * the broker has acknowledged the command, and all replies before it. So they
+ * are in a ring: flush_replies writes those at its beginning that are done. Of
+ * the last one that is written, a newline may still follow.
  */
 #include <sys/types.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "relay.h"
-
-enum { BETWEEN, TEXT, RESYNC };
 
 /* Values of open: what a newline would follow. */
 enum { CLOSED, AFTER_ERROR, AFTER_OBJECT };
@@ -115,29 +112,10 @@ ws_local_answer(struct ws_local *l, const char *error)
 
 /* -------------------------------------------------------------- the stream */
 
-static void
-free_text(struct ws_local *l)
-{
-	ws_output_free(&l->text);
-	l->text.failed = 0;
-}
-
-/* Skips an invalid text, whose end is unknown. */
-static void
-begin_resync(struct ws_local *l, const char *error)
-{
-	free_text(l);
-	l->state = RESYNC;
-	ws_fail(l->error, "%s", error);
-	if (l->lines)
-		add_reply(l, l->error);
-}
-
-/* The next byte may begin a text. */
+/* The next byte may begin a text. l->error tells what was wrong before. */
 static void
 end_resync(struct ws_local *l)
 {
-	l->state = BETWEEN;
 	if (!l->lines)
 		add_reply(l, l->error);
 	l->open = AFTER_ERROR;
@@ -169,55 +147,6 @@ execute(struct ws_local *l, struct ws_text text)
 		add_reply(l, NULL);
 }
 
-/* Handles a text that ends after n bytes of piece and may begin in l->text. */
-static void
-end_text(struct ws_local *l, const char *piece, size_t n)
-{
-	struct ws_text text = { piece, n };
-
-	l->state = BETWEEN;
-	if (l->text.len != 0) {
-		ws_output_add(&l->text, piece, n);
-		if (l->text.failed) {
-			begin_resync(l, "out of memory");
-			end_resync(l); /* here the end is known */
-			return;
-		}
-		text.s = l->text.s;
-		text.len = l->text.len;
-	}
-	execute(l, text);
-	free_text(l);
-}
-
-/* Reads a text, or a part of it, from piece; returns the bytes used. */
-static size_t
-take_text(struct ws_local *l, const char *piece, size_t len)
-{
-	ssize_t n = ws_json_scan(&l->json, piece, len);
-	size_t used = n >= 0 ? (size_t)n : len;
-	char error[WS_ERROR_MAX];
-
-	if (n == WS_BAD)
-		used = l->json.offset - l->text.len;
-	if (l->text.len + used > WS_TEXT_MAX) {
-		used = WS_TEXT_MAX - l->text.len;
-		ws_fail(error, "longer than %d bytes", WS_TEXT_MAX);
-		begin_resync(l, error);
-	} else if (n >= 0) {
-		end_text(l, piece, used);
-	} else if (n == WS_BAD) {
-		ws_fail(error, "not JSON at byte %zu: %s", l->json.offset,
-		    l->json.reason);
-		begin_resync(l, error);
-	} else {
-		ws_output_add(&l->text, piece, used);
-		if (l->text.failed)
-			begin_resync(l, "out of memory");
-	}
-	return used;
-}
-
 /* Whether a text can be taken: its reply has room. */
 static int
 has_room(const struct ws_local *l)
@@ -225,22 +154,37 @@ has_room(const struct ws_local *l)
 	return l->count < WS_LOCAL_FLIGHT && l->out.len < WS_REPLIES_MAX;
 }
 
-/* Takes a byte between two texts. Returns 1 if it is used. */
-static int
-take_between(struct ws_local *l, char c)
+/* Handles what was found in the stream. */
+static void
+take(struct ws_local *l, enum ws_stream_event event, struct ws_text text,
+    const char *error)
 {
-	if (c == '\n') {
+	switch (event) {
+	case WS_STREAM_MORE:
+		break;
+	case WS_STREAM_NEWLINE:
 		if (l->open == AFTER_OBJECT)
 			l->lines = 1;
 		take_newline(l);
-		return 1;
+		break;
+	case WS_STREAM_TEXT:
+		execute(l, text);
+		if (l->in.text.len != 0)
+			ws_stream_free(&l->in);
+		break;
+	case WS_STREAM_BAD:
+	case WS_STREAM_DROPPED:
+		l->open = CLOSED;
+		strcpy(l->error, error);
+		if (l->lines)
+			add_reply(l, error);
+		if (event == WS_STREAM_DROPPED)
+			end_resync(l);
+		break;
+	case WS_STREAM_RESYNCED:
+		end_resync(l);
+		break;
 	}
-	if (c == ' ' || c == '\t' || c == '\r')
-		return 1;
-	l->open = CLOSED;
-	memset(&l->json, 0, sizeof l->json);
-	l->state = TEXT;
-	return 0;
 }
 
 /* see relay.h */
@@ -248,24 +192,14 @@ size_t
 ws_local_feed(struct ws_local *l, const char *data, size_t len)
 {
 	const char *p = data, *end = data + len;
+	char error[WS_ERROR_MAX];
+	struct ws_text text;
 
+	/* A newline needs no room. */
 	while (p < end && (has_room(l) ||
-	    (l->state == BETWEEN && *p == '\n'))) {
-		switch (l->state) {
-		case BETWEEN:
-			p += take_between(l, *p);
-			break;
-		case TEXT:
-			p += take_text(l, p, (size_t)(end - p));
-			break;
-		case RESYNC:
-			p = memchr(p, '\n', (size_t)(end - p));
-			if (p == NULL)
-				return len;
-			end_resync(l);
-			break;
-		}
-	}
+	    (*p == '\n' && l->in.state == WS_STREAM_BETWEEN)))
+		take(l, ws_stream_next(&l->in, &p, end, &text, error), text,
+		    error);
 	return (size_t)(p - data);
 }
 
@@ -273,23 +207,28 @@ ws_local_feed(struct ws_local *l, const char *data, size_t len)
 int
 ws_local_resyncing(const struct ws_local *l)
 {
-	return l->state == RESYNC;
+	return l->in.state == WS_STREAM_RESYNC;
 }
 
 /* see relay.h */
 void
 ws_local_resync(struct ws_local *l)
 {
-	if (l->state == RESYNC && !l->lines)
-		end_resync(l);
+	if (l->in.state != WS_STREAM_RESYNC || l->lines)
+		return;
+	l->in.state = WS_STREAM_BETWEEN;
+	end_resync(l);
 }
 
 /* see relay.h */
 void
 ws_local_end(struct ws_local *l)
 {
-	if (l->state == TEXT)
-		begin_resync(l, "ends in the middle");
+	if (ws_stream_end(&l->in, l->error) != 0) {
+		l->open = CLOSED;
+		if (l->lines)
+			add_reply(l, l->error);
+	}
 	ws_local_resync(l);
 }
 
@@ -302,5 +241,5 @@ ws_local_free(struct ws_local *l)
 	for (i = 0; i < WS_LOCAL_FLIGHT; i++)
 		free(l->replies[i].detail);
 	ws_output_free(&l->out);
-	free_text(l);
+	ws_stream_free(&l->in);
 }

@@ -191,11 +191,9 @@ struct ws_local {
 	 */
 	int (*publish)(struct ws_local *l, struct ws_text topic,
 	    struct ws_text payload, char detail[WS_ERROR_MAX]);
-	struct ws_json json;
-	struct ws_output text; /* the first part of an incomplete object */
+	struct ws_stream in;
 	struct ws_output out;  /* replies, which the caller sends */
 	uint64_t objects, errors; /* how many there were */
-	unsigned char state;
 	unsigned char open;      /* whether a newline may follow the last text */
 	unsigned char lines;     /* the backend writes newlines */
 	unsigned char line_open; /* the last reply's line has no end yet */

@@ -1089,15 +1089,54 @@ int ws_command_read(struct ws_command *cmd, struct ws_text object);
 int ws_command_quote(char detail[WS_ERROR_MAX], const char *what,
     struct ws_text text);
 
+/* --------------------------------------------------------------- stream.c */
+
+/* A stream of JSON texts with whitespace between them. Zero it to begin. */
+struct ws_stream {
+	struct ws_json json;
+	struct ws_output text; /* the first part of an incomplete text */
+	unsigned char state;
+};
+
+/* Values of state. The caller may set BETWEEN while it is RESYNC. */
+enum {
+	WS_STREAM_BETWEEN, /* two texts */
+	WS_STREAM_INSIDE,  /* a text */
+	WS_STREAM_RESYNC   /* input is skipped */
+};
+
+enum ws_stream_event {
+	WS_STREAM_MORE,     /* all input is used, and more is needed */
+	WS_STREAM_TEXT,     /* a complete text, with no white space around */
+	WS_STREAM_NEWLINE,  /* one between two texts */
+	WS_STREAM_DROPPED,  /* a text was lost, with an error message */
+	WS_STREAM_BAD,      /* the same, and from here input is skipped, */
+	WS_STREAM_RESYNCED  /* up to here: the next byte is a newline */
+};
+
+/*
+ * Reads on from *p, which is before end, until something has been found, and
+ * moves *p behind it. Sets *text for WS_STREAM_TEXT: it lies in the input, or,
+ * if it began in earlier input, in s->text, and then the caller calls
+ * ws_stream_free when it is done with it. A text of more than WS_TEXT_MAX bytes
+ * is bad.
+ */
+enum ws_stream_event ws_stream_next(struct ws_stream *s, const char **p,
+    const char *end, struct ws_text *text, char error[WS_ERROR_MAX]);
+
+/* The input ends: 0. Inside a text, -1 with an error; the state is RESYNC. */
+int ws_stream_end(struct ws_stream *s, char error[WS_ERROR_MAX]);
+
+/* Frees the copy of a text. */
+void ws_stream_free(struct ws_stream *s);
+
 /* -------------------------------------------------------------- control.c */
 
-/* A backend's stream: commands in, replies out. Zero it to begin. */
+/* A backend: commands in, replies out. Zero it to begin. */
 struct ws_control {
-	struct ws_json json;
-	struct ws_output text; /* the first part of an incomplete object */
+	struct ws_stream in;
 	struct ws_output out; /* replies and events, which the caller sends */
 	uint64_t objects, errors; /* how many there were */
-	unsigned char state;
 	unsigned char line_open;  /* no newline has followed the last object */
 	unsigned char lines; /* the backend writes a newline after an object */
 	char detail[WS_ERROR_MAX]; /* of the last reply, NUL-terminated */

@@ -1835,8 +1835,8 @@ sizes(void)
 		feed_pieces(size + 1, 0, pieces[i]);
 		replied("OK 4\n", "900 kB");
 		same_string(large, size, pieces[i]);
-		EXPECT(control.text.room == 0 && control.text.len == 0 &&
-		    control.text.s == NULL, "%zu bytes kept", control.text.room);
+		EXPECT(control.in.text.room == 0 && control.in.text.len == 0 &&
+		    control.in.text.s == NULL, "%zu bytes kept", control.in.text.room);
 		tear_down();
 	}
 
@@ -1946,16 +1946,16 @@ endless(void)
 			/* how 2, 3: the backend is slower than we are */
 			if (how == 2 || how == 3)
 				ws_control_resync(&control);
-			if (control.text.room > kept)
-				kept = control.text.room;
+			if (control.in.text.room > kept)
+				kept = control.in.text.room;
 		}
 		ws_control_resync(&control);
 		if (how != 2)
 			replied("ERR", "endless");
 		EXPECT(kept <= WS_TEXT_MAX && largest <= WS_TEXT_MAX,
 		    "%zu bytes kept, %zu asked for", kept, largest);
-		EXPECT(control.text.s == NULL && control.text.room == 0,
-		    "%zu bytes still kept", control.text.room);
+		EXPECT(control.in.text.s == NULL && control.in.text.room == 0,
+		    "%zu bytes still kept", control.in.text.room);
 		feed_text("\n");
 		ws_control_sent(&control, control.out.len);
 		feed_text(one);

@@ -210,6 +210,23 @@ static const struct option options[] = {
 	{ NULL, 0, NULL, 0 }
 };
 
+/* The argument of one of these: a decimal number. */
+static unsigned long
+size(int option, unsigned long min, unsigned long max)
+{
+	const struct option *p = options;
+
+	while (p->val != option)
+		p++;
+	return number(p->name, optarg, 10, min, max);
+}
+
+static unsigned
+count(int option, unsigned min, unsigned max)
+{
+	return (unsigned)size(option, min, max);
+}
+
 /* Reads a user or group number: 1, or 0 if it is none. -1 is not valid. */
 static int
 numeric_id(const char *s, unsigned long *id)
@@ -423,33 +440,26 @@ read_options(int argc, char **argv)
 			setup.control = optarg;
 			break;
 		case HEARTBEAT:
-			setup.loop.heartbeat = (unsigned)number("heartbeat",
-			    optarg, 10, 0, 86400);
+			setup.loop.heartbeat = count(c, 0, 86400);
 			break;
 		case PING:
-			setup.loop.ping = (unsigned)number("ping", optarg, 10,
-			    0, 86400);
+			setup.loop.ping = count(c, 0, 86400);
 			break;
 		case MAX_CLIENTS:
-			setup.loop.max_clients = (unsigned)number("max-clients",
-			    optarg, 10, 1, 1u << 20);
+			setup.loop.max_clients = count(c, 1, 1u << 20);
 			break;
 		case MAX_PER_IP:
-			setup.loop.max_per_ip = (unsigned)number("max-per-ip",
-			    optarg, 10, 1, 1u << 20);
+			setup.loop.max_per_ip = count(c, 1, 1u << 20);
 			break;
 		case QUEUE:
-			setup.loop.queue = number("queue", optarg, 10, 1,
-			    1ul << 30);
+			setup.loop.queue = size(c, 1, 1ul << 30);
 			break;
 		case QUEUE_TOTAL:
-			setup.loop.queue_total = number("queue-total", optarg,
-			    10, 1, LONG_MAX);
+			setup.loop.queue_total = size(c, 1, LONG_MAX);
 			o.queue_total = 1;
 			break;
 		case DRAIN:
-			setup.loop.drain = (unsigned)number("drain", optarg,
-			    10, 0, 3600);
+			setup.loop.drain = count(c, 0, 3600);
 			break;
 		case HEALTH:
 			set_health(optarg);
@@ -465,12 +475,10 @@ read_options(int argc, char **argv)
 			add_origin(optarg);
 			break;
 		case RESUME:
-			setup.loop.resume = (unsigned)number("resume", optarg,
-			    10, 0, 86400);
+			setup.loop.resume = count(c, 0, 86400);
 			break;
 		case KEEP:
-			setup.loop.keep = number("keep", optarg, 10, 1,
-			    1ul << 30);
+			setup.loop.keep = size(c, 1, 1ul << 30);
 			break;
 		case METRICS:
 			o.metrics = optarg;

@@ -495,10 +495,13 @@ static void
 check_all(void)
 {
 	uint32_t i, away = 0, refused = 0, in = 0;
+	const struct ws_conn *dead;
 	size_t bytes = held();
 
-	MUST(l->poll.dead == NULL && l->dirty == NULL && !l->flush_first,
-	    "somebody is not done");
+	MUST(l->dirty == NULL && !l->flush_first, "somebody is not done");
+	/* A watcher without memory for events is freed in the next turn. */
+	for (dead = l->poll.dead; dead != NULL; dead = dead->next)
+		MUST(dead->kind == WS_CONN_BACKEND, "a client is dead");
 	for (i = 0; i < l->poll.n; i++)
 		MUST(l->poll.conns[i]->slot == i && l->poll.fds[i].fd ==
 		    l->poll.conns[i]->fd && l->poll.fds[i].events ==
@@ -651,7 +654,8 @@ read_watcher(void)
 		watcher.h = fake_connect(control);
 		if (watcher.h >= 0)
 			fake_put(watcher.h, WATCH, sizeof WATCH - 1);
-	} else if (watcher.ready && !faulty && out != NULL && out->len == 0) {
+	} else if (watcher.ready && !faulty && out != NULL && out->len == 0 &&
+	    !out->failed) {
 		check_known();
 	}
 }

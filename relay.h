@@ -14,7 +14,8 @@
  *   connect.c  sockets to the hub and to the broker
  *   relay.c    the two processes
  *
- * main -> relay -> { connect, bridge -> { local -> topic -> command, deliver,
+ * main -> relay -> { connect, bridge -> { local -> { stream, topic -> command },
+ *                                         deliver,
  *                                         broker -> { interest -> topic,
  *                                                     mqtt },
  *                                         link -> poll } }

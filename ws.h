@@ -12,6 +12,7 @@
  *   hub.c      devices, channels, subscriptions        no descriptors
  *   queue.c    a session's send queue                  no descriptors
  *   watch.c    events, lists and facts as JSON         no descriptors
+ *   stream.c   a backend's stream, cut into JSON texts no descriptors
  *   command.c  a backend's command: members, names     no I/O, no allocation
  *   control.c  a backend's commands and the replies    no descriptors
  *   pem.c      PEM blocks and their labels             no I/O, no allocation
@@ -43,7 +44,8 @@
  *
  * A module calls only modules to its right:
  *
- * main -> keeper -> loop -> { backend -> { control -> { watch, command -> json },
+ * main -> keeper -> loop -> { backend -> { control -> { watch, stream -> json,
+ *                                                     command -> json },
  *                                        flush },
  *                             client -> { admit -> { token, http }, flush,
  *                                         metrics }, metrics }

@@ -43,7 +43,7 @@ copy() {
 # makes them expensive to build: they are run by the compiler at hand, on 32 bits
 # (cross: i386) and with sanitizers.
 brief="ws http proxy json token siphash queue memory hub watch poll wheel log \
-metrics tls sandbox conformance e2e"
+metrics tls mqtt topic local sandbox conformance e2e"
 
 # causes FILE STATUS [SECONDS]: why a make check has failed, which timeout may
 # have ended after so many.

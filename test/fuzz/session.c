@@ -925,18 +925,21 @@ connect_conn(struct conn *k)
 	MUST(k->s.h >= 0 || over || l->stop_at != 0, "no connection");
 }
 
-/* Whether another asks for the same, and the two may come in either order. */
+/*
+ * Whether another asks for s with another number, or k with none. The two may
+ * come in either order, and then s may end before one of them has come.
+ */
 static void
-see_rivals(struct conn *k)
+see_rivals(struct conn *k, struct session *s)
 {
 	struct conn *o;
 
 	for (o = conns; o < conns + CONNS; o++)
 		if (o != k && o->s.h >= 0 && o->session == NULL &&
-		    o->wants == k->wants && o->seen != k->seen) {
+		    o->wants == s && (k->wants == NULL || o->seen != k->seen)) {
 			o->must = k->must = 0;
 			o->has_rival = k->has_rival = 1;
-			k->wants->may_end = 1;
+			s->may_end = 1;
 		}
 }
 
@@ -978,6 +981,7 @@ come_back(struct conn *k, struct session *s, unsigned how, unsigned which,
 		    ends[how / 8 % 8]);
 		k->wants = NULL;
 		s->may_end = 1;
+		see_rivals(k, s);
 	} else if (how % 8 == 6) {
 		name[how / 8] = name[how / 8] == 'a' ? 'b' : 'a';
 		k->wants = NULL;
@@ -994,7 +998,7 @@ come_back(struct conn *k, struct session *s, unsigned how, unsigned which,
 			s->may_end = 1;
 		k->must = k->may && !s->may_end && k->s.h >= 0 &&
 		    more_len == 0;
-		see_rivals(k);
+		see_rivals(k, s);
 	}
 	request(k, which, name, more, more_len);
 }

@@ -91,11 +91,11 @@ E2E_RELAY = $(B)/e2e_relay $(B)/e2e_relay_lost $(B)/e2e_relay_hostile
 E2E = $(B)/service $(B)/e2e $(B)/e2e_limits $(B)/e2e_hostile $(B)/e2e_ops \
     $(B)/e2e_calm $(B)/e2e_watch $(B)/e2e_metrics $(B)/e2e_proxy $(E2E_RELAY)
 SIGN = $(B)/e2e_cli $(B)/e2e_sessions
-QUICK = $(INCLUDE) $(E2E) $(SIGN) $(B)/http $(B)/token $(B)/hub \
+MOST = $(INCLUDE) $(E2E) $(SIGN) $(B)/http $(B)/token $(B)/hub \
     $(B)/watch $(B)/local $(B)/mqtt $(B)/topic $(B)/connect \
     $(B)/metrics $(B)/tls $(B)/conformance $(B)/sandbox $(B)/e2e_tls $(B)/echo
 # A third of the time of all, in check-all or with SLOW=yes.
-PROGRAMS = $(QUICK) $(B)/fault $(B)/bounds $(B)/replay
+PROGRAMS = $(MOST) $(B)/fault $(B)/bounds $(B)/replay
 TRY = SLOW="$(SLOW)" WSHUB_WRAP="$${WSHUB_WRAP:-$(RUN)}" RUN="$(RUN)" TESTS="$(TESTS)" \
     TLS="$(TLS)" MAKE="$(MAKE)" CC="$(CC)" BEARSSL="$(BEARSSL)" sh test/all.sh
 LINK = @mkdir -p $(B); echo link $@; \
@@ -120,7 +120,7 @@ check-all:
 	@$(MAKE) tests
 	@$(TRY) units all
 
-quick: wshub $(QUICK)
+quick: wshub $(MOST)
 
 # What check-all runs, for machines where it cannot be run.
 tests: wshub $(PROGRAMS)

@@ -47,8 +47,8 @@ FAKE_CERT_yes = $(B)/w-cert.o
 OBJ = main.o keeper.o privdrop.o sandbox.o log.o ctl.o mint.o service.o \
     loop.o metrics.o backend.o client.o lines.o send.o flush.o admit.o \
     resume.o peer.o proxy.o wheel.o poll.o listen.o control.o stream.o \
-    command.o watch.o hub.o queue.o json.o token.o siphash.o http.o ws.o pem.o tls.o \
-    $(CERT_$(TLS)) entropy.o memory.o signals.o relay.o connect.o \
+    command.o watch.o hub.o queue.o json.o token.o siphash.o http.o ws.o \
+    pem.o tls.o $(CERT_$(TLS)) entropy.o memory.o signals.o relay.o connect.o \
     bridge.o link.o broker.o deliver.o interest.o local.o topic.o mqtt.o
 C = $(CC) -std=c99 $(WARN) $(CFLAGS)
 
@@ -92,7 +92,8 @@ E2E = $(B)/service $(B)/e2e $(B)/e2e_limits $(B)/e2e_hostile $(B)/e2e_ops \
     $(B)/e2e_calm $(B)/e2e_watch $(B)/e2e_metrics $(B)/e2e_proxy $(E2E_RELAY)
 SIGN = $(B)/e2e_cli $(B)/e2e_sessions
 MOST = $(INCLUDE) $(E2E) $(SIGN) $(B)/http $(B)/token $(B)/hub \
-    $(B)/watch $(B)/local $(B)/mqtt $(B)/topic $(B)/connect \
+    $(B)/watch $(B)/local $(B)/mqtt $(B)/topic $(B)/interest \
+    $(B)/broker $(B)/connect \
     $(B)/metrics $(B)/tls $(B)/conformance $(B)/sandbox $(B)/e2e_tls $(B)/echo
 # A third of the time of all, in check-all or with SLOW=yes.
 PROGRAMS = $(MOST) $(B)/fault $(B)/bounds $(B)/replay
@@ -173,6 +174,14 @@ $(B)/topic: test/topic.c topic.c relay.h watch.o $(WITH_TOPIC)
 
 $(B)/local: test/local.c test/alloc.h local.c watch.c relay.h $(WITH_LOCAL)
 	$(LINK) test/local.c $(WITH_LOCAL)
+
+$(B)/broker: test/broker.c broker.c interest.o relay.h watch.o topic.o mqtt.o \
+    $(WITH_TOPIC)
+	$(LINK) test/broker.c interest.o watch.o topic.o mqtt.o $(WITH_TOPIC)
+
+$(B)/interest: test/interest.c interest.c relay.h watch.o topic.o mqtt.o \
+    $(WITH_TOPIC)
+	$(LINK) test/interest.c watch.o topic.o mqtt.o $(WITH_TOPIC)
 
 $(B)/connect: test/connect.c connect.c relay.h listen.o log.o
 	$(LINK) test/connect.c listen.o log.o

@@ -31,6 +31,8 @@
 #define STOP_TIME 5000     /* ms for what is in flight, at the end */
 #define MEMORY_PAUSE 100   /* ms until memory is asked for again */
 #define IDLE_TIME 10000    /* ms; then a new backend may replace one */
+#define UNREAD_MAX (4 * WS_TEXT_MAX) /* bytes for a broker that does not read */
+#define ACCEPT_PAUSE 1000  /* ms without a new backend: no descriptor is free */
 #define LOG_EACH 1000      /* ms between two lines about dropped messages */
 #define EVENT_MAX 8192     /* bytes of an event's line */
 
@@ -81,6 +83,7 @@ struct bridge {
 	int64_t now;          /* ms */
 	int64_t next;         /* ms: when the next thing is due */
 	int64_t stop_at;      /* 0: not stopping */
+	int64_t accept_after; /* ms: when backends are accepted again */
 	int64_t logged_at;    /* ms: the last line about a dropped message */
 	unsigned not_logged;
 	int ended, status;
@@ -139,10 +142,10 @@ lose(struct bridge *b, struct ws_link *l, const char *why)
 }
 
 static void
-watch_hub(struct bridge *b)
+watch_hub(struct bridge *b, int first)
 {
 	ws_output_add(&b->asks, ws_interest_watch, strlen(ws_interest_watch));
-	ws_interest_begin(&b->interest);
+	ws_interest_begin(&b->interest, first);
 }
 
 /* The connection is established. */
@@ -161,7 +164,7 @@ establish(struct bridge *b, struct ws_link *l)
 		ws_deliver_again(&b->deliver);
 	} else {
 		ws_output_free(&b->asks);
-		watch_hub(b);
+		watch_hub(b, 1);
 	}
 	ws_poll_events(&b->poll, &l->conn, POLLIN);
 }
@@ -388,7 +391,7 @@ read_events(struct bridge *b)
 		got = ws_interest_line(&b->interest, b->line + used,
 		    (size_t)(end - b->line) - used, &error);
 		if (got == 1)
-			watch_hub(b);
+			watch_hub(b, 0);
 	}
 	if (got != -1 && used == 0 && b->line_len == sizeof b->line) {
 		got = -1;
@@ -471,8 +474,11 @@ accept_backend(struct bridge *b)
 		}
 	}
 	fd = accept(b->listener.fd, NULL, NULL);
-	if (fd == -1)
+	if (fd == -1) {
+		if (errno == EMFILE || errno == ENFILE)
+			b->accept_after = b->now + ACCEPT_PAUSE;
 		return;
+	}
 	if (idle != NULL) {
 		ws_log(WS_LOG_NOTE, "a backend was idle for %lld s: closed in "
 		    "favour of a new one",
@@ -573,8 +579,9 @@ flush_backends(struct bridge *b)
 		free_backend(b, (struct backend *)c);
 	}
 	if (b->stop_at == 0)
-		ws_poll_events(&b->poll, &b->listener, b->nbackends <
-		    WS_BACKENDS_MAX || longest_idle(b) != NULL ? POLLIN : 0);
+		ws_poll_events(&b->poll, &b->listener,
+		    b->now >= b->accept_after && (b->nbackends <
+		    WS_BACKENDS_MAX || longest_idle(b) != NULL) ? POLLIN : 0);
 }
 
 /* ------------------------------------------------------------------- turns */
@@ -618,6 +625,9 @@ flush_links(struct bridge *b)
 	}
 	n = flush_link(b, &b->broker_link, k->out.s, k->out.len, !k->paused);
 	ws_output_remove(&k->out, n);
+	/* It sends and does not read our acknowledgements. */
+	if (k->out.len > UNREAD_MAX)
+		ws_poll_events(&b->poll, &b->broker_link.conn, POLLOUT);
 	if (n != 0)
 		k->spoke = b->now;
 }
@@ -665,7 +675,9 @@ serve(struct bridge *b, struct ws_conn *c)
 		accept_backend(b);
 		break;
 	case BACKEND:
-		if ((c->revents & ~POLLOUT) != 0 && (c->events & POLLIN) != 0)
+		/* Others before it may have taken all the room. */
+		if ((c->revents & ~POLLOUT) != 0 &&
+		    (c->events & POLLIN) != 0 && ws_broker_takes(&b->broker))
 			read_backend(b, (struct backend *)c);
 		break;
 	default:
@@ -699,6 +711,8 @@ serve_time(struct bridge *b)
 		be_back_at(b, b->now + MEMORY_PAUSE);
 	if (b->nbackends == WS_BACKENDS_MAX)
 		be_back_at(b, b->now + IDLE_TIME);
+	if (b->accept_after > b->now)
+		be_back_at(b, b->accept_after);
 }
 
 /* Whether nothing is in flight any more, or the time for it has passed. */

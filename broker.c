@@ -25,6 +25,7 @@
 #define CONNECT_MAX 1024   /* bytes: three strings of 255, and 26 more */
 #define PING_AFTER 20000   /* ms without sending */
 #define SILENT_AFTER 15000 /* ms without an answer */
+#define UNACKED_AFTER 60000 /* ms without an acknowledgement, whatever comes */
 #define OUT_MAX WS_TEXT_MAX /* bytes: then backends wait */
 #define IN_SMALL 65536     /* bytes of the usual buffer */
 #define IN_MAX (WS_MQTT_HEAD_MAX + 2 + WS_MQTT_TEXT_MAX + 2 + WS_TEXT_MAX)
@@ -272,12 +273,15 @@ take_packet(struct ws_broker *b, const struct ws_mqtt_packet *p)
 		b->repeated += p->dup != 0;
 		break;
 	case WS_MQTT_PUBACK:
+		b->acked = b->heard;
 		take_puback(b, p->id);
 		break;
 	case WS_MQTT_SUBACK:
+		b->acked = b->heard;
 		take_suback(b, p);
 		break;
 	case WS_MQTT_UNSUBACK:
+		b->acked = b->heard;
 		if (b->pending > 0)
 			b->pending--;
 		break;
@@ -389,8 +393,14 @@ ws_broker_check(struct ws_broker *b, int64_t now, int64_t *next)
 	unsigned char ping[2];
 	int64_t at;
 
-	if (b->paused)
-		b->heard = now; /* it is we who do not listen */
+	if (b->paused) { /* it is we who do not listen */
+		b->heard = b->acked = now;
+		b->pinged = 0;
+	}
+	if (b->pending == 0 && b->count == 0)
+		b->acked = 0;
+	else if (b->acked == 0)
+		b->acked = now;
 	/* An answer is waited for since the later of question and last byte. */
 	if (!waits)
 		b->asked = 0;
@@ -398,6 +408,8 @@ ws_broker_check(struct ws_broker *b, int64_t now, int64_t *next)
 		b->asked = now;
 	if (waits) {
 		at = (b->asked > b->heard ? b->asked : b->heard) + SILENT_AFTER;
+		if (b->acked != 0 && at > b->acked + UNACKED_AFTER)
+			at = b->acked + UNACKED_AFTER;
 		if (now >= at)
 			return fail(b, "it does not answer");
 		if (at < *next)
@@ -427,7 +439,7 @@ ws_broker_end(struct ws_broker *b, const char *error)
 
 	b->ready = b->paused = b->pinged = b->pending = 0;
 	b->in_len = b->skip = 0;
-	b->asked = 0;
+	b->asked = b->acked = 0;
 	ws_output_free(&b->out);
 	b->out.failed = 0;
 	while (b->count > 0) {

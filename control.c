@@ -247,8 +247,7 @@ end_resync(struct ws_control *c)
 {
 	if (!c->lines)
 		reply_error(c);
-	if (c->watcher == NULL)
-		c->line_open = AFTER_ERROR;
+	c->line_open = c->watcher == NULL ? AFTER_ERROR : CLOSED;
 }
 
 /* Replies to a text, which was an object or not. */

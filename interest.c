@@ -6,7 +6,9 @@
  * A topic is wanted, subscribed, both or neither; those that differ are in a
  * list of changes, from which packets are made. A topic that is neither is
  * freed there. In a snapshot each topic that is told gets the number of the
- * round: at its end, those of the round before are gone.
+ * round: at its end, those of earlier rounds are gone. If events are lost in a
+ * snapshot, another one is asked for, which the hub begins only when it has told
+ * the first to its end: so only the end of the last one counts.
  */
 #include <sys/types.h>
 #include <stdlib.h>
@@ -19,8 +21,10 @@
 struct ws_interest_topic {
 	struct ws_interest_topic *chain; /* in its bucket */
 	struct ws_interest_topic *next;  /* in the list of changes */
-	unsigned char round;
+	uint32_t round;
 	unsigned char wanted, subscribed;
+	unsigned char stale;   /* the broker may have a subscription, too: what
+	                          is wanted is sent, whatever is subscribed */
 	unsigned char listed;  /* it is in the list of changes */
 	unsigned short len;    /* of the topic, whose bytes follow */
 };
@@ -179,10 +183,10 @@ forget(struct ws_interest *i, struct ws_interest_topic *t)
 
 /* see relay.h */
 void
-ws_interest_begin(struct ws_interest *i)
+ws_interest_begin(struct ws_interest *i, int first)
 {
-	i->round ^= 1;
-	i->telling = 1;
+	i->round++;
+	i->telling = first ? 1 : i->telling + 1;
 }
 
 /* see relay.h */
@@ -202,7 +206,7 @@ ws_interest_stale(struct ws_interest *i, struct ws_text topic)
 		t = find_or_make(i, topic);
 	if (t == NULL || t->wanted)
 		return; /* no memory: the next message asks again */
-	t->subscribed = 1;
+	t->stale = 1;
 	list(i, t);
 }
 
@@ -277,9 +281,8 @@ ws_interest_line(struct ws_interest *i, const char *line, size_t len,
 	if (strcmp(e.event, "lost") == 0)
 		return 1;
 	if (strcmp(e.event, "ready") == 0) {
-		if (!i->telling)
+		if (i->telling == 0 || --i->telling != 0)
 			return 0;
-		i->telling = 0;
 		for_each(i, sweep);
 		return 0;
 	}
@@ -311,7 +314,7 @@ ws_interest_filters(struct ws_interest *i, const char *prefix,
 	filter[start++] = '/';
 	*n = 0;
 	for (; (t = i->changed) != NULL; unlist_first(i)) {
-		if (t->wanted == t->subscribed)
+		if (t->wanted == t->subscribed && !t->stale)
 			continue;
 		if (*n == 0)
 			*type = t->wanted ? WS_MQTT_SUBSCRIBE :
@@ -324,6 +327,7 @@ ws_interest_filters(struct ws_interest *i, const char *prefix,
 		memcpy(filter + start, topic_bytes(t), t->len);
 		len += ws_mqtt_filter(out + len, *type, text);
 		t->subscribed = t->wanted;
+		t->stale = 0;
 		++*n;
 	}
 	return len;

@@ -168,7 +168,8 @@ begin_container(struct ws_json *j, int object)
 		j->reason = "nested deeper than 64";
 		return BROKEN;
 	}
-	j->depth++;
+	if (++j->depth > j->deepest)
+		j->deepest = j->depth;
 	j->nest = j->nest << 1 | (unsigned)object;
 	return object ? MEMBER : ITEM;
 }

@@ -13,6 +13,8 @@
 
 #include "relay.h"
 
+#define LONGER 4096 /* bytes that a command may be longer once it is relayed */
+
 /* Values of open: what a newline would follow. */
 enum { CLOSED, AFTER_ERROR, AFTER_OBJECT };
 
@@ -121,6 +123,23 @@ end_resync(struct ws_local *l)
 	l->open = AFTER_ERROR;
 }
 
+/* Whether a relay can make a command of it: not all that fits comes back. */
+static int
+comes_back(struct ws_text topic, struct ws_text payload,
+    char detail[WS_ERROR_MAX])
+{
+	struct ws_output out = { 0 };
+	const char *error = NULL;
+	int bad = ws_topic_command(&out, topic, payload, &error);
+
+	if (out.failed)
+		bad = ws_fail(detail, "out of memory");
+	else if (bad)
+		ws_fail(detail, "%s", error);
+	ws_output_free(&out);
+	return !bad;
+}
+
 /* Publishes a command, or replies with an error. */
 static void
 execute(struct ws_local *l, struct ws_text text)
@@ -141,7 +160,9 @@ execute(struct ws_local *l, struct ws_text text)
 	}
 	topic.s = buf;
 	topic.len = ws_topic_of(&cmd, text, buf, &payload);
-	if (l->publish(l, topic, payload, cmd.detail) != 0)
+	if ((text.len > WS_TEXT_MAX - LONGER &&
+	    !comes_back(topic, payload, cmd.detail)) ||
+	    l->publish(l, topic, payload, cmd.detail) != 0)
 		add_reply(l, cmd.detail);
 	else
 		add_reply(l, NULL);

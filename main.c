@@ -645,6 +645,12 @@ add_file(const char *path, const struct ws_file_id *id)
 	setup.files[setup.nfiles++].id = *id;
 }
 
+static int
+has_file(const char *address)
+{
+	return strncmp(address, "unix:", 5) == 0;
+}
+
 static void
 open_listener(const char *address, enum ws_service_kind kind)
 {
@@ -652,12 +658,12 @@ open_listener(const char *address, enum ws_service_kind kind)
 	int fd[WS_LISTEN_MAX], n, i;
 	struct ws_file_id id;
 
-	if (strncmp(address, "unix:", 5) == 0)
+	if (has_file(address))
 		ws_signals_block();
 	n = ws_listen(address, fd, &id, error);
 	if (n == -1)
 		ws_die("%s", error);
-	if (strncmp(address, "unix:", 5) == 0)
+	if (has_file(address))
 		add_file(address + 5, &id);
 	for (i = 0; i < n; i++) {
 		setup.kind[setup.n] = (unsigned char)kind;
@@ -704,17 +710,27 @@ open_control(void)
 	add_file(setup.control, &id);
 }
 
+/* Those with a file, from which on signals wait, or those without. */
 static void
-open_sockets(void)
+open_listeners(int file)
 {
 	int i;
 
 	for (i = 0; i < o.nlisten; i++)
-		open_listener(o.listen[i], WS_SERVICE_WS);
+		if (has_file(o.listen[i]) == file)
+			open_listener(o.listen[i], WS_SERVICE_WS);
 	for (i = 0; i < o.ntls_listen; i++)
-		open_listener(o.tls_listen[i], WS_SERVICE_WSS);
-	if (o.metrics != NULL)
+		if (has_file(o.tls_listen[i]) == file)
+			open_listener(o.tls_listen[i], WS_SERVICE_WSS);
+	if (o.metrics != NULL && has_file(o.metrics) == file)
 		open_listener(o.metrics, WS_SERVICE_METRICS);
+}
+
+static void
+open_sockets(void)
+{
+	open_listeners(0); /* to resolve a host may take long */
+	open_listeners(1);
 	open_control();
 }
 
@@ -830,6 +846,7 @@ relay(int argc, char **argv)
 	read_relay_options(&r, argc, argv);
 	if (o.check)
 		return EXIT_OK;
+	raise_limit();
 	open_control();
 	r.control_fd = setup.control_fd;
 	return ws_relay_run(&setup, &r);

@@ -202,9 +202,13 @@ static int
 begin_resolving(void)
 {
 	struct pollfd p = { bridge_fd, 0, 0 };
+	int n;
 
 	resolving = 1;
-	return poll(&p, 1, 0) == 0;
+	do
+		n = poll(&p, 1, 0);
+	while (n == -1 && errno == EINTR);
+	return n == 0;
 }
 
 /* Serves one request. 0: the bridge has ended. */

@@ -293,8 +293,8 @@ struct ws_interest {
 	uint32_t nbuckets, count;
 	struct ws_interest_topic *changed, **changed_end; /* a list */
 	unsigned char key[16]; /* for the hash table, random */
-	unsigned char round;   /* of the snapshot: 0 or 1 */
-	unsigned char telling; /* a snapshot is being told */
+	uint32_t round;   /* of the snapshot that was asked for last */
+	unsigned telling; /* snapshots that were asked for and have not ended */
 };
 
 /* Initialises a zeroed one: 0, or -1 with errno: there are no random bytes. */
@@ -303,8 +303,11 @@ int ws_interest_init(struct ws_interest *i);
 /* The command for the hub, with a newline. A snapshot follows. */
 extern const char ws_interest_watch[];
 
-/* The hub has been asked: what the snapshot does not contain is gone. */
-void ws_interest_begin(struct ws_interest *i);
+/*
+ * The hub has been asked: what the snapshot does not contain is gone. first: on
+ * a new connection to it.
+ */
+void ws_interest_begin(struct ws_interest *i, int first);
 
 /*
  * Reads a line from the hub, without its newline. 0; 1: events were lost, ask
@@ -367,6 +370,8 @@ struct ws_broker {
 	size_t skip;          /* bytes of a payload still to be skipped */
 	int64_t heard, spoke; /* ms: when we last received or sent something */
 	int64_t asked;        /* ms: since when we wait for an answer; 0: not */
+	int64_t acked;        /* ms: the last acknowledgement, or since when we
+	                         wait for one; 0: we do not */
 	uint16_t next_id, next_pending; /* packet identifiers */
 	uint16_t base_id;     /* of the SUBSCRIBE that ws_broker_begin sends */
 	struct ws_broker_flight {

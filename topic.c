@@ -159,9 +159,9 @@ add_string(struct ws_output *out, struct ws_text text)
 	add(out, "\"");
 }
 
-/* 1 if text is a complete JSON text, with *end where it ends. */
+/* 1 if text is a JSON text that may be in so many others; *end: its end. */
 static int
-is_json(struct ws_text text, size_t *end)
+is_json(struct ws_text text, unsigned within, size_t *end)
 {
 	struct ws_json j;
 	ssize_t n;
@@ -171,7 +171,7 @@ is_json(struct ws_text text, size_t *end)
 	n = ws_json_scan(&j, text.s, text.len);
 	if (n == WS_MORE && ws_json_whole(&j))
 		n = (ssize_t)text.len;
-	if (n < 0)
+	if (n < 0 || j.deepest + within > WS_JSON_DEPTH)
 		return 0;
 	*end = (size_t)n;
 	for (i = *end; i < text.len; i++)
@@ -198,7 +198,7 @@ add_data(struct ws_output *out, struct ws_text payload)
 	struct ws_utf8 utf8 = { 0, 0, 0 };
 	size_t end;
 
-	if (is_json(payload, &end)) {
+	if (is_json(payload, 1, &end)) {
 		payload.len = end;
 		add_compact(out, payload);
 		return 0;
@@ -218,7 +218,7 @@ add_order(struct ws_output *out, struct ws_text payload, const char **error)
 	size_t end;
 
 	*error = "not a command";
-	if (!is_json(payload, &end))
+	if (!is_json(payload, 0, &end))
 		return -1;
 	payload.len = end;
 	while (payload.len > 0 && strchr(" \t\r\n", *payload.s) != NULL) {

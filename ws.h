@@ -451,6 +451,7 @@ struct ws_json {
 	size_t offset;   /* bytes taken; after WS_BAD, of the invalid byte */
 	const char *reason; /* after WS_BAD: a static string */
 	unsigned char depth, state;
+	unsigned char deepest; /* the greatest depth so far */
 	unsigned char hex; /* position in an escape or a literal */
 	struct ws_utf8 utf8;
 };

@@ -18,7 +18,7 @@ set --
 if [ -n "$units" ]; then
 	set -- "& e2e_hostile ./wshub $tls" "& e2e_calm ./wshub $tls" \
 	    "& e2e_watch ./wshub $tls" "& e2e_sessions ./wshub $tls" \
-	    "& sandbox" hub watch local mqtt topic connect http proxy \
+	    "& sandbox" hub watch local mqtt topic interest broker connect http proxy \
 	    "& e2e_ops ./wshub $tls" "& e2e_cli ./wshub $tls" \
 	    "& e2e_metrics ./wshub $tls" "& e2e_relay_lost ./wshub" \
 	    log metrics "& e2e_proxy ./wshub $tls" \

@@ -265,6 +265,58 @@ stuck(void)
 	STOP(&h);
 }
 
+#define MULTICAST "{\"action\":\"multicast\",\"data\":1}\n"
+
+/* The broker's side: acknowledges n commands. */
+static void
+acknowledge_all(struct client *s, unsigned n)
+{
+	struct packet p;
+
+	for (; n > 0; n--) {
+		get_packet(s, &p);
+		if ((p.first & 0xf0) != 0x30)
+			break;
+		acknowledge(s, PUBACK, p.id);
+	}
+	EXPECT(n == 0, "%u commands have not come", n);
+}
+
+static void
+crowd(void)
+{
+	enum { BACKENDS = 40, EACH = 300 };
+	static char text[EACH * sizeof MULTICAST];
+	struct broker b = { 0 };
+	struct hub h = { 0 }, r = { 0 };
+	struct client s;
+	int fd[BACKENDS], i, k;
+	pid_t bridge;
+
+	CASE("40 backends with 300 commands each, all at once");
+	START(&h, QUIET_HUB);
+	broker_open(&b, NULL);
+	RELAY(&r, &h, &b, "-v");
+	admit(&b, &s);
+	for (i = 0; i < EACH; i++)
+		strcat(text, MULTICAST);
+	bridge = child_of(r.pid);
+	kill(bridge, SIGSTOP); /* it finds all of them in one turn */
+	for (i = 0; i < BACKENDS; i++) {
+		fd[i] = dial_unix(r.control);
+		put(fd[i], text, strlen(text));
+	}
+	kill(bridge, SIGCONT);
+	acknowledge_all(&s, BACKENDS * EACH);
+	for (i = 0; i < BACKENDS; i++) {
+		for (k = 0; k < EACH && REPLY(fd[i], "OK relayed\n"); k++)
+			;
+		close(fd[i]);
+	}
+	STOP_RELAY(&r, &s);
+	STOP(&h);
+}
+
 static void
 same_id(void)
 {
@@ -412,6 +464,7 @@ static struct test_group all_groups[] = {
 	{ .name = "stuck", .run = stuck },
 	{ .name = "broker lost", .run = broker_lost },
 	{ .name = "hub lost", .run = hub_lost },
+	{ .name = "crowd", .run = crowd },
 	{ .name = "same id", .run = same_id },
 	{ .name = "interest", .run = interest },
 };

@@ -1474,6 +1474,9 @@ static const struct scene asks[] = {
 	  "OK ['<D>','<1>','<A>','<B>','<C>']\n"
 	  "ERR not JSON at byte 1: not a name in quotes\n"
 	  "ERR not JSON at byte 1: not a name in quotes\nOK 5\n", "" },
+	{ IN(ASK("watch", "") ONE "x\ny@" ONE), "OK 1\nOK 4\n"
+	  "ERR not JSON at byte 0: not a value\n"
+	  "ERR not JSON at byte 0: not a value\nOK 4\n", ALL ALL },
 	{ IN(ASK("watch", "") "{'x$"), "OK 1\nERR ends in the middle\n", "" },
 	{ IN(QUESTION("watch", ",'snapshot':1")), NOT_SNAPSHOT, "" },
 	{ IN(QUESTION("watch", ",'snapshot':'true'")), NOT_SNAPSHOT, "" },

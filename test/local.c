@@ -248,6 +248,8 @@ static void
 try_limits(void)
 {
 	static const char one[] = "{\"action\":\"multicast\",\"data\":1}";
+	static const char number[] = "{\"action\":\"sendToDevice\","
+	    "\"device\":5,\"data\":\"";
 	static char many[300 * sizeof one], longest[WS_TEXT_MAX + 100];
 	char error[WS_ERROR_MAX];
 	size_t len = 0, used, k;
@@ -322,6 +324,21 @@ try_limits(void)
 			EXPECT(local.out.len == 30 && memcmp(local.out.s,
 			    "ERR longer than 1048576 bytes\n", 30) == 0,
 			    "%zu bytes: %.40s", local.out.len, local.out.s);
+		ws_local_free(&local);
+	}
+
+	CASE("local: one that a relay cannot make a command of again");
+	for (i = 0; i < 3; i++) {
+		begin();
+		memset(longest, 'a', WS_TEXT_MAX - i);
+		memcpy(longest, number, sizeof number - 1);
+		memcpy(longest + WS_TEXT_MAX - i - 2, "\"}", 2);
+		feed(longest, WS_TEXT_MAX - i);
+		feed("\n", 1);
+		EXPECT(published == (i == 2) && (i == 2 || (local.out.len ==
+		    35 && memcmp(local.out.s, "ERR longer than 1 MiB as a "
+		    "command\n", 35) == 0)), "%u bytes less: %u, %.40s", i,
+		    published, local.out.len == 0 ? "" : local.out.s);
 		ws_local_free(&local);
 	}
 

@@ -104,6 +104,28 @@ commands(void)
 	ws_output_free(&out);
 }
 
+/* What is too deep within a command is a string. */
+static void
+depths(void)
+{
+	struct ws_output out = { 0 };
+	char deep[2 * WS_JSON_DEPTH + 1];
+	const char *error;
+	size_t n;
+
+	for (n = WS_JSON_DEPTH - 2; n <= WS_JSON_DEPTH; n++) {
+		memset(deep, '[', n);
+		memset(deep + n, ']', n);
+		deep[2 * n] = '\0';
+		out.len = 0;
+		EXPECT(ws_topic_command(&out, text("all"), text(deep),
+		    &error) == 0 && out.len > 40 && out.s[29] ==
+		    (n == WS_JSON_DEPTH ? '"' : '['), "depth %zu: %.*s", n,
+		    (int)out.len, out.s);
+	}
+	ws_output_free(&out);
+}
+
 /* The command with its newline is what is published, and read again. */
 static void
 round_trip(void)
@@ -181,6 +203,7 @@ main(void)
 	names();
 	CASE("topic: messages to commands");
 	commands();
+	depths();
 	CASE("topic: commands to messages and back");
 	round_trip();
 	CASE("topic: the longest command");

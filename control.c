@@ -372,8 +372,9 @@ ws_control_feed(struct ws_hub *h, struct ws_control *c, const char *data,
     size_t len)
 {
 	const char *p = data, *end = data + len;
+	enum ws_stream_event event;
 	char error[WS_ERROR_MAX];
-	struct ws_text text;
+	struct ws_text text = { NULL, 0 };
 	struct feed f;
 
 	f.h = h;
@@ -383,9 +384,10 @@ ws_control_feed(struct ws_hub *h, struct ws_control *c, const char *data,
 	f.next = f.commands;
 	/* A newline belongs to the command before it, so it is always read. */
 	while (continue_output(h, c) && p < end &&
-	    (h->budget > 0 || *p == '\n'))
-		take(&f, ws_stream_next(&c->in, &p, end, &text, error), text,
-		    error);
+	    (h->budget > 0 || *p == '\n')) {
+		event = ws_stream_next(&c->in, &p, end, &text, error);
+		take(&f, event, text, error);
+	}
 	execute_pending(&f);
 	return (size_t)(p - data);
 }

@@ -213,14 +213,16 @@ size_t
 ws_local_feed(struct ws_local *l, const char *data, size_t len)
 {
 	const char *p = data, *end = data + len;
+	enum ws_stream_event event;
 	char error[WS_ERROR_MAX];
-	struct ws_text text;
+	struct ws_text text = { NULL, 0 };
 
 	/* A newline needs no room. */
 	while (p < end && (has_room(l) ||
-	    (*p == '\n' && l->in.state == WS_STREAM_BETWEEN)))
-		take(l, ws_stream_next(&l->in, &p, end, &text, error), text,
-		    error);
+	    (*p == '\n' && l->in.state == WS_STREAM_BETWEEN))) {
+		event = ws_stream_next(&l->in, &p, end, &text, error);
+		take(l, event, text, error);
+	}
 	return (size_t)(p - data);
 }
 

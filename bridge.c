@@ -466,7 +466,7 @@ accept_backend(struct bridge *b)
 	struct backend *k = NULL, *idle = NULL;
 	int fd;
 
-	if (b->nbackends >= WS_BACKENDS_MAX) {
+	if (b->nbackends >= b->r->max_backends) {
 		idle = longest_idle(b);
 		if (idle == NULL) {
 			ws_poll_events(&b->poll, &b->listener, 0);
@@ -581,7 +581,8 @@ flush_backends(struct bridge *b)
 	if (b->stop_at == 0)
 		ws_poll_events(&b->poll, &b->listener,
 		    b->now >= b->accept_after && (b->nbackends <
-		    WS_BACKENDS_MAX || longest_idle(b) != NULL) ? POLLIN : 0);
+		    b->r->max_backends || longest_idle(b) != NULL) ? POLLIN :
+		    0);
 }
 
 /* ------------------------------------------------------------------- turns */
@@ -709,7 +710,7 @@ serve_time(struct bridge *b)
 		lose(b, &b->broker_link, b->broker.error);
 	if (b->broker.paused && !ws_deliver_full(&b->deliver))
 		be_back_at(b, b->now + MEMORY_PAUSE);
-	if (b->nbackends == WS_BACKENDS_MAX)
+	if (b->nbackends == b->r->max_backends)
 		be_back_at(b, b->now + IDLE_TIME);
 	if (b->accept_after > b->now)
 		be_back_at(b, b->accept_after);

@@ -30,6 +30,8 @@
 
 #include "relay.h"
 
+#define OTHERS_MAX 16 /* descriptors that are not backends' */
+
 static struct ws_setup *setup;
 static struct ws_relay *relay;
 static int bridge_fd; /* the socket to the bridge */
@@ -345,6 +347,17 @@ confine_connector(void)
 		warn("connector");
 }
 
+/* As many as leave descriptors for the hub, the broker and the rest. */
+static unsigned
+most_backends(void)
+{
+	long limit = sysconf(_SC_OPEN_MAX);
+
+	if (limit == -1 || limit >= WS_BACKENDS_MAX + OTHERS_MAX)
+		return WS_BACKENDS_MAX;
+	return limit > OTHERS_MAX ? (unsigned)(limit - OTHERS_MAX) : 1;
+}
+
 /* see relay.h */
 int
 ws_relay_run(struct ws_setup *s, struct ws_relay *r)
@@ -353,6 +366,7 @@ ws_relay_run(struct ws_setup *s, struct ws_relay *r)
 
 	setup = s;
 	relay = r;
+	r->max_backends = most_backends();
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == -1)
 		ws_die("socketpair: %s", strerror(errno));
 	bridge_fd = fd[0]; /* on_signal writes to it */

@@ -504,6 +504,7 @@ struct ws_relay {
 	char user[256], password[256]; /* "": none */
 	int interest;
 	int control_fd;      /* the listening socket for backends */
+	unsigned max_backends; /* WS_BACKENDS_MAX, or fewer */
 };
 
 /*

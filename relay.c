@@ -171,7 +171,8 @@ exit_status(int status)
 }
 
 /*
- * In the signal handler: what cannot wait until a host has been found. Only
+ * In the signal handler: what cannot wait until a host has been found. The
+ * service manager is told before the bridge is, which may end at once. Only
  * functions that a handler may call are used, unless we are in getaddrinfo and
  * will not return to it.
  */
@@ -183,8 +184,10 @@ on_signal(int number)
 	ssize_t n = 0;
 	int status;
 
-	if (number == SIGTERM || number == SIGINT)
+	if (number == SIGTERM || number == SIGINT) {
+		ws_service_notify(setup->notify_fd, "STOPPING=1");
 		tell_kind(WS_BRIDGE_STOP);
+	}
 	if (number != SIGCHLD || !resolving ||
 	    waitpid(bridge, &status, WNOHANG) != bridge)
 		return;
@@ -259,16 +262,14 @@ serve_signal(int signals)
 		if (pid == bridge)
 			return exit_status(status);
 	switch (c) {
-	case SIGTERM:
+	case SIGTERM: /* on_signal has done what is to do */
 	case SIGINT:
-		ws_service_notify(setup->notify_fd, "STOPPING=1");
+	case SIGCHLD:
 		break;
 	case SIGHUP:
 		ws_service_notify(setup->notify_fd, "RELOADING=1");
 		ws_log(WS_LOG_NOTE, "HUP: there is nothing to reload");
 		ws_service_notify(setup->notify_fd, "READY=1");
-		break;
-	case SIGCHLD:
 		break;
 	default:
 		tell_kind(WS_BRIDGE_LOG);
@@ -369,9 +370,9 @@ ws_relay_run(struct ws_setup *s, struct ws_relay *r)
 	r->max_backends = most_backends();
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == -1)
 		ws_die("socketpair: %s", strerror(errno));
-	bridge_fd = fd[0]; /* on_signal writes to it */
+	bridge_fd = fd[0]; /* on_signal writes to it, */
+	setup->notify_fd = ws_service_open(); /* and to this */
 	signals = ws_signals_catch(on_signal);
-	setup->notify_fd = ws_service_open();
 	bridge = fork();
 	if (bridge == -1)
 		ws_die("fork: %s", strerror(errno));

@@ -207,16 +207,16 @@ ws_service_open(void)
 void
 ws_service_notify(int fd, const char *state)
 {
-	char text[96];
-	int n = 0;
+	char timed[96];
 
 	if (fd == -1)
 		return;
-	if (strcmp(state, "RELOADING=1") == 0)
-		n = snprintf(text, sizeof text, "%s\nMONOTONIC_USEC=%lld",
+	if (strcmp(state, "RELOADING=1") == 0) {
+		snprintf(timed, sizeof timed, "%s\nMONOTONIC_USEC=%lld",
 		    state, (long long)(ws_clock() / 1000));
-	else
-		n = snprintf(text, sizeof text, "%s", state);
-	while (send(fd, text, (size_t)n, MSG_NOSIGNAL) == -1 && errno == EINTR)
+		state = timed;
+	}
+	while (send(fd, state, strlen(state), MSG_NOSIGNAL) == -1 &&
+	    errno == EINTR)
 		;
 }

@@ -35,16 +35,23 @@ on_signal(int number)
 	errno = saved;
 }
 
+static void
+fill(sigset_t *set)
+{
+	size_t i;
+
+	sigemptyset(set);
+	for (i = 0; i < sizeof caught / sizeof *caught; i++)
+		sigaddset(set, caught[i]);
+}
+
 /* see ws.h */
 void
 ws_signals_block(void)
 {
 	sigset_t set;
-	size_t i;
 
-	sigemptyset(&set);
-	for (i = 0; i < sizeof caught / sizeof *caught; i++)
-		sigaddset(&set, caught[i]);
+	fill(&set);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
@@ -70,6 +77,7 @@ ws_signals_catch(void (*handler)(int number))
 	    fcntl(signal_pipe[1], F_SETFL, O_NONBLOCK) == -1)
 		ws_die("pipe: %s", strerror(errno));
 	sa.sa_handler = on_signal;
+	fill(&sa.sa_mask); /* one after another */
 	for (i = 0; i < sizeof caught / sizeof *caught; i++)
 		sigaction(caught[i], &sa, NULL);
 	sigemptyset(&none);

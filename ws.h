@@ -2102,6 +2102,7 @@ int ws_service_open(void);
 /*
  * Sends "READY=1", "RELOADING=1" (with the time, which systemd 253 needs) or
  * "STOPPING=1", see sd_notify(3). Does nothing if fd is -1. Errors are ignored.
+ * A signal handler may call it for "STOPPING=1".
  */
 void ws_service_notify(int fd, const char *state);
 
@@ -2214,7 +2215,7 @@ void ws_signals_block(void);
  * and XFSZ, and unblocks all. (The process that started us may have left them
  * blocked or ignored.) Returns a descriptor from which the numbers of those
  * caught can be read, a byte each. If handler is not NULL, it is called as soon
- * as one arrives. Exits on failure.
+ * as one arrives, and no other interrupts it. Exits on failure.
  */
 int ws_signals_catch(void (*handler)(int number));
 

@@ -395,9 +395,8 @@ notices(void)
 		kill(h.pid, SIGHUP);
 		hears(fd, "RELOADING=1\nMONOTONIC_USEC=");
 		hears(fd, "READY=1");
-		kill(h.pid, SIGTERM);
-		hears(fd, "STOPPING=1");
 		end(&h, NULL);
+		hears(fd, "STOPPING=1");
 		close(fd);
 	}
 
@@ -444,6 +443,7 @@ relay(void)
 	char notify[300];
 	struct hub h;
 	int fd, manager, status;
+	pid_t bridge;
 
 	CASE("relay: a control socket, and notices");
 	if (getcwd(notify, sizeof notify - 16) == NULL)
@@ -464,9 +464,25 @@ relay(void)
 	hears(manager, "RELOADING=1\nMONOTONIC_USEC=");
 	hears(manager, "READY=1");
 	EXPECT(await(h.log, "HUP: there is nothing to reload"), "not a word");
-	kill(h.pid, SIGTERM);
-	hears(manager, "STOPPING=1");
 	end(&h, "relay.sock");
+	hears(manager, "STOPPING=1");
+
+	CASE("relay: STOPPING is sent even if the bridge ends sooner");
+	start_passed(&h, &p, args);
+	hears(manager, "READY=1");
+	kill(h.pid, SIGSTOP);
+	if (waitpid(h.pid, &status, WUNTRACED) != h.pid || !WIFSTOPPED(status))
+		give_up("SIGSTOP");
+	bridge = child_of(h.pid);
+	EXPECT(bridge > 0 && kill(bridge, SIGKILL) == 0, "its bridge: %ld",
+	    (long)bridge);
+	nap(100); /* so that it has ended when the other goes on */
+	kill(h.pid, SIGTERM);
+	kill(h.pid, SIGCONT);
+	hears(manager, "STOPPING=1");
+	status = reap(h.pid, patience);
+	EXPECT(status == 1 && file_has(h.log, "the bridge was ended by"),
+	    "status %d", status);
 	close(p.fd[0]);
 	close(manager);
 

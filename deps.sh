@@ -175,7 +175,7 @@ static() {
 	[ "$CC" != cc ] || ! command -v musl-gcc >/dev/null || CC=musl-gcc
 	check_compiler
 	echo 'int main(void) { return 0; }' | compiles -static ||
-	    die "$CC has no static C library: try musl-gcc (Debian: musl-tools)"
+	    die "$CC has no static C library: install musl-gcc (Debian: musl-tools)"
 	usable -Oz
 	usable "${flags:--Os}" -ffunction-sections -fdata-sections -fno-pie \
 	    -fno-asynchronous-unwind-tables -fno-unwind-tables -flto \

@@ -341,6 +341,67 @@ misbehaves(void)
 	STOP(&h);
 }
 
+/* Sends what of these packets it takes at once, up to a limit. */
+static size_t
+flood(struct client *s, const char *packets, size_t len, size_t limit)
+{
+	struct pollfd p = { s->fd, POLLOUT, 0 };
+	size_t sent = 0;
+	ssize_t n;
+
+	while (sent < limit && poll(&p, 1, 1000) == 1) {
+		n = send(s->fd, packets + sent % len, len - sent % len,
+		    MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (n < 0)
+			break;
+		sent += (size_t)n;
+	}
+	return sent;
+}
+
+/* Of 12 bytes that it sends it gets 4 back, and does not read them. */
+static void
+does_not_read(void)
+{
+	static const char packet[] = "\x32\x0a\0\5other\0\5""7";
+	enum { LEN = sizeof packet - 1, N = 5000 };
+	size_t limit = 24u << 20, sent, i, left;
+	struct broker b = { 0 };
+	struct hub h = { 0 }, r = { 0 };
+	struct client c, s;
+	struct packet p;
+	char *packets;
+
+	CASE("a broker that sends, and does not read: the relay stops reading");
+	START(&h, QUIET_HUB);
+	join(&c, &h);
+	broker_open(&b, "unread.broker");
+	RELAY(&r, &h, &b, "--id", "unread");
+	admit(&b, &s);
+	packets = malloc(N * LEN);
+	if (packets == NULL)
+		give_up("memory");
+	for (i = 0; i < N; i++)
+		memcpy(packets + i * LEN, packet, LEN);
+	sent = flood(&s, packets, N * LEN, limit);
+	free(packets);
+	EXPECT(sent < limit, "it took %zu bytes, and answered each", sent);
+
+	CASE("when the broker reads, the relay goes on, and nothing is lost");
+	for (i = 0; i < sent / LEN; i++)
+		if (!PACKET(&s, &p, PUBACK, 5))
+			break;
+	left = LEN - sent % LEN;
+	client_put(&s, packet + sent % LEN, left);
+	ACKNOWLEDGED(&s, 5);
+	publish(&s, PUBLISH_1, "wshub/all", 6, "\"still here\"", 12);
+	TEXT(&c, "\"still here\"");
+	ACKNOWLEDGED(&s, 6);
+	STOP_RELAY(&r, &s);
+	leave(&c);
+	STOP(&h);
+}
+
 /* ---------------------------------------------------------------- options */
 
 static const struct {
@@ -604,6 +665,7 @@ sandbox(void)
 
 static struct test_group all_groups[] = {
 	{ .name = "misbehaves", .run = misbehaves },
+	{ .name = "does not read", .run = does_not_read },
 	{ .name = "sockets", .run = sockets },
 	{ .name = "options", .run = options },
 	{ .name = "user files", .run = user_files },

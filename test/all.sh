@@ -1,7 +1,8 @@
 #!/bin/sh
-# What "make check" and "make check-all" run: all.sh [units] [all].
+# What "make check" and "make check-all" run: all.sh [units] [all] [clients].
 # wshub: ISC licence, see LICENSE.
 #
+# all includes clients.
 # The Makefile gives TLS, RUN (goes before programs for another machine), and
 # MAKE, CC, BEARSSL for those tests that build something themselves. TESTS, if
 # set, names those of make check that are run: make check TESTS="ws e2e". SLOW
@@ -10,8 +11,13 @@
 set -u
 build=test/build tls=tls
 [ "${TLS:-yes}" != no ] || tls=''
-set -- "${1-}" "${2-}"
-units=$1 all=$2
+units='' all='' clients=''
+for word; do
+	case $word in
+	units | all | clients) eval "$word=yes" ;;
+	*) echo "usage: sh test/all.sh [units] [all] [clients]" >&2; exit 2 ;;
+	esac
+done
 set --
 
 # What mostly waits is beside what computes, of which there are two.
@@ -28,7 +34,7 @@ if [ -n "$units" ]; then
 	    "e2e_limits ./wshub $tls" "e2e_relay ./wshub" \
 	    "e2e_tls ./wshub $tls"
 fi
-if [ -n "$all${SLOW-}${TESTS-}" ]; then
+if [ -n "$all$units" ] && [ -n "$all${SLOW-}${TESTS-}" ]; then
 	set -- "$@" "& fault" "& replay test/fuzz/corpus" bounds \
 	    "& e2e_relay_hostile ./wshub"
 fi
@@ -45,7 +51,8 @@ if [ -n "$all" ]; then
 	# Some streams, of which each waits as much as it works. EXCEPT names
 	# checks that have been run before.
 	for script in test/all/cross test/all/compilers test/all/sanitized \
-	    test/all/valgrind test/all/bench test/all/* test/clients/*; do
+	    test/all/valgrind test/all/bench test/all/[a-k]* \
+	    clients test/all/static test/all/*; do
 		beside=''
 		case $script in
 		*/*.*) continue ;; # what they share, and what they run
@@ -57,9 +64,18 @@ if [ -n "$all" ]; then
 			set -- "$@" "& sh $script ./wshub 1" \
 			    "& sh $script ./wshub 2"
 			continue ;;
-		bench | compilers | sanitized | valgrind) beside='& ' ;;
+		clients) # beside the second half of these
+			set -- "$@" "& sh test/all.sh clients"
+			continue ;;
+		bench | compilers | sanitized | static | valgrind) beside='& ' ;;
 		esac
 		set -- "$@" "${beside}sh $script ./wshub"
+	done
+fi
+if [ -n "$clients" ]; then
+	for script in test/clients/*; do
+		case $script in *.*) continue ;; esac
+		set -- "$@" "sh $script ./wshub"
 	done
 fi
 exec sh test/run "$@"

@@ -326,7 +326,7 @@ class Proxy:
         except OSError:
             return writer.close()
         there = asyncio.create_task(self.copy(reader, hub_writer, 2 ** 30))
-        await self.copy(hub_reader, writer, random.randrange(400, 30000))
+        await self.copy(hub_reader, writer, random.randrange(400, 10000))
         there.cancel()
         writer.close()
         hub_writer.close()
